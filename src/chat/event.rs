@@ -1,0 +1,49 @@
+//! What a provider's answer consists of, streamed or not.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ToolCall, Usage};
+
+/// One item of an answer. An answer is whole if it holds a [`ChatEvent::Finished`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChatEvent {
+    /// The model that really answers, as the provider names it.
+    Model(String),
+    Text(String),
+    Thinking(String),
+    ToolCall(ToolCall),
+    /// The sums so far; the last one seen counts.
+    Usage(Usage),
+    Finished(FinishReason),
+}
+
+impl ChatEvent {
+    /// Text, thinking or a tool call: what a caller waits for.
+    pub fn is_content(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Thinking(_) | Self::ToolCall(_))
+    }
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    Stop,
+    Length,
+    ToolCalls,
+    Refusal,
+    /// A reason that is not known here.
+    Other,
+}
+
+impl FinishReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::Refusal => "refusal",
+            Self::Other => "other",
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The neutral vocabulary of a conversation: what every provider and every face is translated to and from.
+//!
+//! Pure data. Wire formats live in `provider` and in `http`.
+
+mod event;
+mod message;
+mod tool;
+mod usage;
+
+pub use event::{ChatEvent, FinishReason};
+pub use message::{ChatRequest, Message, Role};
+pub use tool::{Tool, ToolCall};
+pub use usage::Usage;

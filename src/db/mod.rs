@@ -1,0 +1,125 @@
+//! The connection to PostgreSQL: the operator's own by URL, or a private one that is started and stopped here.
+//!
+//! Queries live in the `store.rs` of each component, not here.
+
+mod error;
+mod private;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use error::DatabaseError;
+
+use private::PrivatePostgres;
+
+/// The schema, embedded in the binary.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// How long a task waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The operator's own server. Unset: a private one in the data directory.
+    pub url: Option<SecretString>,
+    pub data_dir: PathBuf,
+}
+
+/// Who opens the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opener {
+    /// The service: the only owner of a private server.
+    Service,
+    /// A command: joins the private server of a running service, or runs one for its own time.
+    Command,
+}
+
+/// An open database. [`close`](Self::close) it; a private server is stopped then by whoever started it.
+#[derive(Debug)]
+pub struct Database {
+    pub pool: PgPool,
+    /// Which database this is, in words, without secrets.
+    pub description: String,
+    private: Option<PrivatePostgres>,
+}
+
+impl Database {
+    /// Connects, starting the private server if no URL is set.
+    ///
+    /// # Errors
+    /// If the URL's server cannot be reached (a private one never stands in for it), or the private server
+    /// cannot be started.
+    pub async fn open(settings: &Settings, opener: Opener) -> Result<Self, DatabaseError> {
+        match &settings.url {
+            Some(url) => Self::open_url(url).await,
+            None => Self::open_private(settings, opener).await,
+        }
+    }
+
+    /// Whether this process alone uses the database, so that what other instances left behind is known to be over.
+    pub fn is_exclusive(&self) -> bool {
+        self.private.as_ref().is_some_and(PrivatePostgres::is_owner)
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<(), DatabaseError> {
+        MIGRATOR.run(&self.pool).await.map_err(DatabaseError::Migration)
+    }
+
+    pub async fn close(self) {
+        self.pool.close().await;
+        if let Some(private) = self.private {
+            private.stop().await;
+        }
+    }
+
+    async fn open_url(url: &SecretString) -> Result<Self, DatabaseError> {
+        let options: PgConnectOptions =
+            url.expose_secret().parse().map_err(DatabaseError::InvalidUrl)?;
+        let place = format!(
+            "{}:{}/{}",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or(options.get_username())
+        );
+        let pool = connect(options)
+            .await
+            .map_err(|source| DatabaseError::Unreachable { place: place.clone(), source })?;
+        let description = format!("PostgreSQL at {place} (DATABASE_URL)");
+        Ok(Self { pool, description, private: None })
+    }
+
+    async fn open_private(settings: &Settings, opener: Opener) -> Result<Self, DatabaseError> {
+        let private = PrivatePostgres::open(&settings.data_dir, opener).await?;
+        let pool = connect(private.connect_options()).await.map_err(|source| {
+            DatabaseError::Unreachable { place: private.description(), source }
+        })?;
+        Ok(Self { pool, description: private.description(), private: Some(private) })
+    }
+}
+
+async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new()
+        .max_connections(16)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // The server ends what is stuck: a pool permit whose connection is silently gone never comes back.
+                sqlx::raw_sql(
+                    "SET statement_timeout = '60s'; \
+                     SET idle_in_transaction_session_timeout = '60s'; \
+                     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; \
+                     SET tcp_keepalives_count = 3; SET client_min_messages = warning",
+                )
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await
+}

@@ -1,0 +1,208 @@
+//! The running server: a child process with a thread of its own that starts it again should it die.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::oneshot;
+
+use super::account::{self, Account};
+use super::{Binaries, Cluster, DatabaseError, options};
+
+/// Recovery after a crash may take a while.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(super) struct Server {
+    state: Arc<State>,
+    exited: oneshot::Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pid: AtomicI32,
+    is_stopping: AtomicBool,
+    has_been_ready: AtomicBool,
+}
+
+impl Server {
+    /// Starts the server and waits until it answers.
+    pub async fn start(
+        cluster: &Cluster,
+        socket_dir: &Path,
+        binaries: &Binaries,
+        account: Option<Account>,
+    ) -> Result<Self, DatabaseError> {
+        let launch = Launch {
+            program: binaries.program("postgres"),
+            data: cluster.data(),
+            socket_dir: socket_dir.to_owned(),
+            log: cluster.log(),
+            account,
+        };
+        let state = Arc::new(State::default());
+        let (exit, exited) = oneshot::channel();
+        // The signal that ends the server with us is tied to the thread that starts it: this thread lives as
+        // long as the server does.
+        let thread_state = Arc::clone(&state);
+        std::thread::Builder::new()
+            .name("postgres".to_owned())
+            .spawn(move || {
+                launch.supervise(&thread_state);
+                // Nobody may be waiting any more.
+                let _ = exit.send(());
+            })
+            .map_err(|source| DatabaseError::Io {
+                action: "start a thread for",
+                path: cluster.data(),
+                source,
+            })?;
+        let mut server = Self { state, exited };
+        if server.wait_until_ready(socket_dir).await {
+            return Ok(server);
+        }
+        server.stop().await;
+        Err(DatabaseError::Start { log: cluster.log(), tail: tail(&cluster.log()) })
+    }
+
+    /// Ends sessions, writes a checkpoint and stops.
+    pub async fn stop(self) {
+        self.state.is_stopping.store(true, Ordering::SeqCst);
+        self.signal(Signal::SIGINT);
+        let mut exited = self.exited;
+        if tokio::time::timeout(STOP_TIMEOUT, &mut exited).await.is_err() {
+            tracing::warn!("the private PostgreSQL does not stop; ending it at once");
+            if let Some(pid) = self.state.pid() {
+                // It may have ended this very moment.
+                let _ = kill(pid, Signal::SIGQUIT);
+            }
+            let _ = tokio::time::timeout(STOP_TIMEOUT, exited).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.state.pid() {
+            // It may have ended this very moment.
+            let _ = kill(pid, signal);
+        }
+    }
+
+    async fn wait_until_ready(&mut self, socket_dir: &Path) -> bool {
+        use sqlx::Connection;
+        let deadline = Instant::now() + START_TIMEOUT;
+        let options = options(socket_dir, "postgres");
+        while Instant::now() < deadline
+            && self
+                .exited
+                .try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        {
+            if let Ok(connection) = sqlx::PgConnection::connect_with(&options).await {
+                self.state.has_been_ready.store(true, Ordering::SeqCst);
+                let _ = connection.close().await;
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+}
+
+impl State {
+    fn pid(&self) -> Option<Pid> {
+        match self.pid.load(Ordering::SeqCst) {
+            0 => None,
+            pid => Some(Pid::from_raw(pid)),
+        }
+    }
+}
+
+struct Launch {
+    program: PathBuf,
+    data: PathBuf,
+    socket_dir: PathBuf,
+    log: PathBuf,
+    account: Option<Account>,
+}
+
+impl Launch {
+    /// Runs the server until it is told to stop. One that dies after it was ready is started again.
+    fn supervise(&self, state: &State) {
+        while !state.is_stopping.load(Ordering::SeqCst) {
+            let mut child = match self.spawn() {
+                Ok(child) => child,
+                Err(error) => {
+                    tracing::error!(%error, "the private PostgreSQL cannot be started");
+                    return;
+                }
+            };
+            state.pid.store(child.id().cast_signed(), Ordering::SeqCst);
+            let status = child.wait();
+            state.pid.store(0, Ordering::SeqCst);
+            if state.is_stopping.load(Ordering::SeqCst)
+                || !state.has_been_ready.load(Ordering::SeqCst)
+            {
+                return;
+            }
+            tracing::error!(?status, "the private PostgreSQL ended by itself; starting it again");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    fn spawn(&self) -> std::io::Result<Child> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = account::command(&self.program, self.account.as_ref());
+        command.arg("-D").arg(&self.data);
+        let socket_dirs = format!("unix_socket_directories={}", self.socket_dir.display());
+        for setting in [
+            "listen_addresses=",
+            socket_dirs.as_str(),
+            "unix_socket_permissions=0700",
+            "port=5432",
+            "max_connections=64",
+            "shared_buffers=32MB",
+            "logging_collector=off",
+        ] {
+            command.args(["-c", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A group of its own: an interrupt typed at our terminal is ours to handle.
+        command.process_group(0);
+        end_with_parent(&mut command);
+        command.spawn()
+    }
+}
+
+/// Has the kernel stop the server (SIGINT: a clean, fast stop) when the thread that started it is gone.
+#[cfg(target_os = "linux")]
+#[expect(
+    unsafe_code,
+    reason = "the standard library has no other way to act between fork and exec"
+)]
+fn end_with_parent(command: &mut Command) {
+    // SAFETY: the closure makes one system call, which is safe after a fork, and touches no memory. It runs
+    // after the change of user, which would clear the signal.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGINT).map_err(std::io::Error::from)
+        });
+    }
+}
+
+/// Elsewhere an orphan is stopped by the next start.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent(_command: &mut Command) {}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().rev().take(8).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}

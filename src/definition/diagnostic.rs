@@ -1,0 +1,73 @@
+//! What was noticed about a file: where, which class, and what to do about it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a finding is. A file with an error is not loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Note,
+    Warning,
+    Error,
+}
+
+/// One finding about one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    pub level: Level,
+    /// The class of the finding, a stable word such as `yaml_invalid`.
+    pub code: Cow<'static, str>,
+    /// Line in the file, counted from 1.
+    pub line: usize,
+    /// Column in the line, in characters, counted from 1.
+    pub column: usize,
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl Diagnostic {
+    pub fn error(
+        code: &'static str,
+        line: usize,
+        column: usize,
+        message: &str,
+        help: &str,
+    ) -> Self {
+        Self::new(Level::Error, code, line, column, message, help)
+    }
+
+    pub fn warning(
+        code: &'static str,
+        line: usize,
+        column: usize,
+        message: &str,
+        help: &str,
+    ) -> Self {
+        Self::new(Level::Warning, code, line, column, message, help)
+    }
+
+    pub fn note(code: &'static str, line: usize, column: usize, message: &str, help: &str) -> Self {
+        Self::new(Level::Note, code, line, column, message, help)
+    }
+
+    fn new(
+        level: Level,
+        code: &'static str,
+        line: usize,
+        column: usize,
+        message: &str,
+        help: &str,
+    ) -> Self {
+        Self {
+            level,
+            code: Cow::Borrowed(code),
+            line,
+            column,
+            message: message.to_owned(),
+            help: help.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The examples in a description: `<example>` blocks with context, user, assistant and commentary.
+
+use serde::Serialize;
+
+/// A sample exchange that shows when the agent should be picked. Empty parts were not written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Example {
+    pub context: String,
+    /// The request, without the quotes around it.
+    pub user: String,
+    pub assistant: String,
+    pub commentary: String,
+}
+
+const OPEN: &str = "<example>";
+const CLOSE: &str = "</example>";
+
+/// Cuts a description into what precedes and follows its examples (the summary) and the examples.
+pub(super) fn split_description(description: &str) -> (String, Vec<Example>) {
+    // Many public files hold a literal backslash-n where a line break was meant.
+    let text = description.replace("\\n", "\n");
+    let (outside, blocks) = cut_blocks(&text);
+    let mut summary = outside.trim();
+    for label in ["examples:", "example:", "for example:", "e.g.:"] {
+        let cut = summary.len().saturating_sub(label.len());
+        if summary.get(cut..).is_some_and(|end| end.eq_ignore_ascii_case(label)) {
+            summary = summary[..cut].trim_end();
+        }
+    }
+    (summary.to_owned(), blocks.into_iter().map(parse_block).collect())
+}
+
+/// Examples in a body count only if they show a request: bodies also hold samples of output.
+pub(super) fn in_body(body: &str) -> Vec<Example> {
+    let (_, blocks) = cut_blocks(body);
+    blocks.into_iter().map(parse_block).filter(|example| !example.user.is_empty()).collect()
+}
+
+fn cut_blocks(text: &str) -> (String, Vec<&str>) {
+    let mut outside = String::new();
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some(open) = find_ignoring_case(rest, OPEN) {
+        outside.push_str(&rest[..open]);
+        let inner = &rest[open + OPEN.len()..];
+        let next_open = find_ignoring_case(inner, OPEN).unwrap_or(inner.len());
+        // A block that is not closed ends where the next one begins.
+        let (end, skip) = match find_ignoring_case(inner, CLOSE) {
+            Some(close) if close <= next_open => (close, close + CLOSE.len()),
+            _ => (next_open, next_open),
+        };
+        blocks.push(&inner[..end]);
+        rest = &inner[skip..];
+    }
+    outside.push_str(rest);
+    (outside, blocks)
+}
+
+/// Parts may come in any order; a part runs to the next marker. Later turns stay with the assistant's part.
+fn parse_block(block: &str) -> Example {
+    let mut example = Example::default();
+    let (block, commentary) = cut_commentary(block);
+    example.commentary = commentary;
+    let context = find_marker(&block, "context", 0);
+    let user = find_marker(&block, "user", 0);
+    let assistant = find_marker(&block, "assistant", user.map_or(0, |(_, end)| end));
+    let part = |start: Option<(usize, usize)>, stops: [Option<(usize, usize)>; 2]| {
+        let Some((_, start)) = start else { return String::new() };
+        let end = stops
+            .into_iter()
+            .flatten()
+            .map(|(stop, _)| stop)
+            .filter(|stop| *stop >= start)
+            .min()
+            .unwrap_or(block.len());
+        unquote(&block[start..end])
+    };
+    example.context = part(context, [user, assistant]);
+    example.user = part(user, [assistant, None]);
+    example.assistant = part(assistant, [None, None]);
+    if context.is_none() && user.is_none() && assistant.is_none() {
+        example.context = unquote(&block);
+    }
+    example
+}
+
+fn cut_commentary(block: &str) -> (String, String) {
+    let Some(open) = find_ignoring_case(block, "<commentary>") else {
+        return (block.to_owned(), String::new());
+    };
+    let inner = &block[open + "<commentary>".len()..];
+    let close = find_ignoring_case(inner, "</commentary>");
+    let commentary = &inner[..close.unwrap_or(inner.len())];
+    let after = close.map_or("", |close| &inner[close + "</commentary>".len()..]);
+    (format!("{}{after}", &block[..open]), commentary.trim().to_owned())
+}
+
+/// The place of `marker:` as a word of its own, with the place behind its colon.
+fn find_marker(text: &str, marker: &str, from: usize) -> Option<(usize, usize)> {
+    let mut start = from;
+    while let Some(offset) = find_ignoring_case(text.get(start..)?, marker) {
+        let position = start + offset;
+        let end = position + marker.len();
+        let is_word = !text[..position].ends_with(|before: char| before.is_alphanumeric());
+        // Markdown emphasis may stand between the word and its colon: `**user**:`.
+        let rest = text[end..].trim_start_matches('*');
+        if is_word && rest.starts_with(':') {
+            let behind = rest[1..].trim_start_matches('*');
+            return Some((position, text.len() - behind.len()));
+        }
+        start = end;
+    }
+    None
+}
+
+fn unquote(text: &str) -> String {
+    let text = text.trim().trim_end_matches("- ").trim_end_matches("**").trim();
+    for (open, close) in [('\'', '\''), ('"', '"'), ('“', '”'), ('‘', '’')] {
+        if let Some(inner) = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)) {
+            return inner.trim().to_owned();
+        }
+    }
+    text.to_owned()
+}
+
+fn find_ignoring_case(text: &str, ascii_needle: &str) -> Option<usize> {
+    let needle = ascii_needle.as_bytes();
+    text.as_bytes().windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_description;
+
+    #[test]
+    fn a_block_is_split_into_its_four_parts() {
+        let (summary, examples) = split_description(
+            "Use me. Examples: <example>Context: A. user: 'It's b' assistant: 'C' \
+             <commentary>D</commentary></example> <example>user: \"E\"</example>",
+        );
+        assert_eq!(summary, "Use me.");
+        assert_eq!(examples.len(), 2);
+        assert_eq!(examples[0].context, "A.");
+        assert_eq!(examples[0].user, "It's b");
+        assert_eq!(examples[0].assistant, "C");
+        assert_eq!(examples[0].commentary, "D");
+        assert_eq!(examples[1].user, "E");
+    }
+
+    #[test]
+    fn literal_backslash_n_and_unclosed_blocks_are_read() {
+        let (summary, examples) = split_description(
+            "Use me.\\n\\n<example>\\nContext: A\\nUser: \\\"B\\\"\\n<example>user: C</example> Or so.",
+        );
+        assert_eq!(examples.len(), 2);
+        assert_eq!(examples[0].context, "A");
+        assert_eq!(examples[1].user, "C");
+        assert!(summary.ends_with("Or so."));
+    }
+}

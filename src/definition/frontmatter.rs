@@ -1,0 +1,355 @@
+//! The frontmatter of a file: where it ends, and its fields, from strict YAML or from a scan by line.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{DefinitionError, Diagnostic};
+
+/// Fields that open a new field in a scan; every other line continues the field above it.
+const KNOWN_FIELDS: &[&str] = &[
+    "name",
+    "description",
+    "tools",
+    "allowedTools",
+    "allowed-tools",
+    "disallowedTools",
+    "model",
+    "permissionMode",
+    "maxTurns",
+    "max_turns",
+    "skills",
+    "mcpServers",
+    "mcp_servers",
+    "hooks",
+    "memory",
+    "background",
+    "effort",
+    "isolation",
+    "color",
+    "colour",
+    "initialPrompt",
+    "omitClaudeMd",
+    "labels",
+    "tags",
+    "category",
+    "version",
+    "author",
+];
+
+/// Fields whose value is text, whatever YAML makes of it.
+const TEXT_FIELDS: &[&str] = &["name", "description", "model", "color"];
+
+/// How the frontmatter was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParseMode {
+    /// It is valid YAML.
+    Strict,
+    /// It is not, and was scanned by line.
+    Scan,
+}
+
+impl ParseMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Scan => "scan",
+        }
+    }
+}
+
+/// A file cut at its fences. Line numbers count from 1 in the whole file.
+pub(super) struct Document<'a> {
+    pub frontmatter: &'a str,
+    pub frontmatter_line: usize,
+    pub body: &'a str,
+    pub body_line: usize,
+}
+
+/// The fields of a frontmatter with the line on which each opens.
+pub(super) struct Fields {
+    pub mode: ParseMode,
+    pub values: Map<String, Value>,
+    pub lines: Vec<(String, usize)>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Cuts a text at its two `---` lines.
+pub(super) fn split(text: &str) -> Result<Document<'_>, DefinitionError> {
+    let mut lines = text.split_inclusive('\n');
+    let opening = lines.next().unwrap_or_default();
+    if opening.trim_end() != "---" {
+        return Err(DefinitionError::NoFrontmatter);
+    }
+    let start = opening.len();
+    let mut end = start;
+    for (index, line) in lines.enumerate() {
+        if matches!(line.trim_end(), "---" | "...") {
+            return Ok(Document {
+                frontmatter: &text[start..end],
+                frontmatter_line: 2,
+                body: &text[end + line.len()..],
+                body_line: index + 3,
+            });
+        }
+        end += line.len();
+    }
+    Err(DefinitionError::invalid(Diagnostic::error(
+        "frontmatter_unclosed",
+        1,
+        1,
+        "the frontmatter that begins here has no closing `---` line",
+        "put a line `---` between the fields and the body",
+    )))
+}
+
+/// Reads the fields: strict YAML first, else by line.
+pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionError> {
+    let raw = scan(document);
+    let fields = match strict(document.frontmatter) {
+        Ok(values) => {
+            let values = values
+                .into_iter()
+                .map(|(key, value)| prefer_written_text(key, value, &raw.fields))
+                .collect();
+            let lines = raw.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
+            Fields { mode: ParseMode::Strict, values, lines, diagnostics: Vec::new() }
+        }
+        Err(error) => from_scan(raw, error.into_diagnostic(document)),
+    };
+    if fields.values.is_empty() {
+        return Err(DefinitionError::invalid(Diagnostic::error(
+            "frontmatter_empty",
+            document.frontmatter_line,
+            1,
+            "no field was found between the two `---` lines",
+            "add at least the fields `name` and `description`",
+        )));
+    }
+    Ok(fields)
+}
+
+enum StrictError {
+    Yaml(serde_yaml::Error),
+    NotAMapping,
+}
+
+impl StrictError {
+    fn into_diagnostic(self, document: &Document<'_>) -> Diagnostic {
+        const HELP: &str = "the fields were read line by line instead and nothing was lost; \
+            to make it valid YAML, put the value in quotes or in a block (`description: |`)";
+        let (line, column, message) = match self {
+            Self::NotAMapping => (1, 1, "it is not a list of `key: value` fields".to_owned()),
+            Self::Yaml(error) => {
+                let (line, column) =
+                    error.location().map_or((1, 1), |place| (place.line(), place.column()));
+                (line, column, without_place(&error.to_string()))
+            }
+        };
+        Diagnostic::warning(
+            "yaml_invalid",
+            document.frontmatter_line + line.max(1) - 1,
+            column.max(1),
+            &format!("the frontmatter is not valid YAML: {message}"),
+            HELP,
+        )
+    }
+}
+
+/// The library repeats its own line number, which counts from the fence and not from the file's start.
+fn without_place(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or(message).to_owned()
+}
+
+fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
+    let value: serde_yaml::Value = serde_yaml::from_str(frontmatter).map_err(StrictError::Yaml)?;
+    match value {
+        serde_yaml::Value::Null => Ok(Map::new()),
+        serde_yaml::Value::Mapping(_) => match serde_json::to_value(value) {
+            Ok(Value::Object(values)) => Ok(values),
+            _ => Err(StrictError::NotAMapping),
+        },
+        _ => Err(StrictError::NotAMapping),
+    }
+}
+
+/// YAML drops what follows ` #` in a plain value and turns `{{ x }}` into a map. A text field keeps its text.
+fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (String, Value) {
+    if !TEXT_FIELDS.contains(&key.as_str()) {
+        return (key, value);
+    }
+    let Some(field) = raw.iter().find(|field| field.key == key) else { return (key, value) };
+    let cut_at_comment = is_plain(&field.text) && field.text.contains(" #");
+    if cut_at_comment || value.is_array() || value.is_object() {
+        let text = field.text.split('\n').map(str::trim).collect::<Vec<_>>().join(" ");
+        return (key, Value::String(text.trim().to_owned()));
+    }
+    (key, value)
+}
+
+struct RawField<'a> {
+    key: &'a str,
+    line: usize,
+    /// What follows the colon, and every line up to the next field.
+    text: String,
+}
+
+struct Scan<'a> {
+    fields: Vec<RawField<'a>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+fn scan<'a>(document: &Document<'a>) -> Scan<'a> {
+    let mut scan = Scan { fields: Vec::new(), diagnostics: Vec::new() };
+    for (index, line) in document.frontmatter.lines().enumerate() {
+        let number = document.frontmatter_line + index;
+        match open_field(line) {
+            Some((key, _)) if scan.fields.iter().any(|field| field.key == key) => {
+                scan.diagnostics.push(Diagnostic::warning(
+                    "field_repeated",
+                    number,
+                    1,
+                    &format!("the field `{key}` stands here again; its first value is used"),
+                    "remove one of the two",
+                ));
+            }
+            Some((key, rest)) => {
+                scan.fields.push(RawField { key, line: number, text: rest.to_owned() });
+            }
+            None => match scan.fields.last_mut() {
+                Some(field) => {
+                    field.text.push('\n');
+                    field.text.push_str(line);
+                }
+                None if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
+                None => scan.diagnostics.push(Diagnostic::warning(
+                    "text_before_fields",
+                    number,
+                    1,
+                    "this line stands before the first known field and is not used",
+                    "begin the frontmatter with `name:`",
+                )),
+            },
+        }
+    }
+    scan
+}
+
+fn open_field(line: &str) -> Option<(&str, &str)> {
+    let (key, rest) = line.split_once(':')?;
+    let key = key.trim_end();
+    let is_value = rest.is_empty() || rest.starts_with([' ', '\t']);
+    (is_value && KNOWN_FIELDS.contains(&key)).then(|| (key, rest.trim_start()))
+}
+
+fn from_scan(scan: Scan<'_>, error: Diagnostic) -> Fields {
+    let lines = scan.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
+    let values = scan
+        .fields
+        .into_iter()
+        .map(|field| (field.key.to_owned(), scanned_value(field.key, &field.text)))
+        .collect();
+    let mut diagnostics = vec![error];
+    diagnostics.extend(scan.diagnostics);
+    Fields { mode: ParseMode::Scan, values, lines, diagnostics }
+}
+
+/// A field that is valid YAML by itself has that value; otherwise its text is its value.
+fn scanned_value(key: &str, text: &str) -> Value {
+    let is_text = TEXT_FIELDS.contains(&key);
+    if !(is_text && is_plain(text)) {
+        let alone = strict(&format!("{key}: {text}\n")).ok().and_then(|mut map| map.remove(key));
+        match alone {
+            Some(value @ Value::String(_)) => return value,
+            Some(value) if !is_text => return value,
+            _ => {}
+        }
+    }
+    Value::String(written_text(text))
+}
+
+/// Whether a value is written without quotes or a block indicator.
+fn is_plain(text: &str) -> bool {
+    !text.starts_with(['"', '\'', '|', '>'])
+}
+
+/// The text of a value that YAML refuses: quotes or a block indicator around it are taken off, nothing else is.
+fn written_text(text: &str) -> String {
+    let text = text.trim();
+    if text.starts_with(['|', '>']) {
+        let (indicator, block) = text.split_once('\n').unwrap_or((text, ""));
+        if indicator.trim_end().len() <= 3 {
+            return dedent(block);
+        }
+    }
+    for quote in ['"', '\''] {
+        let inner = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inner) = inner {
+            return if quote == '"' {
+                inner.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")
+            } else {
+                inner.replace("''", "'")
+            };
+        }
+    }
+    text.to_owned()
+}
+
+fn dedent(block: &str) -> String {
+    let indent = block
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start_matches(' ').len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = block.lines().map(|line| line.get(indent..).unwrap_or("")).collect();
+    lines.join("\n").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ParseMode, read_fields, split};
+
+    fn value(frontmatter: &str, key: &str) -> (ParseMode, serde_json::Value) {
+        let text = format!("---\n{frontmatter}\n---\nbody\n");
+        let document = split(&text).expect("fenced");
+        let mut fields = read_fields(&document).expect("has fields");
+        (fields.mode, fields.values.remove(key).unwrap_or_default())
+    }
+
+    #[test]
+    fn an_unquoted_colon_is_kept_whole() {
+        let (mode, description) =
+            value("name: a\ndescription: Use: when: asked.\nmodel: opus", "description");
+        assert_eq!(mode, ParseMode::Scan);
+        assert_eq!(description, "Use: when: asked.");
+    }
+
+    #[test]
+    fn a_bold_start_and_unindented_lines_are_text() {
+        let frontmatter = "name: a\ndescription: **Use** me\nuser: 'hello'\nmodel: opus";
+        assert_eq!(value(frontmatter, "description").1, "**Use** me\nuser: 'hello'");
+        assert_eq!(value(frontmatter, "model").1, "opus");
+    }
+
+    #[test]
+    fn a_number_sign_does_not_cut_a_description() {
+        let (mode, description) = value("name: a\ndescription: Fixes issue #12 now", "description");
+        assert_eq!(mode, ParseMode::Strict);
+        assert_eq!(description, "Fixes issue #12 now");
+    }
+
+    #[test]
+    fn lists_survive_a_scan() {
+        let (mode, tools) =
+            value("name: a\ndescription: x: y\ntools:\n  - Read\n  - Bash(git:*)", "tools");
+        assert_eq!(mode, ParseMode::Scan);
+        assert_eq!(tools, serde_json::json!(["Read", "Bash(git:*)"]));
+    }
+
+    #[test]
+    fn a_block_that_yaml_refuses_loses_only_its_indent() {
+        let frontmatter = "name: a: b\ndescription: |\n  one\n   two\nmodel: opus";
+        assert_eq!(value(frontmatter, "description").1, "one\n two\n");
+    }
+}

@@ -1,0 +1,6 @@
+//! Rolecall keeps a roster of AI agents and answers every request with the right one.
+pub mod chat;
+pub mod db;
+pub mod definition;
+pub mod provider;
+pub mod registry;

@@ -1,0 +1,180 @@
+//! Anthropic's answers, whole or streamed, in neutral words.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::wire;
+use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
+use crate::provider::dialect::{Decoder, parse_arguments};
+use crate::provider::{ProviderError, SseEvent};
+
+pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
+    let answer: wire::Answer = read(body)?;
+    let mut events = vec![ChatEvent::Model(answer.model)];
+    for block in answer.content {
+        match block.kind.as_str() {
+            "text" => events.push(ChatEvent::Text(block.text)),
+            "thinking" => events.push(ChatEvent::Thinking(block.thinking)),
+            "tool_use" => events.push(ChatEvent::ToolCall(ToolCall {
+                id: block.id,
+                name: block.name,
+                arguments: block.input,
+            })),
+            _ => {}
+        }
+    }
+    events.extend(answer.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
+    events.extend(answer.stop_reason.map(|reason| ChatEvent::Finished(finish_reason(&reason))));
+    Ok(events)
+}
+
+/// Follows one stream: <https://docs.claude.com/en/docs/build-with-claude/streaming>
+#[derive(Debug, Default)]
+pub(super) struct StreamDecoder {
+    usage: wire::Usage,
+    /// Tool calls whose arguments are still arriving, by block index.
+    open_calls: BTreeMap<u64, OpenCall>,
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    id: String,
+    name: String,
+    arguments: String,
+    /// Some servers send the whole input at the start of the block.
+    input: Value,
+}
+
+impl Decoder for StreamDecoder {
+    fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError> {
+        let data = event.data.as_bytes();
+        let kind = read::<wire::EventType>(data)?.kind;
+        let events = match kind.as_str() {
+            "message_start" => {
+                let start: wire::MessageStart = read(data)?;
+                let usage = start.message.usage.map(|usage| self.take_usage(usage));
+                std::iter::once(ChatEvent::Model(start.message.model)).chain(usage).collect()
+            }
+            "content_block_start" => self.open_block(read(data)?),
+            "content_block_delta" => self.take_delta(read(data)?),
+            "content_block_stop" => {
+                let stop: wire::BlockStop = read(data)?;
+                self.open_calls
+                    .remove(&stop.index)
+                    .map(close_call)
+                    .transpose()?
+                    .into_iter()
+                    .collect()
+            }
+            "message_delta" => {
+                let delta: wire::MessageDelta = read(data)?;
+                let usage = delta.usage.map(|usage| self.take_usage(usage));
+                let finished = delta
+                    .delta
+                    .stop_reason
+                    .map(|reason| ChatEvent::Finished(finish_reason(&reason)));
+                usage.into_iter().chain(finished).collect()
+            }
+            "error" => return Err(stream_error(read(data)?)),
+            // `ping`, `message_stop`, and what is not known yet.
+            _ => Vec::new(),
+        };
+        Ok(events)
+    }
+}
+
+impl StreamDecoder {
+    fn open_block(&mut self, start: wire::BlockStart) -> Vec<ChatEvent> {
+        let block = start.content_block;
+        match block.kind.as_str() {
+            "tool_use" => {
+                let call = OpenCall {
+                    id: block.id,
+                    name: block.name,
+                    arguments: String::new(),
+                    input: block.input,
+                };
+                self.open_calls.insert(start.index, call);
+                Vec::new()
+            }
+            "text" if !block.text.is_empty() => vec![ChatEvent::Text(block.text)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn take_delta(&mut self, delta: wire::BlockDelta) -> Vec<ChatEvent> {
+        let wire::BlockDelta { index, delta } = delta;
+        match delta.kind.as_str() {
+            "text_delta" => vec![ChatEvent::Text(delta.text)],
+            "thinking_delta" => vec![ChatEvent::Thinking(delta.thinking)],
+            "input_json_delta" => {
+                if let Some(call) = self.open_calls.get_mut(&index) {
+                    call.arguments.push_str(&delta.partial_json);
+                }
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Each figure that an event names replaces the one before.
+    fn take_usage(&mut self, usage: wire::Usage) -> ChatEvent {
+        let before = self.usage;
+        self.usage = wire::Usage {
+            input_tokens: usage.input_tokens.or(before.input_tokens),
+            output_tokens: usage.output_tokens.or(before.output_tokens),
+            cache_creation_input_tokens: usage
+                .cache_creation_input_tokens
+                .or(before.cache_creation_input_tokens),
+            cache_read_input_tokens: usage
+                .cache_read_input_tokens
+                .or(before.cache_read_input_tokens),
+        };
+        ChatEvent::Usage(neutral_usage(self.usage))
+    }
+}
+
+fn close_call(call: OpenCall) -> Result<ChatEvent, ProviderError> {
+    let arguments = if call.arguments.is_empty() && call.input.is_object() {
+        call.input
+    } else {
+        parse_arguments(&call.arguments)?
+    };
+    Ok(ChatEvent::ToolCall(ToolCall { id: call.id, name: call.name, arguments }))
+}
+
+fn neutral_usage(usage: wire::Usage) -> Usage {
+    let read = usage.cache_read_input_tokens.unwrap_or(0);
+    let written = usage.cache_creation_input_tokens.unwrap_or(0);
+    Usage {
+        input_tokens: usage.input_tokens.unwrap_or(0) + read + written,
+        output_tokens: usage.output_tokens.unwrap_or(0),
+        cached_input_tokens: read,
+        cache_write_input_tokens: written,
+    }
+}
+
+/// <https://docs.claude.com/en/api/handling-stop-reasons>
+fn finish_reason(reason: &str) -> FinishReason {
+    match reason {
+        "end_turn" | "stop_sequence" | "pause_turn" => FinishReason::Stop,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        "tool_use" => FinishReason::ToolCalls,
+        "refusal" => FinishReason::Refusal,
+        _ => FinishReason::Other,
+    }
+}
+
+fn stream_error(body: wire::ErrorBody) -> ProviderError {
+    match body.error.kind.as_str() {
+        "overloaded_error" => ProviderError::Overloaded { retry_after: None },
+        "rate_limit_error" => ProviderError::RateLimited { retry_after: None },
+        _ => ProviderError::FailedInStream { kind: body.error.kind },
+    }
+}
+
+fn read<T: DeserializeOwned>(data: &[u8]) -> Result<T, ProviderError> {
+    serde_json::from_slice(data).map_err(|error| ProviderError::Malformed(error.to_string()))
+}

@@ -1,0 +1,53 @@
+//! Anthropic Messages. <https://docs.claude.com/en/api/messages>
+
+mod decode;
+mod encode;
+mod wire;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::dialect::{Decoder, Dialect, secret_header};
+use super::{ProviderError, error_status};
+use crate::chat::{ChatEvent, ChatRequest};
+
+/// The dialect of Anthropic's Messages API.
+#[derive(Debug)]
+pub(super) struct Anthropic;
+
+impl Dialect for Anthropic {
+    fn path(&self) -> &'static str {
+        "/v1/messages"
+    }
+
+    fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        if let Some(value) = api_key.and_then(|key| secret_header(key.expose_secret())) {
+            headers.insert("x-api-key", value);
+        }
+        headers
+    }
+
+    fn encode(&self, request: &ChatRequest) -> serde_json::Value {
+        encode::request(request)
+    }
+
+    fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
+        decode::answer(body)
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(decode::StreamDecoder::default())
+    }
+
+    fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        let error = serde_json::from_slice::<wire::ErrorBody>(body).ok().map(|body| body.error);
+        let message = error.map(|error| error.message).unwrap_or_default();
+        // Anthropic has no code of its own for this: <https://docs.claude.com/en/api/errors>
+        let is_too_long = message.contains("prompt is too long")
+            || message.contains("exceed context limit")
+            || message.contains("exceeds the context window");
+        error_status(status, headers, message, is_too_long)
+    }
+}

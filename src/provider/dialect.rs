@@ -1,0 +1,51 @@
+//! What a provider's protocol must be able to do: encode a request, decode an answer. Pure.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{ProviderError, SseEvent};
+use crate::chat::{ChatEvent, ChatRequest};
+
+/// A wire protocol. It takes values and returns values; the transport sends them.
+pub(super) trait Dialect: fmt::Debug + Send + Sync {
+    /// The path below the provider's base URL.
+    fn path(&self) -> &'static str;
+
+    /// Headers that the protocol demands, the key among them.
+    fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap;
+
+    fn encode(&self, request: &ChatRequest) -> Value;
+
+    /// Decodes an answer that was not streamed.
+    fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError>;
+
+    /// Starts to follow a stream.
+    fn decoder(&self) -> Box<dyn Decoder>;
+
+    /// Names the error of a status other than 2xx.
+    fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError;
+}
+
+/// Follows one stream of events.
+pub(super) trait Decoder: Send {
+    fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError>;
+}
+
+/// A header value that is kept out of debug output; `None` if the secret holds characters that no header may.
+pub(super) fn secret_header(secret: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Arguments that a model wrote as text. A call without arguments arrives as empty text and means `{}`.
+pub(super) fn parse_arguments(arguments: &str) -> Result<Value, ProviderError> {
+    if arguments.trim().is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    serde_json::from_str(arguments)
+        .map_err(|error| ProviderError::Malformed(format!("arguments of a tool call: {error}")))
+}

@@ -1,0 +1,138 @@
+//! Chat Completions answers, whole or streamed, in neutral words.
+
+use std::collections::BTreeMap;
+
+use super::wire;
+use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
+use crate::provider::dialect::{Decoder, parse_arguments};
+use crate::provider::{ProviderError, SseEvent};
+
+/// A whole answer is one big chunk whose calls are complete.
+pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
+    let mut decoder = StreamDecoder::default();
+    decoder.take_answer(read(body)?)
+}
+
+/// Follows one stream: <https://platform.openai.com/docs/api-reference/chat-streaming>
+#[derive(Debug, Default)]
+pub(super) struct StreamDecoder {
+    has_named_model: bool,
+    /// Calls whose arguments are still arriving, by their index.
+    open_calls: BTreeMap<u64, OpenCall>,
+    was_refused: bool,
+}
+
+#[derive(Debug, Default)]
+struct OpenCall {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Decoder for StreamDecoder {
+    fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError> {
+        if event.data.trim() == "[DONE]" {
+            return Ok(Vec::new());
+        }
+        self.take_answer(read(event.data.as_bytes())?)
+    }
+}
+
+impl StreamDecoder {
+    fn take_answer(&mut self, answer: wire::Answer) -> Result<Vec<ChatEvent>, ProviderError> {
+        if let Some(error) = answer.error {
+            return Err(stream_error(&error));
+        }
+        let mut events = Vec::new();
+        if !self.has_named_model && !answer.model.is_empty() {
+            self.has_named_model = true;
+            events.push(ChatEvent::Model(answer.model));
+        }
+        // A chunk without choices is legal: the last one holds the usage alone.
+        for choice in answer.choices.into_iter().filter(|choice| choice.index == 0) {
+            self.take_choice(choice, &mut events)?;
+        }
+        events.extend(answer.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
+        Ok(events)
+    }
+
+    fn take_choice(
+        &mut self,
+        choice: wire::Choice,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let delta = choice.delta;
+        let written = |text: Option<String>| text.filter(|text| !text.is_empty());
+        events.extend(written(delta.reasoning_content).map(ChatEvent::Thinking));
+        events.extend(written(delta.content).map(ChatEvent::Text));
+        if let Some(refusal) = written(delta.refusal) {
+            self.was_refused = true;
+            events.push(ChatEvent::Text(refusal));
+        }
+        for (position, call) in delta.tool_calls.into_iter().enumerate() {
+            self.take_call(position, call);
+        }
+        // Some servers send an empty reason with every chunk.
+        if let Some(reason) = written(choice.finish_reason) {
+            for (_, call) in std::mem::take(&mut self.open_calls) {
+                events.push(ChatEvent::ToolCall(ToolCall {
+                    id: call.id,
+                    name: call.name,
+                    arguments: parse_arguments(&call.arguments)?,
+                }));
+            }
+            let reason =
+                if self.was_refused { FinishReason::Refusal } else { finish_reason(&reason) };
+            events.push(ChatEvent::Finished(reason));
+        }
+        Ok(())
+    }
+
+    fn take_call(&mut self, position: usize, call: wire::ToolCall) {
+        let open = self.open_calls.entry(call.index.unwrap_or(position as u64)).or_default();
+        if let Some(id) = call.id.filter(|id| !id.is_empty()) {
+            open.id = id;
+        }
+        if let Some(name) = call.function.name {
+            open.name.push_str(&name);
+        }
+        open.arguments.push_str(&call.function.arguments.unwrap_or_default());
+    }
+}
+
+fn neutral_usage(usage: wire::Usage) -> Usage {
+    let details = usage.prompt_tokens_details;
+    Usage {
+        input_tokens: usage.prompt_tokens,
+        output_tokens: usage.completion_tokens,
+        cached_input_tokens: details.and_then(|details| details.cached_tokens).unwrap_or(0),
+        cache_write_input_tokens: 0,
+    }
+}
+
+fn finish_reason(reason: &str) -> FinishReason {
+    match reason {
+        "stop" => FinishReason::Stop,
+        "length" => FinishReason::Length,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        "content_filter" => FinishReason::Refusal,
+        _ => FinishReason::Other,
+    }
+}
+
+fn stream_error(error: &wire::ErrorDetail) -> ProviderError {
+    let kind = error.kind.as_str().or(error.code.as_str()).unwrap_or("error");
+    if error.code_is("context_length_exceeded") {
+        return ProviderError::ContextTooLong;
+    }
+    match kind {
+        "rate_limit_exceeded" | "insufficient_quota" => {
+            ProviderError::RateLimited { retry_after: None }
+        }
+        _ => ProviderError::FailedInStream { kind: kind.to_owned() },
+    }
+}
+
+fn read(data: &[u8]) -> Result<wire::Answer, ProviderError> {
+    serde_json::from_slice(data).map_err(|error| ProviderError::Malformed(error.to_string()))
+}

@@ -1,0 +1,54 @@
+//! OpenAI Chat Completions, and the many servers that speak it.
+//! <https://platform.openai.com/docs/api-reference/chat>
+
+mod decode;
+mod encode;
+mod wire;
+
+use http::{HeaderMap, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::dialect::{Decoder, Dialect, secret_header};
+use super::{ProviderError, error_status};
+use crate::chat::{ChatEvent, ChatRequest};
+
+/// The dialect of OpenAI's Chat Completions API.
+#[derive(Debug)]
+pub(super) struct OpenAi;
+
+impl Dialect for OpenAi {
+    fn path(&self) -> &'static str {
+        "/chat/completions"
+    }
+
+    fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap {
+        let bearer = api_key.map(|key| format!("Bearer {}", key.expose_secret()));
+        bearer
+            .and_then(|bearer| secret_header(&bearer))
+            .map(|value| (header::AUTHORIZATION, value))
+            .into_iter()
+            .collect()
+    }
+
+    fn encode(&self, request: &ChatRequest) -> serde_json::Value {
+        encode::request(request)
+    }
+
+    fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
+        decode::answer(body)
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(decode::StreamDecoder::default())
+    }
+
+    fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        let error = serde_json::from_slice::<wire::ErrorBody>(body)
+            .ok()
+            .map(|body| body.error)
+            .unwrap_or_default();
+        let is_too_long = error.code_is("context_length_exceeded")
+            || error.message.contains("maximum context length");
+        error_status(status, headers, error.message, is_too_long)
+    }
+}

@@ -1,0 +1,94 @@
+//! The parts of the Chat Completions wire format that are read. Compatible servers leave out or null
+//! nearly everything, so nearly everything is optional.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ErrorBody {
+    pub error: ErrorDetail,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ErrorDetail {
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub message: String,
+    #[serde(rename = "type", default)]
+    pub kind: Value,
+    /// A text with OpenAI, a number with some compatible servers.
+    #[serde(default)]
+    pub code: Value,
+}
+
+impl ErrorDetail {
+    pub fn code_is(&self, code: &str) -> bool {
+        self.code.as_str() == Some(code)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub model: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub choices: Vec<Choice>,
+    pub usage: Option<Usage>,
+    /// Some servers report an error inside a stream that began with status 200.
+    pub error: Option<ErrorDetail>,
+}
+
+/// A choice of a whole answer has a `message`, one of a chunk has a `delta`; they look alike.
+#[derive(Debug, Deserialize)]
+pub(super) struct Choice {
+    #[serde(default)]
+    pub index: u64,
+    #[serde(alias = "message", default, deserialize_with = "null_is_default")]
+    pub delta: Delta,
+    pub finish_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Delta {
+    pub content: Option<String>,
+    pub refusal: Option<String>,
+    /// Thinking, as vLLM, DeepSeek and others send it.
+    #[serde(alias = "reasoning")]
+    pub reasoning_content: Option<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub tool_calls: Vec<ToolCall>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ToolCall {
+    pub index: Option<u64>,
+    pub id: Option<String>,
+    #[serde(default)]
+    pub function: Function,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Function {
+    pub name: Option<String>,
+    pub arguments: Option<String>,
+}
+
+/// `prompt_tokens` includes the cached ones.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Usage {
+    #[serde(default)]
+    pub prompt_tokens: u64,
+    #[serde(default)]
+    pub completion_tokens: u64,
+    pub prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct PromptDetails {
+    pub cached_tokens: Option<u64>,
+}
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}

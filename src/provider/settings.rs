@@ -1,0 +1,48 @@
+//! Settings of the providers: who they are, and how long each phase of a call may be silent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Uri};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::catalog::Target;
+
+/// The wire protocol that a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DialectName {
+    Anthropic,
+    Openai,
+}
+
+/// One provider.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    pub name: String,
+    pub dialect: DialectName,
+    /// Without the dialect's own path, and without a slash at the end.
+    pub base_url: Uri,
+    pub api_key: Option<SecretString>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// How long each phase of a provider call may last without a sign of life.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    pub connect: Duration,
+    pub response_header: Duration,
+    pub first_token: Duration,
+    pub idle: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// In order of preference: the first one's default model is the default model.
+    pub providers: Vec<ProviderSettings>,
+    pub models: BTreeMap<String, Vec<Target>>,
+    pub default_model: Option<Target>,
+    pub is_offline_allowed: bool,
+    pub clocks: Clocks,
+}

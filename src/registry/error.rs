@@ -1,0 +1,21 @@
+//! Why a change of the registry was refused, or could not be made.
+
+use crate::definition::{AgentName, Diagnostic};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error("the file is over {limit_bytes} bytes")]
+    TooLarge { limit_bytes: usize },
+    #[error("the file is not a usable agent definition")]
+    InvalidDefinition(Vec<Diagnostic>),
+    #[error("the path names the agent `{path}`, the file `{file}`")]
+    NameMismatch { path: AgentName, file: AgentName },
+    #[error("there is no such agent")]
+    NotFound,
+    #[error("the live revision is another one")]
+    RevisionMismatch { live: Option<i32> },
+    #[error("failed to read or write the registry")]
+    Database(#[from] sqlx::Error),
+    #[error("revision {revision} of agent `{name}` as it is stored cannot be read")]
+    StoredDefinition { name: String, revision: i32 },
+}

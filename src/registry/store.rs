@@ -1,0 +1,349 @@
+//! The registry's queries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Postgres};
+
+use super::agent::{Agent, AgentSource, AgentState, Roster};
+use super::error::RegistryError;
+use super::plan::SeenFile;
+use crate::definition::{self, Diagnostic, ParseMode, ParsedDefinition};
+
+pub(super) type Transaction = sqlx::Transaction<'static, Postgres>;
+
+/// The advisory lock under which the registry is changed; the number is arbitrary and must stay.
+const LOCK: i64 = 0x726f_6c65_6361_6c6c;
+
+/// An agent without its definition.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub name: String,
+    pub source: AgentSource,
+    pub state: AgentState,
+    pub revision: i32,
+    pub sha256: String,
+    folder_labels: Vec<String>,
+    updated_at: DateTime<Utc>,
+}
+
+/// What was last seen at a path.
+#[derive(Debug)]
+pub(super) struct KnownFile {
+    pub sha256: String,
+    pub agent: Option<String>,
+    pub verdict: String,
+    pub was_loaded: bool,
+}
+
+/// A revision to be written.
+pub(super) struct NewRevision<'a> {
+    pub sha256: &'a str,
+    pub source_bytes: &'a [u8],
+    pub parsed: &'a ParsedDefinition,
+    pub source: AgentSource,
+    pub author: &'a str,
+    pub folder_labels: &'a [String],
+}
+
+/// A file that did not load.
+#[derive(Debug, Serialize)]
+pub struct QuarantinedFile {
+    pub path: String,
+    pub diagnostics: Vec<Diagnostic>,
+    pub seen_at: DateTime<Utc>,
+}
+
+/// Begins a transaction that is alone in changing the registry.
+pub(super) async fn begin_change(pool: &PgPool) -> Result<Transaction, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+/// Counts the change and commits it.
+pub(super) async fn commit_change(mut transaction: Transaction) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE change_counters SET roster_revision = roster_revision + 1")
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
+}
+
+pub(super) async fn find_roster_revision(
+    connection: &mut PgConnection,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!("SELECT roster_revision FROM change_counters").fetch_one(connection).await
+}
+
+pub(super) async fn list_heads(
+    connection: &mut PgConnection,
+) -> Result<BTreeMap<String, Head>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT name, agents.source, state, live_revision, sha256, folder_labels, updated_at
+         FROM agents JOIN revisions ON agent_name = name AND revision = live_revision"
+    )
+    .fetch_all(connection)
+    .await?;
+    let heads = rows.into_iter().map(|row| {
+        let head = Head {
+            name: row.name.clone(),
+            source: AgentSource::from_column(&row.source),
+            state: AgentState::from_column(&row.state),
+            revision: row.live_revision,
+            sha256: row.sha256,
+            folder_labels: row.folder_labels,
+            updated_at: row.updated_at,
+        };
+        (row.name, head)
+    });
+    Ok(heads.collect())
+}
+
+pub(super) async fn find_head(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Option<Head>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT name, agents.source, state, live_revision, sha256, folder_labels, updated_at
+         FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
+         WHERE name = $1",
+        name
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Head {
+        name: row.name,
+        source: AgentSource::from_column(&row.source),
+        state: AgentState::from_column(&row.state),
+        revision: row.live_revision,
+        sha256: row.sha256,
+        folder_labels: row.folder_labels,
+        updated_at: row.updated_at,
+    }))
+}
+
+/// The number of the revision that an agent would get next. Numbers are never used again.
+pub(super) async fn next_revision(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<i32, sqlx::Error> {
+    let last =
+        sqlx::query_scalar!("SELECT max(revision) FROM revisions WHERE agent_name = $1", name)
+            .fetch_one(connection)
+            .await?;
+    Ok(last.unwrap_or(0) + 1)
+}
+
+/// Writes a revision and makes it live. An archived agent is revived; a disabled one stays disabled.
+pub(super) async fn save_revision(
+    connection: &mut PgConnection,
+    head: Option<&Head>,
+    new: &NewRevision<'_>,
+) -> Result<(), sqlx::Error> {
+    let definition = &new.parsed.definition;
+    let name = definition.name.as_str();
+    let revision = next_revision(connection, name).await?;
+    let state = match head.map(|head| head.state) {
+        Some(AgentState::Disabled) => AgentState::Disabled,
+        _ => AgentState::Live,
+    };
+    sqlx::query!(
+        "INSERT INTO agents (name, display_name, source, state, folder_labels, live_revision)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (name) DO UPDATE SET
+            display_name = excluded.display_name, source = excluded.source, state = excluded.state,
+            folder_labels = excluded.folder_labels, live_revision = excluded.live_revision,
+            updated_at = now()",
+        name,
+        definition.display_name,
+        new.source.as_str(),
+        state.as_str(),
+        new.folder_labels,
+        revision,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO revisions
+            (agent_name, revision, sha256, source_bytes, format, parse_mode, diagnostics, source, author)
+         VALUES ($1, $2, $3, $4, 'claude-code', $5, $6, $7, $8)",
+        name,
+        revision,
+        new.sha256,
+        new.source_bytes,
+        new.parsed.parse_mode.as_str(),
+        Json(&new.parsed.diagnostics) as _,
+        new.source.as_str(),
+        new.author,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_state(
+    connection: &mut PgConnection,
+    name: &str,
+    state: AgentState,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE agents SET state = $2, updated_at = now() WHERE name = $1",
+        name,
+        state.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find_live_source(
+    pool: &PgPool,
+    name: &str,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT source_bytes FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
+         WHERE name = $1",
+        name
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+pub(super) async fn list_files(
+    connection: &mut PgConnection,
+) -> Result<BTreeMap<String, KnownFile>, sqlx::Error> {
+    let rows = sqlx::query!("SELECT path, sha256, agent_name, verdict FROM agent_files")
+        .fetch_all(connection)
+        .await?;
+    let files = rows.into_iter().map(|row| {
+        let was_loaded = row.verdict.starts_with("loaded");
+        let file = KnownFile {
+            sha256: row.sha256,
+            agent: row.agent_name,
+            verdict: row.verdict,
+            was_loaded,
+        };
+        (row.path, file)
+    });
+    Ok(files.collect())
+}
+
+pub(super) async fn save_file(
+    connection: &mut PgConnection,
+    file: &SeenFile,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO agent_files (path, sha256, agent_name, verdict, diagnostics)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (path) DO UPDATE SET
+            sha256 = excluded.sha256, agent_name = excluded.agent_name, verdict = excluded.verdict,
+            diagnostics = excluded.diagnostics, seen_at = now()",
+        file.path,
+        file.sha256,
+        file.agent,
+        file.verdict.as_str(),
+        Json(&file.diagnostics) as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_files(
+    connection: &mut PgConnection,
+    paths: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM agent_files WHERE path = ANY($1)", paths).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn list_quarantine(
+    pool: &PgPool,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<QuarantinedFile>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT path, diagnostics AS "diagnostics: Json<Vec<Diagnostic>>", seen_at
+           FROM agent_files WHERE verdict = 'quarantined' AND path COLLATE "C" > $1
+           ORDER BY path COLLATE "C" LIMIT $2"#,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let files = rows.into_iter().map(|row| QuarantinedFile {
+        path: row.path,
+        diagnostics: row.diagnostics.0,
+        seen_at: row.seen_at,
+    });
+    Ok(files.collect())
+}
+
+/// Reads the whole roster as of one moment; what has not changed is taken from `before`.
+pub(super) async fn read_roster(pool: &PgPool, before: &Roster) -> Result<Roster, RegistryError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .execute(&mut *transaction)
+        .await?;
+    let revision = find_roster_revision(&mut transaction).await?;
+    let heads = list_heads(&mut transaction).await?;
+    let mut roster = Roster { revision, agents: BTreeMap::new() };
+    for head in heads.into_values() {
+        let same = before
+            .agents
+            .get(head.name.as_str())
+            .filter(|agent| agent.revision == head.revision && agent.sha256 == head.sha256);
+        let agent = match same {
+            Some(agent) => with_head(agent, &head),
+            None => read_agent(&mut transaction, &head).await?,
+        };
+        roster.agents.insert(agent.name().clone(), Arc::new(agent));
+    }
+    transaction.rollback().await?;
+    Ok(roster)
+}
+
+fn with_head(agent: &Agent, head: &Head) -> Agent {
+    let mut agent = agent.clone();
+    agent.labels = labels(&agent.definition.labels, &head.folder_labels);
+    agent.source = head.source;
+    agent.state = head.state;
+    agent.updated_at = head.updated_at;
+    agent
+}
+
+/// The definition is read from the source each time, so that the source is the only truth.
+async fn read_agent(connection: &mut PgConnection, head: &Head) -> Result<Agent, RegistryError> {
+    let row = sqlx::query!(
+        r#"SELECT source_bytes, parse_mode, diagnostics AS "diagnostics: Json<Vec<Diagnostic>>"
+           FROM revisions WHERE agent_name = $1 AND revision = $2"#,
+        head.name,
+        head.revision
+    )
+    .fetch_one(connection)
+    .await?;
+    let parsed = definition::parse(&row.source_bytes, Some(&head.name)).map_err(|_| {
+        RegistryError::StoredDefinition { name: head.name.clone(), revision: head.revision }
+    })?;
+    let parse_mode = if row.parse_mode == "scan" { ParseMode::Scan } else { ParseMode::Strict };
+    Ok(Agent {
+        labels: labels(&parsed.definition.labels, &head.folder_labels),
+        definition: Arc::new(parsed.definition),
+        revision: head.revision,
+        sha256: head.sha256.clone(),
+        parse_mode,
+        diagnostics: row.diagnostics.0.into(),
+        source: head.source,
+        state: head.state,
+        updated_at: head.updated_at,
+    })
+}
+
+fn labels(own: &[String], folders: &[String]) -> Vec<String> {
+    let mut labels = own.to_vec();
+    labels.extend(folders.iter().filter(|folder| !own.contains(folder)).cloned());
+    labels
+}
