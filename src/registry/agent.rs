@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::scan::{ScanOutcome, ScannedFile};
 use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode, ParsedDefinition};
 
 /// Where an agent comes from. A sync touches only what came from files.
@@ -115,6 +116,21 @@ impl Roster {
     /// The agent of that name, unless it is archived.
     pub fn find(&self, name: &str) -> Option<&Arc<Agent>> {
         self.agents.get(name).filter(|agent| agent.state != AgentState::Archived)
+    }
+
+    /// The agents of a folder, read without a database: the first file of a name has it.
+    pub fn of_files(files: Vec<ScannedFile>) -> Self {
+        let mut roster = Self::default();
+        for file in files {
+            if let ScanOutcome::Parsed { parsed, .. } = file.outcome {
+                let name = parsed.definition.name.clone();
+                roster
+                    .agents
+                    .entry(name)
+                    .or_insert_with(|| Arc::new(Agent::unsaved(*parsed, file.sha256, 1)));
+            }
+        }
+        roster
     }
 
     /// Agents that can be picked, in order of name.

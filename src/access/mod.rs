@@ -1,0 +1,187 @@
+//! Callers and their API keys: who may do what, and with which agents.
+//!
+//! A request is checked against a snapshot in memory, so that keys keep working without the database.
+
+mod error;
+mod key;
+mod store;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+pub use error::AccessError;
+pub use key::{ApiKey, Caller, Scope};
+
+use key::{KeyOrigin, NewSecret, Presented, hash};
+
+/// Shortest text that is accepted as `ROLECALL_ADMIN_KEY`, in characters.
+const MIN_ADMIN_KEY_LENGTH: usize = 16;
+
+/// A cheap handle to the keys.
+#[derive(Debug, Clone)]
+pub struct Access {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: PgPool,
+    snapshot: ArcSwap<Snapshot>,
+}
+
+/// Keys that are not revoked.
+#[derive(Debug, Default)]
+struct Snapshot {
+    revision: i64,
+    by_public_id: HashMap<String, Arc<ApiKey>>,
+    /// The key of `ROLECALL_ADMIN_KEY`, which has no public id to look it up by.
+    environment: Option<Arc<ApiKey>>,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    pub name: String,
+    pub scopes: Vec<Scope>,
+    /// Names of the agents that it may use; `None` means all.
+    pub agents: Option<Vec<String>>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What the start did about the first admin key.
+#[derive(Debug)]
+pub enum FirstKey {
+    /// Keys were there, or the environment gave one.
+    NotNeeded,
+    /// One was made and written to a file.
+    Made(SecretString),
+}
+
+impl Access {
+    pub async fn open(pool: PgPool) -> Result<Self, AccessError> {
+        let access = Self { inner: Arc::new(Inner { pool, snapshot: ArcSwap::default() }) };
+        access.refresh().await?;
+        Ok(access)
+    }
+
+    /// Reads the keys anew if any has changed.
+    pub async fn refresh(&self) -> Result<(), AccessError> {
+        let revision = store::find_keys_revision(&self.inner.pool).await?;
+        if revision == self.inner.snapshot.load().revision {
+            return Ok(());
+        }
+        let mut snapshot = Snapshot { revision, ..Snapshot::default() };
+        for key in store::list_active(&self.inner.pool).await? {
+            let key = Arc::new(key);
+            if key.origin == KeyOrigin::Environment {
+                snapshot.environment = Some(Arc::clone(&key));
+            }
+            snapshot.by_public_id.insert(key.public_id.clone(), key);
+        }
+        self.inner.snapshot.store(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// The caller who holds this key; `None` if there is no such key, or it has expired.
+    pub fn authenticate(&self, presented: &str) -> Option<Caller> {
+        let snapshot = self.inner.snapshot.load();
+        let by_id = Presented::parse(presented).and_then(|presented| {
+            let key = snapshot.by_public_id.get(presented.public_id)?;
+            key.matches(presented.secret).then_some(key)
+        });
+        let key =
+            by_id.or_else(|| snapshot.environment.as_ref().filter(|key| key.matches(presented)))?;
+        (!key.is_expired(Utc::now())).then(|| Caller { key: Arc::clone(key) })
+    }
+
+    /// Sees to it that there is an admin key: the environment's if it gives one (a changed one replaces the old),
+    /// else one that is made at the first start and written to `admin-key` in the data directory.
+    pub async fn ensure_admin_key(
+        &self,
+        from_environment: Option<&SecretString>,
+        data_dir: &Path,
+    ) -> Result<FirstKey, AccessError> {
+        let made = match from_environment {
+            Some(key) => {
+                if key.expose_secret().chars().count() < MIN_ADMIN_KEY_LENGTH {
+                    return Err(AccessError::AdminKeyTooShort { minimum: MIN_ADMIN_KEY_LENGTH });
+                }
+                store::replace_environment_key(&self.inner.pool, hash(key.expose_secret())).await?;
+                FirstKey::NotNeeded
+            }
+            None if self.has_admin_key() => FirstKey::NotNeeded,
+            None => {
+                let secret = NewSecret::generate();
+                // The file first: a key that is stored but was never shown would be lost.
+                write_private(&data_dir.join("admin-key"), secret.full.expose_secret())?;
+                let key = NewKey {
+                    name: "admin".to_owned(),
+                    scopes: vec![Scope::Admin],
+                    agents: None,
+                    expires_at: None,
+                };
+                store::insert(&self.inner.pool, &key, &secret, KeyOrigin::FirstStart).await?;
+                FirstKey::Made(secret.full)
+            }
+        };
+        self.refresh().await?;
+        Ok(made)
+    }
+
+    /// Makes a key. Its text is returned this once.
+    pub async fn create_key(&self, key: NewKey) -> Result<(ApiKey, SecretString), AccessError> {
+        let secret = NewSecret::generate();
+        let stored = store::insert(&self.inner.pool, &key, &secret, KeyOrigin::Created).await?;
+        self.refresh().await?;
+        tracing::info!(key.name = %stored.name, key.id = %stored.id, "key created");
+        Ok((stored, secret.full))
+    }
+
+    /// Keys in order of id, behind `after`; revoked ones are left out.
+    pub async fn list_keys(
+        &self,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<ApiKey>, AccessError> {
+        Ok(store::list_page(&self.inner.pool, after, limit).await?)
+    }
+
+    /// Ends a key. False if there is none with that id.
+    pub async fn revoke_key(&self, id: Uuid) -> Result<bool, AccessError> {
+        let was_there = store::revoke(&self.inner.pool, id).await?;
+        self.refresh().await?;
+        Ok(was_there)
+    }
+
+    fn has_admin_key(&self) -> bool {
+        let now = Utc::now();
+        self.inner.snapshot.load().by_public_id.values().any(|key| {
+            key.allows(Scope::Admin) && !key.is_expired(now) && key.origin != KeyOrigin::Environment
+        })
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), AccessError> {
+    use std::io::Write;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let write = || {
+        let mut file = std::fs::File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)?;
+        // The mode above holds for a new file only.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        writeln!(file, "{text}")?;
+        file.sync_all()
+    };
+    write().map_err(|source| AccessError::WriteAdminKey { path: path.to_owned(), source })
+}

@@ -1,0 +1,102 @@
+//! The outcome of a dispatch, as it is answered and kept.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::registry::Agent;
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Picked,
+    /// No agent fits.
+    None,
+    /// More than one fits about equally well.
+    Ambiguous,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Picked => "picked",
+            Self::None => "none",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// Which stage decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The caller named the agent.
+    Named,
+    /// The roster's own words were compared with the request's.
+    Local,
+    /// None fitted, and the operator's default agent stands in.
+    Default,
+}
+
+/// An agent at one revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentRef {
+    pub name: String,
+    pub revision: i32,
+}
+
+impl AgentRef {
+    pub fn to(agent: &Agent) -> Self {
+        Self { name: agent.name().to_string(), revision: agent.revision }
+    }
+}
+
+/// What spoke for or against a candidate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reason {
+    pub kind: ReasonKind,
+    /// The file's own text.
+    pub text: String,
+    /// Its part of the candidate's score; negative if it spoke against it.
+    pub share: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    Name,
+    Description,
+    Example,
+    Body,
+    Exclusion,
+}
+
+/// One candidate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranked {
+    pub agent: String,
+    /// 0 to 1.
+    pub score: f64,
+    pub reasons: Vec<Reason>,
+}
+
+/// The outcome of one dispatch.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decision {
+    pub id: Uuid,
+    pub outcome: Outcome,
+    pub agent: Option<AgentRef>,
+    /// The probability that the first of `ranked` is right.
+    pub confidence: f64,
+    /// How far the first candidate's score is ahead of the second's.
+    pub margin: f64,
+    pub strategy: Strategy,
+    pub roster_revision: i64,
+    pub elapsed_us: u64,
+    pub ranked: Vec<Ranked>,
+    /// The agent itself, at the revision that was picked.
+    #[serde(skip)]
+    pub picked: Option<Arc<Agent>>,
+}

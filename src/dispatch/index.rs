@@ -1,0 +1,151 @@
+//! The index of a roster: immutable, built anew for each change; what did not change is taken over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::document::{Content, Document, FIELD_COUNT, Field};
+use super::text::Analyzer;
+use crate::registry::{Agent, Roster};
+
+/// How fast repeated words stop counting more (BM25's k1).
+pub(super) const SATURATION: f32 = 1.2;
+
+/// How much a long field dilutes its words (BM25's b).
+const LENGTH_PENALTY: f32 = 0.6;
+
+const FIELDS: [Field; FIELD_COUNT] =
+    [Field::Name, Field::Description, Field::ExampleUser, Field::ExampleContext, Field::Body];
+
+/// Everything that is needed to pick from one roster.
+#[derive(Debug, Default)]
+pub struct Index {
+    roster: RosterView,
+    pub(super) documents: Vec<Document>,
+    postings: HashMap<Box<str>, Vec<Posting>>,
+    mean_lengths: [f32; FIELD_COUNT],
+}
+
+#[derive(Debug, Default)]
+struct RosterView {
+    revision: i64,
+    /// Disabled agents included: naming one is another error than naming none.
+    agents: HashMap<String, Arc<Agent>>,
+}
+
+/// A term in a document, with its counts weighted over the fields.
+#[derive(Debug)]
+pub(super) struct Posting {
+    pub document: u32,
+    pub frequency: f32,
+}
+
+impl Index {
+    /// Builds the index. Documents of `previous` whose agents have the same content are kept.
+    pub fn build(roster: &Roster, previous: Option<&Index>) -> Self {
+        let kept: HashMap<&str, &Document> = previous
+            .into_iter()
+            .flat_map(|index| &index.documents)
+            .map(|document| (document.agent.name().as_str(), document))
+            .collect();
+        let analyzer = Analyzer::new();
+        let documents: Vec<Document> = roster
+            .live()
+            .map(|agent| {
+                let same = kept
+                    .get(agent.name().as_str())
+                    .filter(|document| document.agent.sha256 == agent.sha256);
+                let content = same.map_or_else(
+                    || Arc::new(Content::of(agent, &analyzer)),
+                    |document| Arc::clone(&document.content),
+                );
+                Document { agent: Arc::clone(agent), content }
+            })
+            .collect();
+        let agents = roster
+            .agents
+            .keys()
+            .filter_map(|name| roster.find(name.as_str()))
+            .map(|agent| (agent.name().to_string(), Arc::clone(agent)))
+            .collect();
+        let mut index = Self {
+            roster: RosterView { revision: roster.revision, agents },
+            mean_lengths: mean_lengths(&documents),
+            documents,
+            postings: HashMap::new(),
+        };
+        index.post();
+        index
+    }
+
+    pub fn roster_revision(&self) -> i64 {
+        self.roster.revision
+    }
+
+    /// An agent of that name, disabled or not.
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<Agent>> {
+        self.roster.agents.get(name)
+    }
+
+    pub(super) fn postings(&self, stem: &str) -> &[Posting] {
+        self.postings.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// How much a term tells: the fewer agents use it, the more.
+    pub(super) fn rarity(&self, stem: &str) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "counts of agents are small")]
+        let (all, with) = (self.documents.len() as f32, self.postings(stem).len() as f32);
+        ((all - with + 0.5) / (with + 0.5)).ln_1p()
+    }
+
+    /// The rarity of a word that no agent uses.
+    pub(super) fn full_rarity(&self) -> f32 {
+        self.rarity("")
+    }
+
+    /// What one occurrence in a field adds to a term's frequency in that document.
+    pub(super) fn occurrence_weight(&self, content: &Content, field: Field) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "a field has far fewer than 2^24 words")]
+        let length = content.lengths[field as usize] as f32;
+        let mean = self.mean_lengths[field as usize].max(1.0);
+        field.weight() / (1.0 - LENGTH_PENALTY + LENGTH_PENALTY * length / mean)
+    }
+
+    fn post(&mut self) {
+        let mut postings: HashMap<Box<str>, Vec<Posting>> = HashMap::new();
+        for (number, document) in self.documents.iter().enumerate() {
+            let weights = Field::ALL.map(|field| self.occurrence_weight(&document.content, field));
+            for term in &document.content.terms {
+                let frequency = term
+                    .counts
+                    .iter()
+                    .zip(weights)
+                    .map(|(count, weight)| f32::from(*count) * weight)
+                    .sum();
+                let document = u32::try_from(number).expect("a roster has fewer than 2^32 agents");
+                let posting = Posting { document, frequency };
+                match postings.get_mut(&term.stem) {
+                    Some(list) => list.push(posting),
+                    None => {
+                        postings.insert(term.stem.clone(), vec![posting]);
+                    }
+                }
+            }
+        }
+        self.postings = postings;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "fields have far fewer than 2^24 words")]
+fn mean_lengths(documents: &[Document]) -> [f32; FIELD_COUNT] {
+    let mut means = [0.0; FIELD_COUNT];
+    for (field, mean) in means.iter_mut().enumerate() {
+        // Agents without the field would make it seem longer than usual in those that have it.
+        let lengths: Vec<f32> = documents
+            .iter()
+            .map(|document| document.content.lengths[field] as f32)
+            .filter(|length| *length > 0.0)
+            .collect();
+        *mean = lengths.iter().sum::<f32>() / (lengths.len().max(1) as f32);
+    }
+    means
+}

@@ -1,0 +1,390 @@
+//! Text into terms: words in lower case, stemmed, without those that say nothing of a task.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Words that carry no task: articles, pronouns, auxiliaries, politeness, and talk about the agents themselves.
+const STOP_WORDS: &[&str] = &[
+    "a",
+    "about",
+    "after",
+    "again",
+    "agent",
+    "ai",
+    "all",
+    "also",
+    "always",
+    "am",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "asks",
+    "assistant",
+    "at",
+    "be",
+    "because",
+    "been",
+    "before",
+    "being",
+    "between",
+    "both",
+    "but",
+    "by",
+    "can",
+    "cannot",
+    "come",
+    "could",
+    "did",
+    "do",
+    "does",
+    "doing",
+    "done",
+    "don",
+    "each",
+    "either",
+    "etc",
+    "every",
+    "few",
+    "for",
+    "from",
+    "get",
+    "gets",
+    "getting",
+    "give",
+    "go",
+    "goes",
+    "going",
+    "got",
+    "had",
+    "has",
+    "have",
+    "having",
+    "he",
+    "hello",
+    "help",
+    "helps",
+    "her",
+    "here",
+    "hey",
+    "hi",
+    "him",
+    "his",
+    "how",
+    "i",
+    "if",
+    "in",
+    "into",
+    "is",
+    "it",
+    "its",
+    "just",
+    "kind",
+    "know",
+    "let",
+    "like",
+    "ll",
+    "lot",
+    "m",
+    "make",
+    "makes",
+    "many",
+    "may",
+    "me",
+    "might",
+    "more",
+    "most",
+    "much",
+    "must",
+    "my",
+    "need",
+    "needs",
+    "never",
+    "no",
+    "not",
+    "now",
+    "of",
+    "off",
+    "ok",
+    "on",
+    "once",
+    "one",
+    "only",
+    "or",
+    "other",
+    "our",
+    "out",
+    "over",
+    "own",
+    "please",
+    "put",
+    "re",
+    "s",
+    "same",
+    "say",
+    "see",
+    "she",
+    "should",
+    "so",
+    "some",
+    "something",
+    "still",
+    "such",
+    "t",
+    "take",
+    "tell",
+    "than",
+    "thank",
+    "thanks",
+    "that",
+    "the",
+    "their",
+    "them",
+    "then",
+    "there",
+    "these",
+    "they",
+    "thing",
+    "things",
+    "this",
+    "those",
+    "to",
+    "too",
+    "under",
+    "until",
+    "up",
+    "us",
+    "use",
+    "used",
+    "user",
+    "uses",
+    "using",
+    "ve",
+    "very",
+    "want",
+    "wants",
+    "was",
+    "way",
+    "we",
+    "well",
+    "were",
+    "what",
+    "when",
+    "where",
+    "whether",
+    "which",
+    "while",
+    "who",
+    "why",
+    "will",
+    "with",
+    "without",
+    "would",
+    "yes",
+    "you",
+    "your",
+];
+
+/// Words that requests of every kind share: they weigh little, however rare they are in a roster.
+const WEAK_WORDS: &[&str] = &[
+    "add",
+    "another",
+    "ask",
+    "back",
+    "bad",
+    "best",
+    "better",
+    "big",
+    "break",
+    "bring",
+    "build",
+    "call",
+    "change",
+    "check",
+    "clear",
+    "close",
+    "create",
+    "current",
+    "day",
+    "different",
+    "easy",
+    "end",
+    "explain",
+    "fast",
+    "find",
+    "first",
+    "fix",
+    "follow",
+    "friend",
+    "good",
+    "great",
+    "hand",
+    "handle",
+    "hard",
+    "high",
+    "hour",
+    "idea",
+    "implement",
+    "important",
+    "keep",
+    "last",
+    "later",
+    "left",
+    "less",
+    "line",
+    "list",
+    "little",
+    "live",
+    "long",
+    "look",
+    "low",
+    "minute",
+    "month",
+    "move",
+    "name",
+    "new",
+    "next",
+    "nice",
+    "number",
+    "old",
+    "open",
+    "order",
+    "part",
+    "people",
+    "place",
+    "plan",
+    "point",
+    "problem",
+    "question",
+    "quick",
+    "read",
+    "ready",
+    "real",
+    "right",
+    "run",
+    "send",
+    "set",
+    "short",
+    "show",
+    "simple",
+    "small",
+    "start",
+    "step",
+    "stop",
+    "story",
+    "team",
+    "think",
+    "time",
+    "today",
+    "tomorrow",
+    "try",
+    "turn",
+    "two",
+    "view",
+    "week",
+    "whole",
+    "word",
+    "work",
+    "write",
+    "wrong",
+    "year",
+];
+
+/// How much a weak word counts.
+const WEAK_WEIGHT: f32 = 0.35;
+
+/// A word of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Term {
+    pub stem: Box<str>,
+    /// 1, or less for words that say little.
+    pub weight: f32,
+}
+
+/// Cuts texts into terms.
+pub(super) struct Analyzer {
+    stemmer: Stemmer,
+}
+
+impl Analyzer {
+    pub fn new() -> Self {
+        Self { stemmer: Stemmer::create(Algorithm::English) }
+    }
+
+    pub fn terms(&self, text: &str) -> Vec<Term> {
+        let mut terms = Vec::new();
+        for word in text.unicode_words() {
+            // `Next.js` and `snake_case` are one word to Unicode: both the whole and its parts count.
+            let parts: Vec<&str> = word
+                .split(['.', '_', '\'', '’', ':'])
+                .flat_map(split_camel_case)
+                .filter(|part| !part.is_empty())
+                .collect();
+            if parts.len() > 1 && !word.contains(['\'', '’']) {
+                let whole: String = parts.concat();
+                self.push(&whole, &mut terms);
+            }
+            // Of `don't` and `what's` only the first part says something.
+            let said =
+                if word.contains(['\'', '’']) { &parts[..parts.len().min(1)] } else { &parts };
+            for part in said {
+                self.push(part, &mut terms);
+            }
+        }
+        terms
+    }
+
+    fn push(&self, word: &str, terms: &mut Vec<Term>) {
+        let word = word.to_lowercase();
+        if STOP_WORDS.binary_search(&word.as_str()).is_ok() || word.chars().all(char::is_numeric) {
+            return;
+        }
+        let is_weak = WEAK_WORDS.binary_search(&word.as_str()).is_ok();
+        let stem = self.stemmer.stem(&word);
+        let is_weak = is_weak || WEAK_WORDS.binary_search(&&*stem).is_ok();
+        let weight = if is_weak { WEAK_WEIGHT } else { 1.0 };
+        terms.push(Term { stem: stem.into(), weight });
+    }
+}
+
+/// `routeHandler` is `route` and `Handler`; `JWT` and `GraphQL` stay mostly whole.
+fn split_camel_case(word: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let characters: Vec<(usize, char)> = word.char_indices().collect();
+    for pair in characters.windows(2) {
+        let ((_, before), (position, after)) = (pair[0], pair[1]);
+        if before.is_lowercase() && after.is_uppercase() {
+            parts.push(&word[start..position]);
+            start = position;
+        }
+    }
+    parts.push(&word[start..]);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Analyzer, STOP_WORDS, WEAK_WORDS};
+
+    fn stems(text: &str) -> Vec<String> {
+        Analyzer::new().terms(text).into_iter().map(|term| term.stem.into()).collect()
+    }
+
+    #[test]
+    fn words_are_stemmed_and_empty_ones_dropped() {
+        assert_eq!(stems("Please don't create the API routes!"), ["creat", "api", "rout"]);
+        assert_eq!(
+            stems("Next.js snake_case routeHandler"),
+            ["nextj", "next", "js", "snakecas", "snake", "case", "routehandl", "rout", "handler"]
+        );
+        assert_eq!(stems("nextjs"), ["nextj"]);
+        assert!(stems("what is it? 42").is_empty());
+    }
+
+    #[test]
+    fn the_lists_are_sorted() {
+        assert!(STOP_WORDS.is_sorted() && WEAK_WORDS.is_sorted());
+    }
+}

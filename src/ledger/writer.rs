@@ -1,0 +1,57 @@
+//! The task that writes records: whatever has queued up goes into one transaction.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+
+use super::record::Record;
+use super::{Inner, store};
+
+const MAX_BATCH: usize = 500;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn write(ledger: Weak<Inner>, pool: PgPool, mut records: mpsc::Receiver<Record>) {
+    let mut batch = Vec::new();
+    while records.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        let is_last = batch.iter().any(|record| matches!(record, Record::End));
+        while let Err(error) = store::write_batch(&pool, &batch).await {
+            if is_refused(&error) {
+                batch = write_one_by_one(&pool, batch).await;
+                continue;
+            }
+            tracing::warn!(%error, records = batch.len(), "records wait: the database does not take them");
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        if let Some(ledger) = ledger.upgrade() {
+            ledger.forget(&batch);
+        }
+        batch.clear();
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Whether the database answered, and will not take the batch however often it is sent.
+fn is_refused(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+/// Drops the records that are refused, so that they do not hold up the others; returns the rest.
+async fn write_one_by_one(pool: &PgPool, batch: Vec<Record>) -> Vec<Record> {
+    let mut rest = Vec::new();
+    for record in batch {
+        match store::write_batch(pool, std::slice::from_ref(&record)).await {
+            Err(error) if is_refused(&error) => {
+                tracing::error!(%error, "the database refuses a record, which is lost");
+            }
+            _ => rest.push(record),
+        }
+    }
+    rest
+}
