@@ -1,3 +1,20 @@
-fn main() {
-    println!("Hello, world!");
+//! The `rolecall` program: one verb an invocation.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One provider of cryptography for every TLS connection, chosen before the first is made.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("rolecall: a TLS provider was installed before");
+        return ExitCode::FAILURE;
+    }
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rolecall: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

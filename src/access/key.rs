@@ -7,10 +7,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// What a key permits. Each scope contains those after it: admin, run, dispatch, read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     Read,
@@ -37,7 +38,7 @@ impl Scope {
 }
 
 /// How a key came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyOrigin {
     Created,
@@ -113,6 +114,11 @@ impl Caller {
 
     pub fn is_admin(&self) -> bool {
         self.allows(Scope::Admin)
+    }
+
+    /// The agents that the key is good for; `None` means all.
+    pub fn permitted_agents(&self) -> Option<Vec<String>> {
+        self.key.agents.clone()
     }
 
     /// Whether the key is good for an agent.

@@ -32,6 +32,17 @@ impl Message {
     }
 }
 
+/// What the conversation began with: the user's messages up to the first answer. The agent is picked on it, so
+/// that a follow-up ("yes, do that") never changes the pick.
+pub fn opening_request(messages: &[Message]) -> String {
+    let texts: Vec<&str> = messages
+        .iter()
+        .take_while(|message| message.role == Role::User)
+        .map(|message| message.text.as_str())
+        .collect();
+    texts.join("\n")
+}
+
 /// One model call, before it is put into a provider's words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {

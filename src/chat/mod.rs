@@ -8,6 +8,6 @@ mod tool;
 mod usage;
 
 pub use event::{ChatEvent, FinishReason};
-pub use message::{ChatRequest, Message, Role};
+pub use message::{ChatRequest, Message, Role, opening_request};
 pub use tool::{Tool, ToolCall};
 pub use usage::Usage;

@@ -1,9 +1,10 @@
 //! The examples in a description: `<example>` blocks with context, user, assistant and commentary.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A sample exchange that shows when the agent should be picked. Empty parts were not written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Example {
     pub context: String,
     /// The request, without the quotes around it.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{DefinitionError, Diagnostic};
 
@@ -40,7 +41,7 @@ const KNOWN_FIELDS: &[&str] = &[
 const TEXT_FIELDS: &[&str] = &["name", "description", "model", "color"];
 
 /// How the frontmatter was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParseMode {
     /// It is valid YAML.

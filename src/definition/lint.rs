@@ -8,6 +8,15 @@ pub struct KnownWorld {
     pub tool_servers: Vec<String>,
     /// Model aliases and ids that resolve.
     pub models: Vec<String>,
+    /// What ids of models begin with.
+    pub model_prefixes: Vec<String>,
+}
+
+impl KnownWorld {
+    fn knows_model(&self, model: &str) -> bool {
+        self.models.iter().any(|known| known == model)
+            || self.model_prefixes.iter().any(|prefix| model.starts_with(prefix))
+    }
 }
 
 /// Compares a definition with what is configured. `source` gives the places.
@@ -26,8 +35,7 @@ pub fn lint(definition: &AgentDefinition, source: &[u8], known: &KnownWorld) -> 
         }
     }
     if let Some(model) = &definition.model
-        && !known.models.contains(model)
-        && !model.contains('/')
+        && !known.knows_model(model)
     {
         let (line, column) = place_of(source, model);
         diagnostics.push(Diagnostic::warning(

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::registry::Agent;
 
 /// What was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Picked,
@@ -29,7 +30,7 @@ impl Outcome {
 }
 
 /// Which stage decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// The caller named the agent.
@@ -41,7 +42,7 @@ pub enum Strategy {
 }
 
 /// An agent at one revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AgentRef {
     pub name: String,
     pub revision: i32,
@@ -54,7 +55,7 @@ impl AgentRef {
 }
 
 /// What spoke for or against a candidate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Reason {
     pub kind: ReasonKind,
     /// The file's own text.
@@ -63,7 +64,7 @@ pub struct Reason {
     pub share: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonKind {
     Name,
@@ -74,7 +75,7 @@ pub enum ReasonKind {
 }
 
 /// One candidate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Ranked {
     pub agent: String,
     /// 0 to 1.
@@ -83,7 +84,7 @@ pub struct Ranked {
 }
 
 /// The outcome of one dispatch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Decision {
     pub id: Uuid,
     pub outcome: Outcome,

@@ -13,9 +13,6 @@ pub(super) const SATURATION: f32 = 1.2;
 /// How much a long field dilutes its words (BM25's b).
 const LENGTH_PENALTY: f32 = 0.6;
 
-const FIELDS: [Field; FIELD_COUNT] =
-    [Field::Name, Field::Description, Field::ExampleUser, Field::ExampleContext, Field::Body];
-
 /// Everything that is needed to pick from one roster.
 #[derive(Debug, Default)]
 pub struct Index {

@@ -130,7 +130,7 @@ pub(super) async fn interrupt_lapsed(
     let result = sqlx::query!(
         r#"UPDATE runs SET status = 'failed', ended_at = now(),
                record = record || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
-                   jsonb_build_object('code', 'interrupted', 'status', 500,
+                   jsonb_build_object('code', 'interrupted',
                        'detail', 'the service was stopped while the run was under way'))
            WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE instances.id = instance_id)"#
     )

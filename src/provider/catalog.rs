@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::offline;
 
@@ -57,6 +58,11 @@ impl Target {
         Self { provider: provider.to_owned(), model: model.to_owned(), order: 0, weight: 1 }
     }
 
+    /// Whether it is the built-in provider that stands in when none is configured.
+    pub fn is_offline(&self) -> bool {
+        self.provider == offline::NAME
+    }
+
     /// Reads `provider/model`; the model may hold further slashes.
     pub fn parse(text: &str) -> Option<Self> {
         let (provider, model) = text.split_once('/')?;
@@ -65,7 +71,7 @@ impl Target {
 }
 
 /// How a requested model became the resolved one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResolutionRule {
     /// The model itself was named.
@@ -138,13 +144,15 @@ impl Catalog {
         self.providers.is_empty()
     }
 
-    pub fn default_target(&self) -> &Target {
-        &self.default
-    }
-
-    /// Every name that an agent definition may use for a model.
+    /// Every alias that an agent definition may use for a model.
     pub fn known_names(&self) -> impl Iterator<Item = &str> {
         self.aliases.keys().map(String::as_str).chain(["inherit"])
+    }
+
+    /// What the ids of models begin with, `provider/` included.
+    pub fn known_prefixes(&self) -> impl Iterator<Item = String> {
+        let of_ids = ID_PREFIXES.iter().map(|(prefix, _)| (*prefix).to_owned());
+        of_ids.chain(self.providers.iter().map(|provider| format!("{provider}/")))
     }
 
     /// Whether `name` means a model, configured or not.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::scan::{ScanOutcome, ScannedFile};
 use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode, ParsedDefinition};
 
 /// Where an agent comes from. A sync touches only what came from files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentSource {
     File,
@@ -32,7 +33,7 @@ impl AgentSource {
 }
 
 /// Whether an agent answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
     Live,

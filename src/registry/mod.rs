@@ -19,7 +19,7 @@ use sqlx::PgPool;
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use error::RegistryError;
 pub use plan::{Action, FileReport, Verdict};
-pub use scan::scan_folder;
+pub use scan::{ScannedFile, scan_folder};
 pub use store::QuarantinedFile;
 pub use sync::{SyncOptions, SyncReport};
 
@@ -103,6 +103,17 @@ impl Registry {
         let roster = Arc::new(store::read_roster(&self.inner.pool, &before).await?);
         self.inner.roster.store(Arc::clone(&roster));
         Ok(roster)
+    }
+
+    /// Reads the snapshot anew if the roster has changed, by whichever instance.
+    pub async fn refresh_if_changed(&self) -> Result<(), RegistryError> {
+        let mut connection = self.inner.pool.acquire().await?;
+        let revision = store::find_roster_revision(&mut connection).await?;
+        drop(connection);
+        if revision != self.roster().revision {
+            self.refresh().await?;
+        }
+        Ok(())
     }
 
     /// Brings the registry in line with the agents folder, in one transaction.
@@ -209,6 +220,15 @@ impl Registry {
     ) -> Result<Vec<QuarantinedFile>, RegistryError> {
         Ok(store::list_quarantine(&self.inner.pool, after, limit).await?)
     }
+}
+
+/// What a sync of an empty registry would say of each file, without a database.
+pub fn check_files(files: Vec<ScannedFile>) -> Vec<FileReport> {
+    let mut reports = plan::plan(files, &plan::Before::default(), false).reports;
+    for report in &mut reports {
+        report.action = Action::None;
+    }
+    reports
 }
 
 fn check_precondition(

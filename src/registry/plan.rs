@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::agent::{AgentSource, AgentState};
 use super::has_warnings;
@@ -11,7 +12,7 @@ use super::store::{Head, KnownFile};
 use crate::definition::{Diagnostic, ParsedDefinition};
 
 /// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Loaded,
@@ -32,7 +33,7 @@ impl Verdict {
 }
 
 /// What a sync does about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Created,
@@ -45,7 +46,7 @@ pub enum Action {
 }
 
 /// One file in the report of a sync.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FileReport {
     pub path: String,
     pub verdict: Verdict,
@@ -94,6 +95,7 @@ impl Plan {
 }
 
 /// What the database knows before a sync.
+#[derive(Default)]
 pub(super) struct Before {
     pub files: BTreeMap<String, KnownFile>,
     pub heads: BTreeMap<String, Head>,

@@ -25,10 +25,11 @@ pub enum ScanOutcome {
     Skipped(Vec<Diagnostic>),
 }
 
-/// Reads every Markdown file below the folder, in byte order of path. Hidden folders are passed over.
+/// Reads every Markdown file below the folder (or the one file that the setting names), in byte order of path.
+/// Hidden folders are passed over.
 pub fn scan_folder(settings: &Settings) -> Vec<ScannedFile> {
     let root = &settings.agents_dir;
-    if !root.is_dir() {
+    if !root.exists() {
         tracing::warn!(folder = %root.display(), "the agents folder does not exist");
         return Vec::new();
     }
@@ -57,7 +58,11 @@ fn is_markdown(path: &Path) -> bool {
 }
 
 fn relative(path: &Path, root: &Path) -> String {
-    path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/")
+    let below = path.strip_prefix(root).unwrap_or(path);
+    // The root may be a file itself.
+    let below =
+        if below.as_os_str().is_empty() { path.file_name().map_or(path, Path::new) } else { below };
+    below.to_string_lossy().replace('\\', "/")
 }
 
 fn unreadable_entry(error: &walkdir::Error, root: &Path) -> Option<ScannedFile> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
@@ -21,7 +22,7 @@ pub struct SyncOptions {
 }
 
 /// What a sync did, or would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SyncReport {
     #[serde(rename = "dry_run")]
     pub is_dry_run: bool,

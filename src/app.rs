@@ -1,0 +1,172 @@
+//! The service as a whole: its components put together, its background tasks, its life from start to stop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Access, FirstKey};
+use crate::config::Config;
+use crate::conversation::Conversations;
+use crate::db::Database;
+use crate::dispatch::Dispatcher;
+use crate::http::{self, AppState, Readiness};
+use crate::ledger::Ledger;
+use crate::provider::Providers;
+use crate::registry::{Registry, SyncOptions, Verdict};
+
+/// How often changes by other processes are looked for.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long open connections and unwritten records may hold up a stop, once the runs have ended.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The service, put together and not yet listening.
+#[derive(Debug)]
+pub struct App {
+    state: AppState,
+    shutdown_grace: Duration,
+    /// The admin key, if this start has made the first one.
+    pub first_key: FirstKey,
+}
+
+impl App {
+    /// Puts the components together over a migrated database.
+    pub async fn build(config: Config, database: &Database) -> anyhow::Result<Self> {
+        let pool = database.pool.clone();
+        let access = Access::open(pool.clone()).await?;
+        let first_key =
+            access.ensure_admin_key(config.admin_key.as_ref(), &config.data_dir).await?;
+        let registry = Registry::open(pool.clone(), config.registry).await?;
+        let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
+        let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
+        let dispatcher = Dispatcher::new(registry.clone(), ledger.clone(), config.dispatch);
+        let conversations = Conversations::new(
+            dispatcher.clone(),
+            providers.clone(),
+            ledger.clone(),
+            config.conversation,
+        );
+        let state = AppState {
+            access,
+            conversations,
+            dispatcher,
+            ledger,
+            providers,
+            registry,
+            pool,
+            readiness: Readiness::default(),
+            settings: config.http,
+        };
+        Ok(Self { state, shutdown_grace: config.shutdown_grace, first_key })
+    }
+
+    /// Whether no model is configured.
+    pub fn is_offline(&self) -> bool {
+        self.state.providers.catalog().is_offline()
+    }
+
+    /// Serves until `shutdown` is cancelled, then stops: no new requests, runs get their grace, records are
+    /// written.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let background = CancellationToken::new();
+        let poll = tokio::spawn(keep_current(self.state.clone(), background.clone()));
+        let state = self.state.clone();
+        let syncing = tokio::spawn(async move { first_sync(&state).await });
+
+        // Without it the kernel waits for more before it sends a small piece: 40 ms for each.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY could not be set");
+            }
+        });
+        let stop_accepting = CancellationToken::new();
+        let serving = axum::serve(listener, http::router(self.state.clone()))
+            .with_graceful_shutdown(stop_accepting.clone().cancelled_owned());
+        let mut server = tokio::spawn(async move { serving.await });
+
+        let first_sync = async {
+            match syncing.await.context("the first sync panicked") {
+                // From here on only a signal ends the service.
+                Ok(Ok(())) => std::future::pending().await,
+                Ok(Err(error)) | Err(error) => error,
+            }
+        };
+        let result = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            error = first_sync => Err(error.context("failed to load the agents")),
+            stopped = &mut server => stopped.context("the server panicked")?.context("failed to serve"),
+        };
+
+        tracing::info!("stopping");
+        self.state.readiness.set_stopping();
+        stop_accepting.cancel();
+        self.state.conversations.stop(self.shutdown_grace).await;
+        if !server.is_finished() && tokio::time::timeout(CLOSE_PATIENCE, &mut server).await.is_err()
+        {
+            tracing::warn!("closing connections that callers keep open");
+            server.abort();
+        }
+        background.cancel();
+        let _ = poll.await;
+        self.state.ledger.close(CLOSE_PATIENCE).await;
+        result
+    }
+}
+
+/// Makes the roster what the agents folder says, then says that the service is ready.
+async fn first_sync(state: &AppState) -> anyhow::Result<()> {
+    let options = SyncOptions { is_dry_run: false, prunes: false, author: "start".to_owned() };
+    let report = state.registry.sync(options).await?;
+    for file in &report.files {
+        if file.verdict == Verdict::Quarantined {
+            let cause = file.diagnostics.first().map(|first| first.message.as_str());
+            tracing::warn!(file = %file.path, cause, "file quarantined");
+        }
+    }
+    state.readiness.set_synced();
+    let agents = state.registry.roster().live().count();
+    tracing::info!(agents, files = report.files.len(), "ready");
+    Ok(())
+}
+
+/// Takes over what other processes change, and says that this one lives.
+async fn keep_current(state: AppState, stop: CancellationToken) {
+    let mut poll = tokio::time::interval(POLL_INTERVAL);
+    let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        // A tick that fails is made up for by the next; `/readyz` tells of the database.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = poll.tick() => {
+                if let Err(error) = state.registry.refresh_if_changed().await {
+                    tracing::debug!(%error, "failed to look for changes of the roster");
+                }
+                if let Err(error) = state.access.refresh().await {
+                    tracing::debug!(%error, "failed to look for changes of the keys");
+                }
+            }
+            _ = heartbeat.tick() => {
+                if let Err(error) = state.ledger.beat().await {
+                    tracing::debug!(%error, "failed to say that this instance lives");
+                }
+            }
+        }
+    }
+}
+
+/// Where the first admin key is written.
+pub fn admin_key_path(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("admin-key")
+}

@@ -1,0 +1,88 @@
+//! `rolecall check`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use rolecall::config::Config;
+use rolecall::definition::{Diagnostic, Level};
+use rolecall::registry::{self, FileReport, Verdict, check_files, scan_folder};
+use serde_json::json;
+
+use super::print_json;
+
+/// How much of a long line is shown around the place of a finding, in characters to each side.
+const EXCERPT_REACH: usize = 50;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Agent files and folders of them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut reports = Vec::new();
+    for path in &args.paths {
+        if !path.exists() {
+            bail!("there is nothing at {}", path.display());
+        }
+        let settings = registry::Settings { agents_dir: path.clone(), ..config.registry.clone() };
+        for mut report in check_files(scan_folder(&settings)) {
+            // As it was named on the command line, so that it can be opened.
+            let place = if path.is_dir() { path.join(&report.path) } else { path.clone() };
+            report.path = place.to_string_lossy().into_owned();
+            reports.push(report);
+        }
+    }
+    if as_json {
+        print_json(&json!({"files": reports}))?;
+    } else {
+        reports.iter().for_each(print);
+        let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
+        println!(
+            "{} files: {} loaded, {} loaded with warnings, {} quarantined, {} skipped",
+            reports.len(),
+            count(Verdict::Loaded),
+            count(Verdict::LoadedWithWarnings),
+            count(Verdict::Quarantined),
+            count(Verdict::Skipped),
+        );
+    }
+    let is_bad = reports.iter().any(|report| report.verdict == Verdict::Quarantined);
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn print(report: &FileReport) {
+    println!("{}: {}", report.path, report.verdict.as_str().replace('_', " "));
+    let source = std::fs::read(Path::new(&report.path)).unwrap_or_default();
+    let source = String::from_utf8_lossy(&source);
+    for diagnostic in &report.diagnostics {
+        let level = match diagnostic.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Note => "note",
+        };
+        let Diagnostic { code, line, column, message, help, .. } = diagnostic;
+        println!("  {level}[{code}] {line}:{column}: {message}");
+        if let Some((excerpt, offset)) = excerpt(&source, *line, *column) {
+            println!("      | {excerpt}");
+            println!("      | {}^", " ".repeat(offset));
+        }
+        println!("      = {help}");
+    }
+}
+
+/// The part of a line around a column, and where the column is in it.
+fn excerpt(source: &str, line: usize, column: usize) -> Option<(String, usize)> {
+    let line = source.lines().nth(line.checked_sub(1)?)?;
+    let column = column.saturating_sub(1);
+    let start = column.saturating_sub(EXCERPT_REACH);
+    let excerpt: String = line
+        .chars()
+        .skip(start)
+        .take(2 * EXCERPT_REACH)
+        .map(|character| if character == '\t' { ' ' } else { character })
+        .collect();
+    (!excerpt.is_empty()).then_some((excerpt, column - start))
+}

@@ -1,0 +1,93 @@
+//! The verbs of the command line.
+
+mod check;
+mod key;
+mod migrate;
+mod pick;
+mod serve;
+mod sync;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rolecall::config::{Config, Flags};
+use rolecall::db::{Database, Opener};
+use rolecall::telemetry;
+
+/// Serves and dispatches AI agents: picks the right agent for a request, says why, and streams its answer.
+#[derive(Debug, Parser)]
+#[command(name = "rolecall", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve (the default)
+    Serve,
+    /// Lint agent files: a verdict a file; the exit code is 1 if one is quarantined
+    Check(check::Args),
+    /// Bring the registry in line with the agents folder
+    Sync(sync::Args),
+    /// Pick an agent for a text, from a folder, without server or database
+    Pick(pick::Args),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Args),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+/// Runs the verb that the command line asks for.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    let flags = cli.flags.without_empty();
+    let verb = cli.verb.unwrap_or(Verb::Serve);
+    let default_filter = if matches!(verb, Verb::Serve) { "info,sqlx=warn" } else { "warn" };
+    telemetry::init(flags.log.as_deref().unwrap_or(default_filter), flags.log_format)?;
+    if matches!(verb, Verb::Openapi) {
+        println!("{}", rolecall::http::openapi().to_pretty_json()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::load(&flags)?;
+    match verb {
+        Verb::Check(args) => check::run(&args, &config, cli.json),
+        Verb::Pick(args) => pick::run(&args, &config, cli.json),
+        verb => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async {
+                match verb {
+                    Verb::Sync(args) => sync::run(&args, config, cli.json).await,
+                    Verb::Migrate => migrate::run(config, cli.json).await,
+                    Verb::Key(args) => key::run(args, config, cli.json).await,
+                    _ => serve::run(config).await,
+                }
+            })
+        }
+    }
+}
+
+/// Opens the database for a verb and brings its schema up to date.
+async fn open_database(config: &Config) -> anyhow::Result<Database> {
+    let database = Database::open(&config.db, Opener::Command).await?;
+    if let Err(error) = database.migrate().await {
+        database.close().await;
+        return Err(error.into());
+    }
+    Ok(database)
+}
+
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! What is wrong with the configuration. No text holds a secret.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("failed to read {}", .path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to read {}: {message}", .path.display())]
+    Invalid { path: PathBuf, message: String },
+    #[error(
+        "{} line {line}: `{key}` refers to the environment variable `{variable}`, which is not set \
+         (write ${{{variable}:-}} if it may be)",
+        .path.display()
+    )]
+    UnsetVariable { path: PathBuf, line: usize, key: String, variable: String },
+    #[error("the default model must be `provider/model`, not `{0}`")]
+    DefaultModel(String),
+    #[error("provider `{provider}`: {message}")]
+    Provider { provider: String, message: String },
+    #[error("{0}")]
+    Models(String),
+}

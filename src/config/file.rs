@@ -1,0 +1,207 @@
+//! `rolecall.yaml` as it is written. Unknown keys are errors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::variables::Variables;
+use super::{ConfigError, Target};
+use crate::dispatch::{OnAmbiguous, OnNone};
+use crate::provider::DialectName;
+
+/// Read if no other file is named, and only if it is there.
+const DEFAULT_PATH: &str = "./rolecall.yaml";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ConfigFile {
+    pub default_model: Option<String>,
+    pub providers: IndexMap<String, ProviderEntry>,
+    models: BTreeMap<String, ModelEntry>,
+    pub mcp_servers: IndexMap<String, McpServerEntry>,
+    pub dispatch: DispatchEntry,
+    pub storage: StorageEntry,
+    pub allow_offline: bool,
+    pub limits: Limits,
+    tools: ToolsEntry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderEntry {
+    pub dialect: Option<DialectName>,
+    pub base_url: Option<String>,
+    pub api_key: Option<String>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelEntry {
+    targets: Vec<Target>,
+}
+
+/// A tool server: a command that the operator trusts, or a URL.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the names of tool servers are used so far; the rest is checked")]
+pub(super) struct McpServerEntry {
+    command: Option<String>,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    default: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DispatchEntry {
+    pub on_none: OnNone,
+    pub on_ambiguous: OnAmbiguous,
+    pub default_agent: Option<String>,
+    judge: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StorageEntry {
+    pub content: bool,
+    retention_days: Option<u32>,
+}
+
+impl Default for StorageEntry {
+    fn default() -> Self {
+        Self { content: true, retention_days: None }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ToolsEntry {
+    required: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub connect_timeout_ms: u64,
+    pub response_header_timeout_ms: u64,
+    pub first_token_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub run_timeout_ms: u64,
+    pub hold_ms: u64,
+    pub keep_alive_interval_ms: u64,
+    pub shutdown_grace_ms: u64,
+    retry_attempts: Option<u32>,
+    retry_budget_ms: Option<u64>,
+    pub body_bytes: usize,
+    pub definition_bytes: usize,
+    tool_call_timeout_ms: Option<u64>,
+    tool_result_bytes: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout_ms: 5_000,
+            response_header_timeout_ms: 60_000,
+            first_token_timeout_ms: 120_000,
+            idle_timeout_ms: 60_000,
+            run_timeout_ms: 1_800_000,
+            hold_ms: 10_000,
+            keep_alive_interval_ms: 15_000,
+            shutdown_grace_ms: 30_000,
+            retry_attempts: None,
+            retry_budget_ms: None,
+            body_bytes: 16 * 1024 * 1024,
+            definition_bytes: 1024 * 1024,
+            tool_call_timeout_ms: None,
+            tool_result_bytes: None,
+        }
+    }
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self {
+            default_model: None,
+            providers: IndexMap::new(),
+            models: BTreeMap::new(),
+            mcp_servers: IndexMap::new(),
+            dispatch: DispatchEntry::default(),
+            storage: StorageEntry::default(),
+            allow_offline: true,
+            limits: Limits::default(),
+            tools: ToolsEntry::default(),
+        }
+    }
+}
+
+impl ConfigFile {
+    pub fn read(path: Option<&Path>, variables: &Variables) -> Result<Self, ConfigError> {
+        let default = PathBuf::from(DEFAULT_PATH);
+        let path = match path {
+            Some(path) => path,
+            None if default.exists() => &default,
+            None => return Ok(Self::default()),
+        };
+        let yaml = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        // A file of comments alone is no document to YAML.
+        let is_empty =
+            yaml.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        if is_empty {
+            return Ok(Self::default());
+        }
+        let file = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
+            path: path.to_owned(),
+            message: without_values(&error.to_string()),
+        })?;
+        variables.check(path, &yaml)?;
+        Ok(file)
+    }
+
+    pub fn model_targets(&self) -> BTreeMap<String, Vec<Target>> {
+        let targets =
+            |(alias, entry): (&String, &ModelEntry)| (alias.clone(), entry.targets.clone());
+        self.models.iter().map(targets).collect()
+    }
+
+    /// Settings that are valid and have no effect yet: an operator must not be left to believe that they do.
+    pub fn notices(&self) -> Vec<String> {
+        let limits = &self.limits;
+        [
+            ("mcp_servers", !self.mcp_servers.is_empty()),
+            ("tools.required", !self.tools.required.is_empty()),
+            ("dispatch.judge", self.dispatch.judge.as_ref().is_some_and(|judge| !judge.is_null())),
+            ("storage.retention_days", self.storage.retention_days.is_some()),
+            ("limits.retry_attempts", limits.retry_attempts.is_some()),
+            ("limits.retry_budget_ms", limits.retry_budget_ms.is_some()),
+            ("limits.tool_call_timeout_ms", limits.tool_call_timeout_ms.is_some()),
+            ("limits.tool_result_bytes", limits.tool_result_bytes.is_some()),
+        ]
+        .into_iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
+        .collect()
+    }
+}
+
+/// The library quotes the value that it cannot use, and that may be a secret in the wrong place.
+fn without_values(message: &str) -> String {
+    match (message.find("string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}a text{}", &message[..start], &message[end + 1..])
+        }
+        _ => message.to_owned(),
+    }
+}

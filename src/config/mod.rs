@@ -1,0 +1,203 @@
+//! The configuration: every component's settings, from flags, environment, `rolecall.yaml` and defaults, in
+//! that order. Nothing else reads the environment.
+
+mod error;
+mod file;
+mod flags;
+mod providers;
+mod variables;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use error::ConfigError;
+pub use flags::Flags;
+
+use crate::definition::KnownWorld;
+use crate::provider::{Catalog, Clocks, Target};
+use crate::{conversation, db, dispatch, http, provider, registry};
+use file::ConfigFile;
+use variables::Variables;
+
+/// Every component's settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: String,
+    pub data_dir: PathBuf,
+    pub admin_key: Option<SecretString>,
+    pub shutdown_grace: Duration,
+    pub db: db::Settings,
+    pub registry: registry::Settings,
+    pub provider: provider::Settings,
+    pub dispatch: dispatch::Settings,
+    pub conversation: conversation::Settings,
+    pub http: http::Settings,
+    /// What the operator should know of the configuration, said at start.
+    pub notices: Vec<String>,
+}
+
+impl Config {
+    /// Reads the configuration of this process.
+    ///
+    /// # Errors
+    /// A text that names the setting, the file and the line, and never a secret.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        Self::build(flags, &Variables::of_process())
+    }
+
+    fn build(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
+        let file = ConfigFile::read(flags.config.as_deref(), variables)?;
+        let limits = &file.limits;
+        let milliseconds = Duration::from_millis;
+        let data_dir = flags.data_dir.clone().unwrap_or_else(|| PathBuf::from("./.rolecall"));
+        let default_model = flags
+            .default_model
+            .as_ref()
+            .or(file.default_model.as_ref())
+            .filter(|text| !text.is_empty());
+        let default_model = default_model
+            .map(|text| Target::parse(text).ok_or_else(|| ConfigError::DefaultModel(text.clone())))
+            .transpose()?;
+        let provider = provider::Settings {
+            providers: providers::configured(&file, variables)?,
+            models: file.model_targets(),
+            default_model,
+            is_offline_allowed: file.allow_offline,
+            clocks: Clocks {
+                connect: milliseconds(limits.connect_timeout_ms),
+                response_header: milliseconds(limits.response_header_timeout_ms),
+                first_token: milliseconds(limits.first_token_timeout_ms),
+                idle: milliseconds(limits.idle_timeout_ms),
+            },
+        };
+        let stores_content = file.storage.content;
+        Ok(Self {
+            listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            admin_key: flags.admin_key.clone().map(SecretString::from),
+            shutdown_grace: milliseconds(limits.shutdown_grace_ms),
+            db: db::Settings {
+                url: flags.database_url.clone().map(SecretString::from),
+                data_dir: data_dir.clone(),
+            },
+            registry: registry::Settings {
+                agents_dir: flags.agents_dir.clone().unwrap_or_else(|| PathBuf::from("./agents")),
+                definition_bytes: limits.definition_bytes,
+                known_world: known_world(&provider, &file)?,
+            },
+            provider,
+            dispatch: dispatch::Settings {
+                on_none: file.dispatch.on_none,
+                on_ambiguous: file.dispatch.on_ambiguous,
+                default_agent: file.dispatch.default_agent.clone(),
+                stores_content,
+            },
+            conversation: conversation::Settings {
+                run_timeout: milliseconds(limits.run_timeout_ms),
+                stores_content,
+            },
+            http: http::Settings {
+                body_bytes: limits.body_bytes,
+                hold: milliseconds(limits.hold_ms),
+                keep_alive_interval: milliseconds(limits.keep_alive_interval_ms.max(1)),
+            },
+            notices: file.notices(),
+            data_dir,
+        })
+    }
+}
+
+fn known_world(
+    provider: &provider::Settings,
+    file: &ConfigFile,
+) -> Result<KnownWorld, ConfigError> {
+    let names = provider.providers.iter().map(|provider| provider.name.clone()).collect();
+    let catalog = Catalog::new(names, provider.models.clone(), provider.default_model.clone())
+        .map_err(ConfigError::Models)?;
+    Ok(KnownWorld {
+        tool_servers: file.mcp_servers.keys().map(|name| name.to_ascii_lowercase()).collect(),
+        models: catalog.known_names().map(str::to_owned).collect(),
+        model_prefixes: catalog.known_prefixes().collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::{Config, ConfigError, Flags, Variables};
+
+    fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(yaml.as_bytes()).expect("is written");
+        let flags = Flags { config: Some(file.path().to_owned()), ..Flags::default() };
+        Config::build(&flags, &Variables::of(variables))
+    }
+
+    fn refusal(yaml: &str) -> String {
+        format!("{:#}", anyhow::Error::from(load(yaml, &[]).expect_err("is refused")))
+    }
+
+    #[test]
+    fn nothing_configured_means_offline() {
+        let config = load("", &[]).expect("is valid");
+        assert!(config.provider.providers.is_empty());
+        assert_eq!(config.listen, "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn keys_in_the_environment_configure_providers() {
+        let variables = [
+            ("OPENAI_API_KEY", "o"),
+            ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1/"),
+            ("ANTHROPIC_API_KEY", ""),
+        ];
+        let providers = load("", &variables).expect("is valid").provider.providers;
+        assert_eq!(providers.len(), 1);
+        assert_eq!(providers[0].name, "openai");
+        assert_eq!(providers[0].base_url.to_string(), "http://127.0.0.1:1/v1/");
+    }
+
+    #[test]
+    fn the_whole_documented_file_is_read() {
+        let yaml = include_str!("../../tests/fixtures/config/rolecall.yaml");
+        let variables = [("ANTHROPIC_API_KEY", "k"), ("CONTEXT7_API_KEY", "c")];
+        let config = load(yaml, &variables).expect("is valid");
+        let names: Vec<&str> =
+            config.provider.providers.iter().map(|provider| provider.name.as_str()).collect();
+        assert_eq!(names, ["anthropic", "local"]);
+        assert_eq!(config.provider.models["sonnet"].len(), 2);
+        assert_eq!(config.registry.known_world.tool_servers, ["context7"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let text = refusal("allow_offline: true\nlimits:\n  hold_ms: 1\n  hold: 2\n");
+        assert!(text.contains("`hold`") && text.contains("line 4"), "{text}");
+    }
+
+    #[test]
+    fn an_unset_variable_is_named_with_key_and_line() {
+        let text = refusal(
+            "# ${COMMENT}\nproviders:\n  a: {dialect: openai, base_url: 'http://x', api_key: \"${NOPE}\"}\n",
+        );
+        assert!(
+            text.contains("NOPE") && text.contains("api_key") && text.contains("line 3"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_unset_optional_variable_leaves_its_provider_out() {
+        let yaml =
+            "providers:\n  a: {dialect: openai, base_url: 'http://x', api_key: '${NOPE:-}'}\n";
+        assert!(load(yaml, &[]).expect("is valid").provider.providers.is_empty());
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        let text = refusal("providers: sk-ant-very-secret\n");
+        assert!(!text.contains("very-secret"), "{text}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Who calls: the key of a request, checked against the scope that its path asks for.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, header};
+
+use super::error::ApiError;
+use super::error_code::ErrorCode;
+use crate::access::{Access, Caller, Scope};
+
+/// What a group of paths asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub access: Access,
+    pub scope: Scope,
+}
+
+/// Lets a request pass whose key has the scope, and tells the handler who calls.
+pub(super) async fn check(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let caller = authenticate(&guard.access, request.headers())?;
+    if !caller.allows(guard.scope) {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            format!("the key does not have the scope `{}`", guard.scope.as_str()),
+        ));
+    }
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let key = presented_key(headers).ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::Unauthenticated,
+            "send an API key as `Authorization: Bearer …` or `x-api-key: …`",
+        )
+    })?;
+    access.authenticate(key).ok_or_else(|| {
+        ApiError::new(ErrorCode::Unauthenticated, "the API key is unknown, revoked or expired")
+    })
+}
+
+fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok()).filter(|key| !key.is_empty())
+}

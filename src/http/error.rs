@@ -1,0 +1,268 @@
+//! Errors as they are answered: `application/problem+json` (RFC 9457) with a stable code.
+//!
+//! This file alone knows which error of a component has which code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::error_code::ErrorCode;
+use crate::access::AccessError;
+use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
+use crate::dispatch::DispatchError;
+use crate::ledger::LedgerError;
+use crate::registry::RegistryError;
+
+/// What the `type` of a problem begins with. It names the problem and need not be fetched.
+const TYPE_PREFIX: &str = "urn:rolecall:errors/";
+
+/// When to try again if nothing better is known.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// An error on its way to the caller.
+#[derive(Debug)]
+pub struct ApiError {
+    code: ErrorCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    /// Further members of the problem document.
+    extra: Map<String, Value>,
+    retry_after: Option<Duration>,
+    /// For the log alone.
+    cause: Option<Cause>,
+}
+
+/// A bad field of a request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) to the field.
+    pub pointer: String,
+    pub detail: String,
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// A stable word for programs.
+    pub code: String,
+    pub request_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
+}
+
+/// What the request log finds on a response: the problem, whose request id it knows.
+#[derive(Clone)]
+pub(super) struct Problem(pub Arc<ApiError>);
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl ApiError {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extra: Map::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// A request with one bad field.
+    pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let mut error = Self::new(ErrorCode::InvalidRequest, detail.clone());
+        error.errors.push(FieldError { pointer: pointer.into(), detail });
+        error
+    }
+
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The causes, outermost first, for the log.
+    pub(super) fn causes(&self) -> Option<String> {
+        let mut causes = Vec::new();
+        let mut next: Option<&(dyn std::error::Error + 'static)> =
+            self.cause.as_deref().map(|cause| cause as _);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        (!causes.is_empty()).then(|| causes.join(": "))
+    }
+
+    pub(super) fn body(&self, request_id: String) -> ProblemBody {
+        ProblemBody {
+            kind: format!("{TYPE_PREFIX}{}", self.code.as_str()),
+            title: self.code.title().to_owned(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.clone(),
+            code: self.code.as_str().to_owned(),
+            request_id,
+            errors: self.errors.clone(),
+            extra: self.extra.clone(),
+        }
+    }
+
+    fn with(mut self, member: &str, value: Value) -> Self {
+        self.extra.insert(member.to_owned(), value);
+        self
+    }
+
+    fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The database does not answer, or refuses: our own trouble either way.
+    fn database(error: sqlx::Error) -> Self {
+        let is_out_of_reach = matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::WorkerCrashed
+        ) || error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08"));
+        let api_error = if is_out_of_reach {
+            Self::new(ErrorCode::Unavailable, "the database cannot be reached at the moment")
+        } else {
+            Self::new(ErrorCode::Internal, "the service failed to handle the request")
+        };
+        api_error.caused_by(error)
+    }
+
+    /// The error of a run that ended before anything was sent.
+    pub fn of_run(run: &Run) -> Self {
+        let Some(failure) = &run.error else {
+            let detail = match run.status {
+                RunStatus::Cancelled => "the run was cancelled",
+                _ => "the run ended without an answer",
+            };
+            return Self::new(ErrorCode::Internal, detail);
+        };
+        let code = match failure.code {
+            FailureCode::ContextLengthExceeded => ErrorCode::ContextLengthExceeded,
+            FailureCode::ProviderRefused => ErrorCode::InvalidRequest,
+            FailureCode::ProviderFailed | FailureCode::Truncated => ErrorCode::ProviderFailed,
+            FailureCode::ProviderOverloaded => ErrorCode::ProviderOverloaded,
+            FailureCode::ProviderTimeout | FailureCode::RunTimeout => ErrorCode::ProviderTimeout,
+            FailureCode::RateLimited => ErrorCode::RateLimited,
+            FailureCode::Interrupted | FailureCode::Unavailable => ErrorCode::Unavailable,
+        };
+        let mut error = Self::new(code, failure.detail.clone())
+            .with("run_id", json!(run.id))
+            .with("attempts", json!(run.attempts));
+        error.retry_after = failure.retry_after;
+        error
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        let headers = response.headers_mut();
+        match self.code.status().as_u16() {
+            401 => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            429 | 503 => {
+                let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).as_secs().max(1);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            _ => {}
+        }
+        // The body is written where the request's id is known: see `request_log`.
+        response.extensions_mut().insert(Problem(Arc::new(self)));
+        response
+    }
+}
+
+impl From<DispatchError> for ApiError {
+    fn from(error: DispatchError) -> Self {
+        let code = match error {
+            DispatchError::AgentNotFound(_) => ErrorCode::AgentNotFound,
+            DispatchError::AgentDisabled(_) => ErrorCode::AgentDisabled,
+            DispatchError::AgentNotPermitted(_) => ErrorCode::Forbidden,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ConversationError> for ApiError {
+    fn from(error: ConversationError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ConversationError::Dispatch(error) => error.into(),
+            ConversationError::NoMatchingAgent(decision) => {
+                Self::new(ErrorCode::NoMatchingAgent, detail)
+                    .with("dispatch_id", json!(decision.id))
+                    .with("outcome", json!(decision.outcome))
+                    .with("ranked", json!(decision.ranked))
+            }
+            ConversationError::ModelNotFound(_) => Self::new(ErrorCode::ModelNotFound, detail),
+            ConversationError::Stopping => Self::new(ErrorCode::Unavailable, detail),
+        }
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RegistryError::TooLarge { .. } => Self::new(ErrorCode::PayloadTooLarge, detail),
+            RegistryError::InvalidDefinition(diagnostics) => {
+                let cause = diagnostics.first().map_or(detail, |first| {
+                    format!("line {}: {}; {}", first.line, first.message, first.help)
+                });
+                Self::new(ErrorCode::InvalidDefinition, cause)
+                    .with("diagnostics", json!(diagnostics))
+            }
+            RegistryError::NameMismatch { .. } => Self::new(ErrorCode::NameMismatch, detail),
+            RegistryError::NotFound => Self::new(ErrorCode::AgentNotFound, detail),
+            RegistryError::RevisionMismatch { live } => {
+                Self::new(ErrorCode::RevisionMismatch, detail).with("live_revision", json!(live))
+            }
+            RegistryError::Database(error) => Self::database(error),
+            RegistryError::StoredDefinition { .. } => {
+                Self::new(ErrorCode::Internal, "the service failed to handle the request")
+                    .caused_by(error)
+            }
+        }
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        let LedgerError::Database(error) = error;
+        Self::database(error)
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Database(error) => Self::database(error),
+            other => Self::new(ErrorCode::Internal, "the service failed to handle the request")
+                .caused_by(other),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Extractors whose rejections are problem documents.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::error::ApiError;
+use super::error_code::ErrorCode;
+
+/// A JSON body. Unknown fields are refused by the types themselves.
+pub struct ApiJson<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        check_json(request.headers())?;
+        let body = read_body(request, state).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let (pointer, error) = (json_pointer(error.path()), error.into_inner());
+            match error.classify() {
+                serde_json::error::Category::Data => {
+                    ApiError::invalid_field(pointer, error.to_string())
+                }
+                _ => ApiError::new(
+                    ErrorCode::InvalidRequest,
+                    format!("the body is not valid JSON: {error}"),
+                ),
+            }
+        })?;
+        deserializer.end().map_err(|error| {
+            ApiError::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {error}"))
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// The bytes of a body.
+pub struct ApiBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for ApiBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        read_body(request, state).await.map(Self)
+    }
+}
+
+/// The parameters of a query. Unknown ones are refused by the types themselves.
+pub struct ApiQuery<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(value)| Self(value))
+            .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))
+    }
+}
+
+/// The parameters of a path.
+pub struct ApiPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(value)| Self(value))
+            .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))
+    }
+}
+
+async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        match rejection.status().as_u16() {
+            413 => ApiError::new(
+                ErrorCode::PayloadTooLarge,
+                "the body is over the limit (`limits.body_bytes`)",
+            ),
+            _ => ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()),
+        }
+    })
+}
+
+/// A body without a content type is taken for JSON: `curl` users forget it.
+fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    if essence == "application/json" || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::UnsupportedMediaType,
+        format!("send JSON with `Content-Type: application/json`, not `{essence}`"),
+    ))
+}
+
+fn json_pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        let part = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
+            Segment::Enum { .. } | Segment::Unknown => continue,
+        };
+        pointer.push('/');
+        pointer.push_str(&part);
+    }
+    pointer
+}

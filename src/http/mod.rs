@@ -1,0 +1,98 @@
+//! Everything that is HTTP: paths, bodies, statuses, keys in headers, errors on the wire.
+//!
+//! Handlers extract, call one function of a component, and shape the answer.
+
+mod auth;
+mod error;
+mod error_code;
+mod extract;
+mod openapi;
+mod pagination;
+mod request_log;
+mod routes;
+mod sse;
+mod state;
+
+use axum::extract::DefaultBodyLimit;
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use state::{AppState, Readiness, Settings};
+
+use crate::access::Scope;
+use error::ApiError;
+use error_code::ErrorCode;
+
+/// Every path, by the scope that it asks for.
+fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
+    use routes::{admin_agents, admin_sync, agents, dispatches, keys, operations, prompts, runs};
+    let router: OpenApiRouter<AppState> = OpenApiRouter::new();
+    match scope {
+        None => router
+            .routes(routes!(operations::get_liveness))
+            .routes(routes!(operations::get_readiness))
+            .routes(routes!(operations::get_openapi))
+            .routes(routes!(operations::get_root)),
+        Some(Scope::Read) => {
+            router.routes(routes!(agents::list_agents)).routes(routes!(agents::get_agent))
+        }
+        Some(Scope::Dispatch) => router
+            .routes(routes!(dispatches::create_dispatch))
+            .routes(routes!(dispatches::get_dispatch)),
+        Some(Scope::Run) => router
+            .routes(routes!(prompts::create_prompt))
+            .routes(routes!(runs::create_run))
+            .routes(routes!(runs::get_run)),
+        Some(Scope::Admin) => router
+            .routes(routes!(admin_agents::list_admin_agents))
+            .routes(routes!(
+                admin_agents::get_admin_agent,
+                admin_agents::put_agent,
+                admin_agents::delete_agent
+            ))
+            .routes(routes!(admin_agents::get_agent_source))
+            .routes(routes!(admin_sync::create_sync))
+            .routes(routes!(admin_sync::list_quarantine))
+            .routes(routes!(keys::create_key, keys::list_keys))
+            .routes(routes!(keys::delete_key)),
+    }
+}
+
+const SCOPES: [Option<Scope>; 5] =
+    [None, Some(Scope::Read), Some(Scope::Dispatch), Some(Scope::Run), Some(Scope::Admin)];
+
+/// The service's router.
+pub fn router(state: AppState) -> Router {
+    let mut router = Router::new();
+    for scope in SCOPES {
+        let (mut group, _) = paths(scope).split_for_parts();
+        if let Some(scope) = scope {
+            let guard = auth::Guard { access: state.access.clone(), scope };
+            group = group.route_layer(middleware::from_fn_with_state(guard, auth::check));
+        }
+        router = router.merge(group);
+    }
+    let body_bytes = state.settings.body_bytes;
+    router
+        .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(ErrorCode::MethodNotAllowed, "the path does not take this method")
+        })
+        .layer(DefaultBodyLimit::max(body_bytes))
+        .layer(CatchPanicLayer::custom(request_log::panicked))
+        .layer(middleware::from_fn(request_log::log_request))
+        .with_state(state)
+}
+
+/// The description of every path.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = openapi::Document::openapi();
+    for scope in SCOPES {
+        let (_, part) = paths(scope).split_for_parts();
+        document.merge(part);
+    }
+    document
+}

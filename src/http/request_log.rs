@@ -1,0 +1,71 @@
+//! Around every request: its id, its line in the log, and the body of its problem if it has one.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use uuid::Uuid;
+
+use super::error::{ApiError, Problem};
+use super::error_code::ErrorCode;
+
+/// The header that carries a request's id, in and out.
+pub(super) const REQUEST_ID: &str = "x-request-id";
+
+const MAX_REQUEST_ID_LENGTH: usize = 128;
+
+pub(super) async fn log_request(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    // The pattern of the path, not the path: what callers put into it stays out of the log.
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(Problem(error)) = &problem {
+        response = with_body(response, error, &id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let status = response.status().as_u16();
+    let elapsed_ms = started.elapsed().as_millis();
+    let code = problem.as_ref().map(|problem| problem.0.code().as_str());
+    let cause = problem.as_ref().and_then(|problem| problem.0.causes());
+    if status >= 500 {
+        tracing::error!(request.id = %id, %method, path, status, elapsed_ms, code, cause, "request failed");
+    } else {
+        tracing::info!(request.id = %id, %method, path, status, elapsed_ms, code, "request");
+    }
+    response
+}
+
+/// The answer to a handler that panicked.
+pub(super) fn panicked(_panic: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError::new(ErrorCode::Internal, "the service failed to handle the request").into_response()
+}
+
+fn with_body(mut response: Response, error: &ApiError, id: &str) -> Response {
+    let body = serde_json::to_vec(&error.body(id.to_owned())).unwrap_or_default();
+    *response.body_mut() = body.into();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+/// The caller's own id if it is harmless, else a new one.
+fn request_id(request: &Request) -> String {
+    request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID_LENGTH)
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}

@@ -1,0 +1,268 @@
+//! The registry as operators see it: putting, showing and archiving agents.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::agents::{not_found, refuse_slash};
+use crate::access::Caller;
+use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode};
+use crate::http::error::{ApiError, ProblemBody};
+use crate::http::error_code::ErrorCode;
+use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
+use crate::http::pagination::{Page, PageQuery};
+use crate::registry::{Agent, AgentSource, AgentState, Change, Precondition, Registry};
+
+/// An agent in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminAgentSummary {
+    name: String,
+    display_name: String,
+    revision: i32,
+    sha256: String,
+    state: AgentState,
+    source: AgentSource,
+    parse_mode: ParseMode,
+    summary: String,
+    labels: Vec<String>,
+    diagnostics: usize,
+    updated_at: DateTime<Utc>,
+}
+
+/// An agent with its definition.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminAgentBody {
+    name: String,
+    revision: i32,
+    sha256: String,
+    state: AgentState,
+    source: AgentSource,
+    /// Whether this request changed it; absent where nothing was to be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+    #[schema(value_type = Object)]
+    definition: Arc<AgentDefinition>,
+    parse_mode: ParseMode,
+    labels: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+    updated_at: DateTime<Utc>,
+}
+
+impl AdminAgentBody {
+    fn of(agent: &Agent) -> Self {
+        Self {
+            name: agent.name().to_string(),
+            revision: agent.revision,
+            sha256: agent.sha256.clone(),
+            state: agent.state,
+            source: agent.source,
+            changed: None,
+            definition: agent.definition.clone(),
+            parse_mode: agent.parse_mode,
+            labels: agent.labels.clone(),
+            diagnostics: agent.diagnostics.to_vec(),
+            updated_at: agent.updated_at,
+        }
+    }
+}
+
+/// Every agent, archived ones included, in order of name.
+#[utoipa::path(
+    get, path = "/admin/v1/agents", tag = "admin",
+    params(PageQuery),
+    responses((status = 200, body = Page<AdminAgentSummary>))
+)]
+pub async fn list_admin_agents(
+    State(registry): State<Registry>,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<AdminAgentSummary>>, ApiError> {
+    let limit = query.limit()?;
+    let roster = registry.roster();
+    let items = roster
+        .agents
+        .values()
+        .filter(|agent| query.after().is_none_or(|after| agent.name().as_str() > after))
+        .take(limit + 1)
+        .map(|agent| AdminAgentSummary {
+            name: agent.name().to_string(),
+            display_name: agent.definition.display_name.clone(),
+            revision: agent.revision,
+            sha256: agent.sha256.clone(),
+            state: agent.state,
+            source: agent.source,
+            parse_mode: agent.parse_mode,
+            summary: agent.definition.summary.clone(),
+            labels: agent.labels.clone(),
+            diagnostics: agent.diagnostics.len(),
+            updated_at: agent.updated_at,
+        })
+        .collect();
+    Ok(Json(Page::new(items, limit, |agent: &AdminAgentSummary| agent.name.clone())))
+}
+
+/// One agent with its definition and every finding about its file.
+#[utoipa::path(
+    get, path = "/admin/v1/agents/{name}", tag = "admin",
+    params(("name" = String, Path)),
+    responses(
+        (status = 200, body = AdminAgentBody),
+        (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_admin_agent(
+    State(registry): State<Registry>,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Response, ApiError> {
+    refuse_slash(&name)?;
+    let roster = registry.roster();
+    let agent = roster.agents.get(name.as_str()).ok_or_else(|| not_found(&name))?;
+    Ok(answer(StatusCode::OK, agent, None))
+}
+
+/// The exact bytes of an agent's live revision.
+#[utoipa::path(
+    get, path = "/admin/v1/agents/{name}/source", tag = "admin",
+    params(("name" = String, Path)),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "text/markdown"),
+        (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_agent_source(
+    State(registry): State<Registry>,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Response, ApiError> {
+    refuse_slash(&name)?;
+    let known = AgentName::parse(&name).ok_or_else(|| not_found(&name))?;
+    let source = registry.find_source(&known).await?.ok_or_else(|| not_found(&name))?;
+    let content_type = HeaderValue::from_static("text/markdown; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, content_type)], source).into_response())
+}
+
+/// How to put.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PutQuery {
+    /// Only tell what would happen.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Makes the body, an agent file, the agent's live revision.
+///
+/// `If-Match` with the live revision's ETag guards against overwriting another's change; `If-None-Match: *`
+/// creates only.
+#[utoipa::path(
+    put, path = "/admin/v1/agents/{name}", tag = "admin",
+    params(("name" = String, Path), PutQuery),
+    request_body(content = String, content_type = "text/markdown"),
+    responses(
+        (status = 201, description = "A new agent", body = AdminAgentBody),
+        (status = 200, description = "A known agent, changed or not", body = AdminAgentBody),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn put_agent(
+    State(registry): State<Registry>,
+    Extension(caller): Extension<Caller>,
+    ApiPath(name): ApiPath<String>,
+    ApiQuery(query): ApiQuery<PutQuery>,
+    headers: HeaderMap,
+    ApiBytes(source): ApiBytes,
+) -> Result<Response, ApiError> {
+    refuse_slash(&name)?;
+    check_markdown(&headers)?;
+    let Some(known) = AgentName::parse(&name) else {
+        let slug = AgentName::slug(&name)
+            .map_or_else(String::new, |slug| format!("; did you mean `{slug}`?"));
+        return Err(ApiError::new(
+            ErrorCode::NameMismatch,
+            format!("an agent's name in a path is made of a-z, 0-9 and single hyphens{slug}"),
+        ));
+    };
+    let change = Change {
+        author: caller.name().to_owned(),
+        precondition: precondition(&headers)?,
+        is_dry_run: query.dry_run,
+    };
+    let outcome = registry.put(&known, &source, change).await?;
+    let status =
+        if outcome.is_new && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer(status, &outcome.agent, Some(outcome.is_changed)))
+}
+
+/// Archives an agent: it answers no more, and its revisions are kept.
+#[utoipa::path(
+    delete, path = "/admin/v1/agents/{name}", tag = "admin",
+    params(("name" = String, Path)),
+    responses(
+        (status = 200, description = "The archived agent", body = AdminAgentBody),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete_agent(
+    State(registry): State<Registry>,
+    Extension(caller): Extension<Caller>,
+    ApiPath(name): ApiPath<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    refuse_slash(&name)?;
+    let known = AgentName::parse(&name).ok_or_else(|| not_found(&name))?;
+    let change = Change {
+        author: caller.name().to_owned(),
+        precondition: precondition(&headers)?,
+        is_dry_run: false,
+    };
+    let agent = registry.archive(&known, change).await?;
+    Ok(answer(StatusCode::OK, &agent, None))
+}
+
+fn answer(status: StatusCode, agent: &Agent, changed: Option<bool>) -> Response {
+    let etag = HeaderValue::from_str(&format!("\"{}\"", agent.revision))
+        .expect("a number in quotes is a header value");
+    let body = AdminAgentBody { changed, ..AdminAgentBody::of(agent) };
+    (status, [(header::ETAG, etag)], Json(body)).into_response()
+}
+
+/// No content type means Markdown, so that `curl -T file.md` works.
+fn check_markdown(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    match essence {
+        "text/markdown" | "text/x-markdown" | "text/plain" | "application/octet-stream" => Ok(()),
+        _ => Err(ApiError::new(
+            ErrorCode::UnsupportedMediaType,
+            format!("send the agent file with `Content-Type: text/markdown`, not `{essence}`"),
+        )),
+    }
+}
+
+fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+    let text = |name| {
+        headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim())
+    };
+    if let Some(etag) = text(header::IF_MATCH) {
+        let revision = etag.trim_start_matches("W/").trim_matches('"').parse();
+        return revision.map(Precondition::LiveRevision).map_err(|_| {
+            ApiError::new(
+                ErrorCode::InvalidRequest,
+                "`If-Match` must be the ETag of a revision, such as \"3\"",
+            )
+        });
+    }
+    match text(header::IF_NONE_MATCH) {
+        None => Ok(Precondition::None),
+        Some("*") => Ok(Precondition::Absent),
+        Some(_) => Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            "`If-None-Match` is understood as `*` only: create, and do not overwrite",
+        )),
+    }
+}

@@ -1,0 +1,96 @@
+//! Decisions: making one, and looking one up.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::messages::{CandidatesBody, MessageBody, read_messages, refuse_conversation};
+use crate::access::Caller;
+use crate::chat::opening_request;
+use crate::dispatch::{Decision, DispatchRequest, Dispatcher};
+use crate::http::error::{ApiError, ProblemBody};
+use crate::http::error_code::ErrorCode;
+use crate::http::extract::{ApiJson, ApiPath};
+use crate::ledger::Ledger;
+
+const MAX_TOP_K: usize = 100;
+
+/// A request for an agent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDispatch {
+    /// What is asked for. Either this or `messages`.
+    #[schema(example = "I need an API route for user login with JWT")]
+    input: Option<String>,
+    messages: Option<Vec<MessageBody>>,
+    /// The agent, if it is known.
+    agent: Option<String>,
+    candidates: Option<CandidatesBody>,
+    conversation_id: Option<Uuid>,
+    /// How to pick.
+    strategy: Option<StrategyBody>,
+    /// How many candidates to rank, 1 to 100.
+    top_k: Option<usize>,
+}
+
+/// Ways to pick that can be asked for.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum StrategyBody {
+    Local,
+}
+
+/// Picks an agent and runs nothing.
+#[utoipa::path(
+    post, path = "/v1/dispatch", tag = "dispatch",
+    responses(
+        (status = 200, description = "The decision; also if no agent fits", body = Decision),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_dispatch(
+    State(dispatcher): State<Dispatcher>,
+    Extension(caller): Extension<Caller>,
+    ApiJson(body): ApiJson<CreateDispatch>,
+) -> Result<Json<Decision>, ApiError> {
+    refuse_conversation(body.conversation_id)?;
+    let (Some(StrategyBody::Local) | None) = body.strategy;
+    if body.top_k.is_some_and(|top_k| !(1..=MAX_TOP_K).contains(&top_k)) {
+        return Err(ApiError::invalid_field("/top_k", format!("must be 1 to {MAX_TOP_K}")));
+    }
+    let messages = read_messages(body.input, body.messages)?;
+    let request = DispatchRequest {
+        input: opening_request(&messages),
+        agent: body.agent,
+        candidates: body.candidates.unwrap_or_default().into(),
+        permitted: caller.permitted_agents(),
+        top_k: body.top_k,
+    };
+    Ok(Json(dispatcher.pick(&request, caller.key_id()).await?))
+}
+
+/// A decision as it was answered.
+#[utoipa::path(
+    get, path = "/v1/dispatches/{id}", tag = "dispatch",
+    params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, body = Decision),
+        (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_dispatch(
+    State(ledger): State<Ledger>,
+    Extension(caller): Extension<Caller>,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<Json<Value>, ApiError> {
+    let record = ledger.find_dispatch(id).await?;
+    record
+        .filter(|record| record.key_id == caller.key_id() || caller.is_admin())
+        .map(|record| Json(record.decision.clone()))
+        .ok_or_else(|| {
+            ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))
+        })
+}

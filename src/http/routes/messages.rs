@@ -1,0 +1,145 @@
+//! What requests that carry a conversation have in common: `input` or `messages`, and candidates.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::chat::{Message, Role, ToolCall};
+use crate::dispatch::Candidates;
+use crate::http::error::ApiError;
+use crate::http::error_code::ErrorCode;
+
+/// One entry of a conversation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageBody {
+    #[schema(value_type = String, example = "user")]
+    role: Role,
+    /// A text, or a list of parts `{"type": "text", "text": "…"}`.
+    #[schema(value_type = Object)]
+    #[serde(default)]
+    content: Content,
+    #[serde(default)]
+    tool_calls: Vec<ToolCall>,
+    tool_call_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of {\"type\": \"text\", \"text\": \"…\"}")]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+    /// An assistant message that only calls tools has no content.
+    Nothing(()),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Nothing(())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
+enum Part {
+    Text { text: String },
+}
+
+/// Which agents may be picked.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CandidatesBody {
+    /// Only these agents.
+    #[serde(default)]
+    names: Vec<String>,
+    /// Only agents with one of these labels.
+    #[serde(default)]
+    labels: Vec<String>,
+    /// None of these agents.
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+impl From<CandidatesBody> for Candidates {
+    fn from(body: CandidatesBody) -> Self {
+        Self { names: body.names, labels: body.labels, exclude: body.exclude }
+    }
+}
+
+/// Reads `input` or `messages`: one of them, and not nothing.
+pub(super) fn read_messages(
+    input: Option<String>,
+    messages: Option<Vec<MessageBody>>,
+) -> Result<Vec<Message>, ApiError> {
+    let messages = match (input, messages) {
+        (Some(input), None) if input.trim().is_empty() => {
+            return Err(ApiError::invalid_field("/input", "must not be empty"));
+        }
+        (Some(input), None) => return Ok(vec![Message::user(input)]),
+        (None, Some(messages)) => messages,
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid_field("/input", "give `input` or `messages`, not both"));
+        }
+        (None, None) => {
+            return Err(ApiError::invalid_field("/input", "give `input` or `messages`"));
+        }
+    };
+    let messages: Vec<Message> = messages
+        .into_iter()
+        .enumerate()
+        .map(|(index, message)| message.read(index))
+        .collect::<Result<_, _>>()?;
+    match messages.first().map(|first| first.role) {
+        Some(Role::User) => Ok(messages),
+        Some(_) => {
+            Err(ApiError::invalid_field("/messages/0/role", "the first message must be the user's"))
+        }
+        None => Err(ApiError::invalid_field("/messages", "must not be empty")),
+    }
+}
+
+impl MessageBody {
+    fn read(self, index: usize) -> Result<Message, ApiError> {
+        let field = |name: &str| format!("/messages/{index}/{name}");
+        let text = match self.content {
+            Content::Text(text) => text,
+            Content::Parts(parts) => {
+                let texts: Vec<String> =
+                    parts.into_iter().map(|Part::Text { text }| text).collect();
+                texts.join("\n")
+            }
+            Content::Nothing(()) => String::new(),
+        };
+        if self.role == Role::Tool && self.tool_call_id.is_none() {
+            return Err(ApiError::invalid_field(
+                field("tool_call_id"),
+                "a tool message must have it",
+            ));
+        }
+        if self.role != Role::Assistant && !self.tool_calls.is_empty() {
+            return Err(ApiError::invalid_field(
+                field("tool_calls"),
+                "only an assistant message may have it",
+            ));
+        }
+        if self.role == Role::User && text.trim().is_empty() {
+            return Err(ApiError::invalid_field(field("content"), "must not be empty"));
+        }
+        Ok(Message {
+            role: self.role,
+            text,
+            tool_calls: self.tool_calls,
+            tool_call_id: self.tool_call_id,
+        })
+    }
+}
+
+/// Conversations are not kept, so none can be named.
+pub(super) fn refuse_conversation(id: Option<Uuid>) -> Result<(), ApiError> {
+    id.map_or(Ok(()), |id| {
+        Err(ApiError::new(
+            ErrorCode::ConversationNotFound,
+            format!("there is no conversation `{id}`"),
+        ))
+    })
+}

@@ -1,0 +1,11 @@
+//! The native and admin resources, one file each.
+
+pub(super) mod admin_agents;
+pub(super) mod admin_sync;
+pub(super) mod agents;
+pub(super) mod dispatches;
+pub(super) mod keys;
+mod messages;
+pub(super) mod operations;
+pub(super) mod prompts;
+pub(super) mod runs;

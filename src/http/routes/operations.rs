@@ -1,0 +1,97 @@
+//! Whether the service lives and is ready, and its own description. No key is needed.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::http::state::Readiness;
+use crate::provider::Providers;
+use crate::registry::Registry;
+
+/// Longest wait for a connection to the database.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Says that the service is there.
+#[utoipa::path(
+    head, path = "/", tag = "operations", security(()),
+    responses((status = 200, description = "The service is there"))
+)]
+pub async fn get_root() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Whether the process lives.
+#[utoipa::path(
+    get, path = "/livez", tag = "operations", security(()),
+    responses((status = 200, body = Value))
+)]
+pub async fn get_liveness() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// Whether the service should be given requests, and how each thing that it depends on is.
+///
+/// Ready once the first sync is applied. A database that is gone later degrades the service, which goes on
+/// picking and answering.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", security(()),
+    responses(
+        (status = 200, description = "`ready`, or `degraded` with the dependency named", body = Value),
+        (status = 503, description = "`starting` or `stopping`", body = Value),
+    )
+)]
+pub async fn get_readiness(
+    State(readiness): State<Readiness>,
+    State(registry): State<Registry>,
+    State(providers): State<Providers>,
+    State(pool): State<PgPool>,
+) -> Response {
+    let is_database_up = is_reachable(&pool).await;
+    let is_offline = providers.catalog().is_offline();
+    let roster = registry.roster();
+    let status = match (readiness.is_stopping(), readiness.has_synced(), is_database_up) {
+        (true, _, _) => "stopping",
+        (false, false, _) => "starting",
+        (false, true, false) => "degraded",
+        (false, true, true) => "ready",
+    };
+    let warning = is_offline.then_some("no model is configured: the offline provider answers");
+    let body = json!({
+        "status": status,
+        "roster_revision": roster.revision,
+        "dependencies": {
+            "database": {"status": if is_database_up { "up" } else { "down" }},
+            "agents": {"status": "up", "live": roster.live().count()},
+            "provider": {
+                "status": if is_offline { "offline" } else { "configured" },
+                "default_model": providers.catalog().resolve(None).resolved(),
+                "warning": warning,
+            },
+        },
+    });
+    let is_ready = matches!(status, "ready" | "degraded");
+    let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(body)).into_response()
+}
+
+/// Acquiring may be given up at any time; a query, once sent, is not.
+async fn is_reachable(pool: &PgPool) -> bool {
+    match tokio::time::timeout(PROBE_TIMEOUT, pool.acquire()).await {
+        Ok(Ok(mut connection)) => sqlx::raw_sql("SELECT 1").execute(&mut *connection).await.is_ok(),
+        _ => false,
+    }
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operations", security(()),
+    responses((status = 200, body = Value))
+)]
+pub async fn get_openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(crate::http::openapi())
+}

@@ -1,0 +1,60 @@
+//! Prompts: what a run would send to a provider.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::runs::CreateRun;
+use crate::access::Caller;
+use crate::conversation::{Conversations, ModelUse};
+use crate::http::error::{ApiError, ProblemBody};
+use crate::http::extract::ApiJson;
+
+/// A prompt as a run would send it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PromptBody {
+    agent: String,
+    revision: i32,
+    dispatch_id: Uuid,
+    model: ModelUse,
+    provider: String,
+    /// The provider's own request body.
+    request: Value,
+    tokens: TokensBody,
+}
+
+/// How long the prompt is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokensBody {
+    estimate: usize,
+    /// Whether the provider counted them.
+    exact: bool,
+}
+
+/// Builds the request that a run would send to the provider, and sends nothing.
+#[utoipa::path(
+    post, path = "/v1/prompts", tag = "runs",
+    responses(
+        (status = 200, body = PromptBody),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_prompt(
+    State(conversations): State<Conversations>,
+    Extension(caller): Extension<Caller>,
+    ApiJson(body): ApiJson<CreateRun>,
+) -> Result<Json<PromptBody>, ApiError> {
+    let preview = conversations.preview(body.read(&caller)?).await?;
+    Ok(Json(PromptBody {
+        agent: preview.agent.name,
+        revision: preview.agent.revision,
+        dispatch_id: preview.dispatch_id,
+        model: ModelUse::from(&preview.model),
+        provider: preview.model.target.provider,
+        request: preview.request,
+        tokens: TokensBody { estimate: preview.estimated_tokens, exact: false },
+    }))
+}

@@ -1,0 +1,70 @@
+//! What handlers need: cheap handles, each asked for by its type.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use sqlx::PgPool;
+
+use crate::access::Access;
+use crate::conversation::Conversations;
+use crate::dispatch::Dispatcher;
+use crate::ledger::Ledger;
+use crate::provider::Providers;
+use crate::registry::Registry;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Largest request body, in bytes.
+    pub body_bytes: usize,
+    /// How long the status of a stream waits for the first content.
+    pub hold: Duration,
+    /// How often a silent stream says that it lives.
+    pub keep_alive_interval: Duration,
+}
+
+#[derive(Debug, Clone, FromRef)]
+pub struct AppState {
+    pub access: Access,
+    pub conversations: Conversations,
+    pub dispatcher: Dispatcher,
+    pub ledger: Ledger,
+    pub providers: Providers,
+    pub registry: Registry,
+    pub pool: PgPool,
+    pub readiness: Readiness,
+    pub settings: Settings,
+}
+
+/// Whether the service should be given requests.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    flags: Arc<Flags>,
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    has_synced: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+impl Readiness {
+    /// The first sync is applied.
+    pub fn set_synced(&self) {
+        self.flags.has_synced.store(true, Ordering::Release);
+    }
+
+    /// The service takes no more requests.
+    pub fn set_stopping(&self) {
+        self.flags.is_stopping.store(true, Ordering::Release);
+    }
+
+    pub fn has_synced(&self) -> bool {
+        self.flags.has_synced.load(Ordering::Acquire)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.flags.is_stopping.load(Ordering::Acquire)
+    }
+}

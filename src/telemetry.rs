@@ -1,0 +1,30 @@
+//! Logging: human lines or JSON, to standard error. Message texts and secrets are never logged.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// If the filter cannot be read.
+pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
+        }
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
