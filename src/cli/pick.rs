@@ -28,9 +28,9 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
     };
     let decision = decide(&index, &request, &config.dispatch)?;
     if as_json {
-        print_json(&decision)?
+        print_json(&decision)?;
     } else {
-        print(&decision)
+        print(&decision);
     }
     Ok(ExitCode::SUCCESS)
 }

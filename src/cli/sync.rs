@@ -33,9 +33,9 @@ pub(super) async fn run(args: &Args, config: Config, as_json: bool) -> anyhow::R
     database.close().await;
     let report = report?;
     if as_json {
-        print_json(&report)?
+        print_json(&report)?;
     } else {
-        print(&report)
+        print(&report);
     }
     let is_bad = report.files.iter().any(|file| file.verdict == Verdict::Quarantined);
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -12,7 +12,7 @@ pub struct Flags {
     #[arg(long, global = true, env = "ROLECALL_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
 
-    /// PostgreSQL to use, as a URL [default: a private one in the data directory]
+    /// `PostgreSQL` to use, as a URL [default: a private one in the data directory]
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
@@ -47,6 +47,7 @@ pub struct Flags {
 
 impl Flags {
     /// Variables that are set to nothing count as unset: compose files pass them so.
+    #[must_use]
     pub fn without_empty(mut self) -> Self {
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         let filled_path = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());

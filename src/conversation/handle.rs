@@ -17,6 +17,7 @@ pub struct RunHandle {
     /// Events that were received while waiting for content.
     held: VecDeque<RunEvent>,
     events: mpsc::Receiver<RunEvent>,
+    /// Only to be dropped.
     _cancel: DropGuard,
 }
 
@@ -27,8 +28,8 @@ impl RunHandle {
         events: mpsc::Receiver<RunEvent>,
         cancel: CancellationToken,
     ) -> Self {
-        let _cancel = cancel.drop_guard();
-        Self { run, roster_revision, held: VecDeque::new(), events, _cancel }
+        let held = VecDeque::new();
+        Self { run, roster_revision, held, events, _cancel: cancel.drop_guard() }
     }
 
     /// The next event; `None` after the last.

@@ -17,7 +17,7 @@ pub enum DatabaseError {
     },
     #[error("failed to bring the schema up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
-    #[error("no PostgreSQL server is installed{wanted}\n{help}", wanted = wanted(.major))]
+    #[error("no PostgreSQL server is installed{wanted}\n{help}", wanted = wanted(*.major))]
     NoBinaries { major: Option<u32>, help: String },
     #[error(
         "the data directory {} is in use by another instance; stop it, or set ROLECALL_DATA_DIR to another",
@@ -41,7 +41,7 @@ pub enum DatabaseError {
     Start { log: PathBuf, tail: String },
 }
 
-fn wanted(major: &Option<u32>) -> String {
+fn wanted(major: Option<u32>) -> String {
     major.map_or_else(String::new, |major| {
         format!(" in version {major}, which the existing data needs")
     })

@@ -66,7 +66,7 @@ fn lists_under(body: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
             if is_inside {
                 entries.push(entry.to_owned());
             }
-        } else if !line.is_empty() && !(is_inside && line.starts_with("  ")) {
+        } else if !line.is_empty() && (!is_inside || !line.starts_with("  ")) {
             is_inside = heading(line).is_some_and(|heading| wanted(&heading));
         }
     }

@@ -134,7 +134,7 @@ pub fn parse(
 fn decode(source: &[u8]) -> Result<&str, DefinitionError> {
     let text = std::str::from_utf8(source).map_err(|error| {
         let valid = &source[..error.valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', valid).count();
         let column = 1 + valid.iter().rev().take_while(|byte| **byte != b'\n').count();
         DefinitionError::invalid(Diagnostic::error(
             "encoding_invalid",
@@ -162,17 +162,17 @@ fn read_name(
     fallback_name: Option<&str>,
 ) -> Result<(AgentName, String), DefinitionError> {
     let line = reader.line_of("name");
-    let display_name = match reader.take_text("name").filter(|name| !name.is_empty()) {
-        Some(name) => name,
-        None => {
-            let fallback = fallback_name.unwrap_or_default();
-            reader.warn_at_start(
-                "name_missing",
-                &format!("the file names no agent, so `{fallback}` is used"),
-                "add a `name` field",
-            );
-            fallback.to_owned()
-        }
+    let display_name = if let Some(name) = reader.take_text("name").filter(|name| !name.is_empty())
+    {
+        name
+    } else {
+        let fallback = fallback_name.unwrap_or_default();
+        reader.warn_at_start(
+            "name_missing",
+            &format!("the file names no agent, so `{fallback}` is used"),
+            "add a `name` field",
+        );
+        fallback.to_owned()
     };
     let Some(name) = AgentName::slug(&display_name) else {
         return Err(DefinitionError::invalid(Diagnostic::error(

@@ -153,10 +153,21 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive(['.', '!', '?', ';', '\n'])
-        .map(str::trim)
-        .filter(|sentence| !sentence.is_empty())
+/// Cuts where a sentence's end is followed by white space: `Next.js` is no end.
+fn sentences(text: &str) -> Vec<&str> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    let mut ends = false;
+    for (position, character) in text.char_indices() {
+        if character == '\n' || (ends && character.is_whitespace()) {
+            sentences.push(text[start..position].trim());
+            start = position;
+        }
+        ends = matches!(character, '.' | '!' | '?' | ';');
+    }
+    sentences.push(text[start..].trim());
+    sentences.retain(|sentence| !sentence.is_empty());
+    sentences
 }
 
 fn is_excluded(line: &str, exclusions: &[String]) -> bool {

@@ -27,6 +27,12 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// An error on its way to the caller.
 #[derive(Debug)]
 pub struct ApiError {
+    /// Boxed: results that carry an error should not be larger for it.
+    problem: Box<Details>,
+}
+
+#[derive(Debug)]
+struct Details {
     code: ErrorCode,
     detail: String,
     errors: Vec<FieldError>,
@@ -72,33 +78,34 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self {
+        let problem = Details {
             code,
             detail: detail.into(),
             errors: Vec::new(),
             extra: Map::new(),
             retry_after: None,
             cause: None,
-        }
+        };
+        Self { problem: Box::new(problem) }
     }
 
     /// A request with one bad field.
     pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let mut error = Self::new(ErrorCode::InvalidRequest, detail.clone());
-        error.errors.push(FieldError { pointer: pointer.into(), detail });
+        error.problem.errors.push(FieldError { pointer: pointer.into(), detail });
         error
     }
 
     pub fn code(&self) -> ErrorCode {
-        self.code
+        self.problem.code
     }
 
     /// The causes, outermost first, for the log.
     pub(super) fn causes(&self) -> Option<String> {
         let mut causes = Vec::new();
         let mut next: Option<&(dyn std::error::Error + 'static)> =
-            self.cause.as_deref().map(|cause| cause as _);
+            self.problem.cause.as_deref().map(|cause| cause as _);
         while let Some(cause) = next {
             causes.push(cause.to_string());
             next = cause.source();
@@ -108,24 +115,24 @@ impl ApiError {
 
     pub(super) fn body(&self, request_id: String) -> ProblemBody {
         ProblemBody {
-            kind: format!("{TYPE_PREFIX}{}", self.code.as_str()),
-            title: self.code.title().to_owned(),
-            status: self.code.status().as_u16(),
-            detail: self.detail.clone(),
-            code: self.code.as_str().to_owned(),
+            kind: format!("{TYPE_PREFIX}{}", self.problem.code.as_str()),
+            title: self.problem.code.title().to_owned(),
+            status: self.problem.code.status().as_u16(),
+            detail: self.problem.detail.clone(),
+            code: self.problem.code.as_str().to_owned(),
             request_id,
-            errors: self.errors.clone(),
-            extra: self.extra.clone(),
+            errors: self.problem.errors.clone(),
+            extra: self.problem.extra.clone(),
         }
     }
 
     fn with(mut self, member: &str, value: Value) -> Self {
-        self.extra.insert(member.to_owned(), value);
+        self.problem.extra.insert(member.to_owned(), value);
         self
     }
 
     fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
-        self.cause = Some(cause.into());
+        self.problem.cause = Some(cause.into());
         self
     }
 
@@ -171,21 +178,22 @@ impl ApiError {
         let mut error = Self::new(code, failure.detail.clone())
             .with("run_id", json!(run.id))
             .with("attempts", json!(run.attempts));
-        error.retry_after = failure.retry_after;
+        error.problem.retry_after = failure.retry_after;
         error
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.code.status().into_response();
+        let mut response = self.problem.code.status().into_response();
         let headers = response.headers_mut();
-        match self.code.status().as_u16() {
+        match self.problem.code.status().as_u16() {
             401 => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             429 | 503 => {
-                let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).as_secs().max(1);
+                let seconds =
+                    self.problem.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).as_secs().max(1);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             _ => {}

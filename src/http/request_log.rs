@@ -37,7 +37,11 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
     let elapsed_ms = started.elapsed().as_millis();
     let code = problem.as_ref().map(|problem| problem.0.code().as_str());
     let cause = problem.as_ref().and_then(|problem| problem.0.causes());
-    if status >= 500 {
+    // Probes come every few seconds, and a service that is starting is no failure.
+    let is_probe = matches!(path.as_str(), "/livez" | "/readyz");
+    if is_probe {
+        tracing::debug!(request.id = %id, %method, path, status, elapsed_ms, "probe");
+    } else if status >= 500 {
         tracing::error!(request.id = %id, %method, path, status, elapsed_ms, code, cause, "request failed");
     } else {
         tracing::info!(request.id = %id, %method, path, status, elapsed_ms, code, "request");

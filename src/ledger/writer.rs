@@ -38,7 +38,7 @@ pub(super) async fn write(ledger: Weak<Inner>, pool: PgPool, mut records: mpsc::
 fn is_refused(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 

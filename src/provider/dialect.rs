@@ -30,7 +30,7 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
 }
 
 /// Follows one stream of events.
-pub(super) trait Decoder: Send {
+pub(super) trait Decoder: fmt::Debug + Send {
     fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError>;
 }
 

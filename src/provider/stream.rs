@@ -8,12 +8,14 @@ use super::{Clocks, ProviderError, SseParser};
 use crate::chat::ChatEvent;
 
 /// An answer under way. Dropping it closes the provider's connection.
+#[derive(Debug)]
 pub struct ChatStream {
     ready: VecDeque<ChatEvent>,
     source: Option<Source>,
     is_finished: bool,
 }
 
+#[derive(Debug)]
 struct Source {
     answer: Answer,
     parser: SseParser,

@@ -47,7 +47,7 @@ impl Transport {
             .enable_http2()
             .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .build(https);
         Ok(Self { client })

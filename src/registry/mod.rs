@@ -1,4 +1,4 @@
-//! The registry of agents: their revisions in PostgreSQL, and a snapshot of the live ones in memory.
+//! The registry of agents: their revisions in `PostgreSQL`, and a snapshot of the live ones in memory.
 //!
 //! Everything that answers a request reads the snapshot; only changes and history go to the database.
 

@@ -32,7 +32,8 @@ impl Cluster {
     /// `data_dir` is absolute. An account that cannot enter it gets a folder under `/var/lib/rolecall`.
     pub fn locate(data_dir: &Path, account: Option<&Account>) -> Self {
         let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
-        let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let (start, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
+        let hash = format!("{:016x}", u64::from_be_bytes(*start));
         let is_reachable = account.is_none_or(|account| account.can_reach(data_dir));
         let home = if is_reachable {
             data_dir.join("postgres")

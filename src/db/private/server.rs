@@ -16,7 +16,9 @@ use super::account::{self, Account};
 use super::{Binaries, Cluster, DatabaseError, options};
 
 /// Recovery after a crash may take a while.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]
@@ -152,7 +154,7 @@ impl Launch {
                 return;
             }
             tracing::error!(?status, "the private PostgreSQL ended by itself; starting it again");
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::park_timeout(RESTART_PAUSE);
         }
     }
 

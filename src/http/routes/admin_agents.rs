@@ -157,7 +157,7 @@ pub struct PutQuery {
 
 /// Makes the body, an agent file, the agent's live revision.
 ///
-/// `If-Match` with the live revision's ETag guards against overwriting another's change; `If-None-Match: *`
+/// `If-Match` with the live revision's `ETag` guards against overwriting another's change; `If-None-Match: *`
 /// creates only.
 #[utoipa::path(
     put, path = "/admin/v1/agents/{name}", tag = "admin",

@@ -108,7 +108,7 @@ pub async fn list_keys(
     let limit = query.limit()?;
     let after = query
         .after()
-        .map(|cursor| cursor.parse::<Uuid>())
+        .map(str::parse::<Uuid>)
         .transpose()
         .map_err(|_| ApiError::invalid_field("/cursor", "is no cursor of this list"))?;
     let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);

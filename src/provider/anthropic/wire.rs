@@ -43,6 +43,7 @@ pub(super) struct Block {
 
 /// Counts are cumulative. `input_tokens` leaves out what was read from or written to the cache.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the wire's")]
 pub(super) struct Usage {
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,

@@ -1,4 +1,4 @@
-//! OpenAI Chat Completions, and the many servers that speak it.
+//! `OpenAI` Chat Completions, and the many servers that speak it.
 //! <https://platform.openai.com/docs/api-reference/chat>
 
 mod decode;
@@ -12,7 +12,7 @@ use super::dialect::{Decoder, Dialect, secret_header};
 use super::{ProviderError, error_status};
 use crate::chat::{ChatEvent, ChatRequest};
 
-/// The dialect of OpenAI's Chat Completions API.
+/// The dialect of `OpenAI`'s Chat Completions API.
 #[derive(Debug)]
 pub(super) struct OpenAi;
 

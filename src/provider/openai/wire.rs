@@ -15,7 +15,7 @@ pub(super) struct ErrorDetail {
     pub message: String,
     #[serde(rename = "type", default)]
     pub kind: Value,
-    /// A text with OpenAI, a number with some compatible servers.
+    /// A text with `OpenAI`, a number with some compatible servers.
     #[serde(default)]
     pub code: Value,
 }
@@ -51,7 +51,7 @@ pub(super) struct Choice {
 pub(super) struct Delta {
     pub content: Option<String>,
     pub refusal: Option<String>,
-    /// Thinking, as vLLM, DeepSeek and others send it.
+    /// Thinking, as vLLM, `DeepSeek` and others send it.
     #[serde(alias = "reasoning")]
     pub reasoning_content: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]

@@ -1,0 +1,49 @@
+# The tasks of this project. `make help` lists them; `make ci` is what CI runs.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run check fmt lint doc test sqlx ci ci-queries postgresql rust
+
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: rust postgresql ## Build, serve, send a real request, show the agent picked, why, and its answer
+	$(CARGO) build --quiet
+	scripts/demo
+
+run: rust postgresql ## Serve on 127.0.0.1:8080 with a private database in .rolecall
+	$(CARGO) run
+
+check: rust ## Type-check everything
+	$(CARGO) check --all-targets
+
+fmt: rust ## Format the code
+	$(CARGO) fmt
+
+lint: rust ## Check format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- --deny warnings
+
+doc: rust ## Build the code's documentation, warnings as errors
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --quiet --document-private-items
+
+test: rust postgresql ## Run all tests
+	scripts/with-postgres $(CARGO) test
+
+sqlx: rust postgresql ## Renew what the build knows of the queries (.sqlx)
+	scripts/with-postgres scripts/prepare-queries .sqlx
+
+ci: lint doc test ci-queries ## What CI runs
+
+ci-queries: rust postgresql
+	scripts/with-postgres scripts/prepare-queries target/sqlx-fresh
+	diff --recursive .sqlx target/sqlx-fresh
+
+postgresql: ## Install PostgreSQL's server from the distribution, if there is none
+	@scripts/install-postgresql
+
+rust:
+	@command -v $(CARGO) >/dev/null || { \
+		echo "cargo is missing: install Rust from https://rustup.rs and open a new shell" >&2; exit 1; }
