@@ -60,6 +60,11 @@ impl Database {
         }
     }
 
+    /// A database that somebody else has opened.
+    pub fn of_pool(pool: PgPool) -> Self {
+        Self { pool, description: "an open pool".to_owned(), private: None }
+    }
+
     /// Whether this process alone uses the database, so that what other instances left behind is known to be over.
     pub fn is_exclusive(&self) -> bool {
         self.private.as_ref().is_some_and(PrivatePostgres::is_owner)

@@ -10,6 +10,9 @@ use crate::registry::{Agent, Roster};
 /// How fast repeated words stop counting more (BM25's k1).
 pub(super) const SATURATION: f32 = 1.2;
 
+/// A smaller roster is taken for one of this size: where there is one agent, each of its words would be in all.
+const MIN_ROSTER: usize = 15;
+
 /// How much a long field dilutes its words (BM25's b).
 const LENGTH_PENALTY: f32 = 0.6;
 
@@ -90,7 +93,8 @@ impl Index {
     /// How much a term tells: the fewer agents use it, the more.
     pub(super) fn rarity(&self, stem: &str) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "counts of agents are small")]
-        let (all, with) = (self.documents.len() as f32, self.postings(stem).len() as f32);
+        let (all, with) =
+            (self.documents.len().max(MIN_ROSTER) as f32, self.postings(stem).len() as f32);
         ((all - with + 0.5) / (with + 0.5)).ln_1p()
     }
 

@@ -6,6 +6,8 @@ mod anthropic;
 mod catalog;
 mod dialect;
 mod error;
+#[cfg(test)]
+mod golden_tests;
 mod offline;
 mod openai;
 mod settings;

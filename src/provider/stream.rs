@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+use tokio::time::Instant;
+
 use super::dialect::Decoder;
 use super::transport::Answer;
 use super::{Clocks, ProviderError, SseParser};
@@ -21,7 +24,11 @@ struct Source {
     parser: SseParser,
     decoder: Box<dyn Decoder>,
     clocks: Clocks,
+    /// When the headers had arrived.
+    started: Instant,
     has_content: bool,
+    /// What ends the answer once the events before it are taken.
+    error: Option<ProviderError>,
 }
 
 impl ChatStream {
@@ -31,8 +38,15 @@ impl ChatStream {
     }
 
     pub(super) fn following(answer: Answer, decoder: Box<dyn Decoder>, clocks: Clocks) -> Self {
-        let source =
-            Source { answer, parser: SseParser::default(), decoder, clocks, has_content: false };
+        let source = Source {
+            answer,
+            parser: SseParser::default(),
+            decoder,
+            clocks,
+            started: Instant::now(),
+            has_content: false,
+            error: None,
+        };
         Self { ready: VecDeque::new(), source: Some(source), is_finished: false }
     }
 
@@ -62,22 +76,41 @@ impl ChatStream {
 }
 
 impl Source {
+    /// The events of the next piece; `None` at the end. What was decoded before an error comes before it.
     async fn next_events(&mut self) -> Result<Option<Vec<ChatEvent>>, ProviderError> {
-        let (phase, limit) = if self.has_content {
-            ("between two pieces of its answer", self.clocks.idle)
-        } else {
-            ("before its first token", self.clocks.first_token)
-        };
-        let piece = tokio::time::timeout(limit, self.answer.next_piece())
-            .await
-            .map_err(|_| ProviderError::Silent { phase, limit })??;
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let piece = self.next_piece().await?;
         let Some(piece) = piece else { return Ok(None) };
-        let (mut frames, mut events) = (Vec::new(), Vec::new());
-        self.parser.push(&piece, &mut frames)?;
-        for frame in &frames {
-            events.extend(self.decoder.decode(frame)?);
+        let mut events = Vec::new();
+        if let Err(error) = self.decode(&piece, &mut events) {
+            self.error = Some(error);
         }
         self.has_content |= events.iter().any(ChatEvent::is_content);
         Ok(Some(events))
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, ProviderError> {
+        let (phase, limit, deadline) = if self.has_content {
+            let limit = self.clocks.idle;
+            ("between two pieces of its answer", limit, Instant::now() + limit)
+        } else {
+            // Pings do not count: this clock runs from the headers to the first content.
+            let limit = self.clocks.first_token;
+            ("before its first token", limit, self.started + limit)
+        };
+        tokio::time::timeout_at(deadline, self.answer.next_piece())
+            .await
+            .map_err(|_| ProviderError::Silent { phase, limit })?
+    }
+
+    fn decode(&mut self, piece: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), ProviderError> {
+        let mut frames = Vec::new();
+        let parsed = self.parser.push(piece, &mut frames);
+        for frame in &frames {
+            events.extend(self.decoder.decode(frame)?);
+        }
+        parsed
     }
 }

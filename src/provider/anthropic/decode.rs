@@ -17,11 +17,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
         match block.kind.as_str() {
             "text" => events.push(ChatEvent::Text(block.text)),
             "thinking" => events.push(ChatEvent::Thinking(block.thinking)),
-            "tool_use" => events.push(ChatEvent::ToolCall(ToolCall {
-                id: block.id,
-                name: block.name,
-                arguments: block.input,
-            })),
+            "tool_use" => events.push(close_call(OpenCall::new(block))?),
             _ => {}
         }
     }
@@ -36,6 +32,8 @@ pub(super) struct StreamDecoder {
     usage: wire::Usage,
     /// Tool calls whose arguments are still arriving, by block index.
     open_calls: BTreeMap<u64, OpenCall>,
+    /// A call whose arguments are no JSON. Whether the length limit cut them is told at the end.
+    broken_call: Option<ProviderError>,
 }
 
 #[derive(Debug)]
@@ -43,14 +41,21 @@ struct OpenCall {
     id: String,
     name: String,
     arguments: String,
-    /// Some servers send the whole input at the start of the block.
+    /// The whole input: in an answer that is not streamed, and from servers that send it at the block's start.
     input: Value,
+}
+
+impl OpenCall {
+    fn new(block: wire::Block) -> Self {
+        Self { id: block.id, name: block.name, arguments: String::new(), input: block.input }
+    }
 }
 
 impl Decoder for StreamDecoder {
     fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError> {
         let data = event.data.as_bytes();
         let kind = read::<wire::EventType>(data)?.kind;
+        let kind = if kind.is_empty() { &event.event } else { &kind };
         let events = match kind.as_str() {
             "message_start" => {
                 let start: wire::MessageStart = read(data)?;
@@ -63,19 +68,22 @@ impl Decoder for StreamDecoder {
                 let stop: wire::BlockStop = read(data)?;
                 self.open_calls
                     .remove(&stop.index)
-                    .map(close_call)
-                    .transpose()?
+                    .and_then(|call| {
+                        close_call(call).map_err(|error| self.broken_call = Some(error)).ok()
+                    })
                     .into_iter()
                     .collect()
             }
             "message_delta" => {
                 let delta: wire::MessageDelta = read(data)?;
                 let usage = delta.usage.map(|usage| self.take_usage(usage));
-                let finished = delta
-                    .delta
-                    .stop_reason
-                    .map(|reason| ChatEvent::Finished(finish_reason(&reason)));
-                usage.into_iter().chain(finished).collect()
+                let reason = delta.delta.stop_reason.map(|reason| finish_reason(&reason));
+                if reason.is_some_and(|reason| reason != FinishReason::Length)
+                    && let Some(error) = self.broken_call.take()
+                {
+                    return Err(error);
+                }
+                usage.into_iter().chain(reason.map(ChatEvent::Finished)).collect()
             }
             "error" => return Err(stream_error(read(data)?)),
             // `ping`, `message_stop`, and what is not known yet.
@@ -90,16 +98,11 @@ impl StreamDecoder {
         let block = start.content_block;
         match block.kind.as_str() {
             "tool_use" => {
-                let call = OpenCall {
-                    id: block.id,
-                    name: block.name,
-                    arguments: String::new(),
-                    input: block.input,
-                };
-                self.open_calls.insert(start.index, call);
+                self.open_calls.insert(start.index, OpenCall::new(block));
                 Vec::new()
             }
             "text" if !block.text.is_empty() => vec![ChatEvent::Text(block.text)],
+            "thinking" if !block.thinking.is_empty() => vec![ChatEvent::Thinking(block.thinking)],
             _ => Vec::new(),
         }
     }

@@ -104,9 +104,9 @@ pub(super) struct StopDelta {
     pub stop_reason: Option<String>,
 }
 
-/// What every stream event has.
+/// What nearly every stream event has; some proxies name the type in the `event` line alone.
 #[derive(Debug, Deserialize)]
 pub(super) struct EventType {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub kind: String,
 }

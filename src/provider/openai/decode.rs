@@ -1,7 +1,5 @@
 //! Chat Completions answers, whole or streamed, in neutral words.
 
-use std::collections::BTreeMap;
-
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
 use crate::provider::dialect::{Decoder, parse_arguments};
@@ -9,21 +7,25 @@ use crate::provider::{ProviderError, SseEvent};
 
 /// A whole answer is one big chunk whose calls are complete.
 pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
-    let mut decoder = StreamDecoder::default();
-    decoder.take_answer(read(body)?)
+    let mut answer = read(body)?;
+    for choice in &mut answer.choices {
+        choice.delta = std::mem::take(&mut choice.message);
+    }
+    StreamDecoder::default().take_answer(answer)
 }
 
 /// Follows one stream: <https://platform.openai.com/docs/api-reference/chat-streaming>
 #[derive(Debug, Default)]
 pub(super) struct StreamDecoder {
     has_named_model: bool,
-    /// Calls whose arguments are still arriving, by their index.
-    open_calls: BTreeMap<u64, OpenCall>,
+    /// Calls whose arguments are still arriving, in the order in which they began.
+    open_calls: Vec<OpenCall>,
     was_refused: bool,
 }
 
 #[derive(Debug, Default)]
 struct OpenCall {
+    index: u64,
     id: String,
     name: String,
     arguments: String,
@@ -61,9 +63,10 @@ impl StreamDecoder {
         choice: wire::Choice,
         events: &mut Vec<ChatEvent>,
     ) -> Result<(), ProviderError> {
+        // Some servers repeat the whole `message` at a stream's end; its deltas have told it.
         let delta = choice.delta;
-        let written = |text: Option<String>| text.filter(|text| !text.is_empty());
-        events.extend(written(delta.reasoning_content).map(ChatEvent::Thinking));
+        let thinking = written(delta.reasoning_content).or(written(delta.reasoning));
+        events.extend(thinking.map(ChatEvent::Thinking));
         events.extend(written(delta.content).map(ChatEvent::Text));
         if let Some(refusal) = written(delta.refusal) {
             self.was_refused = true;
@@ -74,30 +77,49 @@ impl StreamDecoder {
         }
         // Some servers send an empty reason with every chunk.
         if let Some(reason) = written(choice.finish_reason) {
-            for (_, call) in std::mem::take(&mut self.open_calls) {
-                events.push(ChatEvent::ToolCall(ToolCall {
-                    id: call.id,
-                    name: call.name,
-                    arguments: parse_arguments(&call.arguments)?,
-                }));
-            }
             let reason =
                 if self.was_refused { FinishReason::Refusal } else { finish_reason(&reason) };
+            for call in std::mem::take(&mut self.open_calls) {
+                match close_call(call) {
+                    Ok(call) => events.push(ChatEvent::ToolCall(call)),
+                    // The limit has cut its arguments.
+                    Err(_) if reason == FinishReason::Length => {}
+                    Err(error) => return Err(error),
+                }
+            }
             events.push(ChatEvent::Finished(reason));
         }
         Ok(())
     }
 
     fn take_call(&mut self, position: usize, call: wire::ToolCall) {
-        let open = self.open_calls.entry(call.index.unwrap_or(position as u64)).or_default();
-        if let Some(id) = call.id.filter(|id| !id.is_empty()) {
-            open.id = id;
-        }
-        if let Some(name) = call.function.name {
+        let index = call.index.unwrap_or(position as u64);
+        let id = written(call.id);
+        // Some servers give parallel calls one index, or none: another id is another call.
+        let continued = self.open_calls.iter().rposition(|open| {
+            open.index == index && id.as_ref().is_none_or(|id| open.id.is_empty() || open.id == *id)
+        });
+        let continued = continued.unwrap_or_else(|| {
+            self.open_calls.push(OpenCall { index, ..OpenCall::default() });
+            self.open_calls.len() - 1
+        });
+        let open = &mut self.open_calls[continued];
+        open.id = id.unwrap_or_else(|| std::mem::take(&mut open.id));
+        // Some servers repeat the name with every piece of the arguments.
+        if let Some(name) = call.function.name.filter(|name| *name != open.name) {
             open.name.push_str(&name);
         }
         open.arguments.push_str(&call.function.arguments.unwrap_or_default());
     }
+}
+
+fn written(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn close_call(call: OpenCall) -> Result<ToolCall, ProviderError> {
+    let arguments = parse_arguments(&call.arguments)?;
+    Ok(ToolCall { id: call.id, name: call.name, arguments })
 }
 
 fn neutral_usage(usage: wire::Usage) -> Usage {
@@ -121,14 +143,17 @@ fn finish_reason(reason: &str) -> FinishReason {
 }
 
 fn stream_error(error: &wire::ErrorDetail) -> ProviderError {
-    let kind = error.kind.as_str().or(error.code.as_str()).unwrap_or("error");
     if error.code_is("context_length_exceeded") {
         return ProviderError::ContextTooLong;
     }
-    match kind {
-        "rate_limit_exceeded" | "insufficient_quota" => {
-            ProviderError::RateLimited { retry_after: None }
-        }
+    let kind = error.kind.as_str().or(error.code.as_str()).unwrap_or("error");
+    // OpenAI's `type` is then the limit, such as `tokens`, and its `code` says that it was exceeded.
+    let is_limited = error.code_is("rate_limit_exceeded")
+        || matches!(kind, "rate_limit_exceeded" | "insufficient_quota");
+    match error.status() {
+        Some(429) => ProviderError::RateLimited { retry_after: None },
+        Some(503 | 529) => ProviderError::Overloaded { retry_after: None },
+        _ if is_limited => ProviderError::RateLimited { retry_after: None },
         _ => ProviderError::FailedInStream { kind: kind.to_owned() },
     }
 }

@@ -24,6 +24,11 @@ impl ErrorDetail {
     pub fn code_is(&self, code: &str) -> bool {
         self.code.as_str() == Some(code)
     }
+
+    /// The HTTP status that some servers give as the code.
+    pub fn status(&self) -> Option<u64> {
+        self.code.as_u64().or_else(|| self.code.as_str()?.parse().ok())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,10 +45,12 @@ pub(super) struct Answer {
 /// A choice of a whole answer has a `message`, one of a chunk has a `delta`; they look alike.
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub index: u64,
-    #[serde(alias = "message", default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub delta: Delta,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub message: Delta,
     pub finish_reason: Option<String>,
 }
 
@@ -51,9 +58,10 @@ pub(super) struct Choice {
 pub(super) struct Delta {
     pub content: Option<String>,
     pub refusal: Option<String>,
-    /// Thinking, as vLLM, `DeepSeek` and others send it.
-    #[serde(alias = "reasoning")]
+    /// Thinking, as `DeepSeek` and others send it.
     pub reasoning_content: Option<String>,
+    /// Thinking, as vLLM and others send it. No alias: servers that send both would repeat a field.
+    pub reasoning: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub tool_calls: Vec<ToolCall>,
 }
@@ -62,7 +70,7 @@ pub(super) struct Delta {
 pub(super) struct ToolCall {
     pub index: Option<u64>,
     pub id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub function: Function,
 }
 
@@ -75,9 +83,9 @@ pub(super) struct Function {
 /// `prompt_tokens` includes the cached ones.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Usage {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub prompt_tokens: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub completion_tokens: u64,
     pub prompt_tokens_details: Option<PromptDetails>,
 }

@@ -1,0 +1,295 @@
+//! Wire formats in, snapshots of what they mean out. A test is named like its fixtures: `<name>.sse` is a
+//! streamed answer, `<name>.json` the same answer in one piece.
+
+mod anthropic;
+mod openai;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use futures_util::FutureExt;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+
+use super::dialect::Dialect;
+use super::{ChatStream, ProviderError, SseParser};
+use crate::chat::{ChatEvent, ChatRequest, FinishReason, Message, Role, Tool, ToolCall, Usage};
+
+/// Whole, and cut so that every frame, every escape and every character of several bytes is split somewhere.
+const PIECE_SIZES: [usize; 3] = [usize::MAX, 1, 7];
+
+/// A dialect and the folder of its fixtures.
+struct Wire {
+    dialect: &'static dyn Dialect,
+    folder: &'static str,
+}
+
+/// The events of an answer, and the error that ended it.
+#[derive(Debug)]
+struct Told {
+    events: Vec<ChatEvent>,
+    error: Option<ProviderError>,
+}
+
+impl Wire {
+    fn folder(&self) -> PathBuf {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/providers");
+        PathBuf::from(fixtures).join(self.folder)
+    }
+
+    /// The file names in a folder of fixtures, in order.
+    fn list_files(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder().join(folder)).expect("the folder exists");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("can be listed"))
+            .filter(|entry| entry.path().is_file())
+            .map(|entry| entry.file_name().into_string().expect("fixtures have plain names"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn follow(&self, stream: &[u8], piece_size: usize) -> Told {
+        let (mut parser, mut decoder) = (SseParser::default(), self.dialect.decoder());
+        let (mut frames, mut events) = (Vec::new(), Vec::new());
+        for piece in stream.chunks(piece_size) {
+            parser.push(piece, &mut frames).expect("fixtures are small");
+        }
+        for frame in &frames {
+            match decoder.decode(frame) {
+                Ok(more) => events.extend(more),
+                Err(error) => return Told { events, error: Some(error) },
+            }
+        }
+        Told { events, error: None }
+    }
+
+    fn read(&self, answer: &[u8]) -> Told {
+        match self.dialect.decode_answer(answer) {
+            Ok(events) => Told { events, error: None },
+            Err(error) => Told { events: Vec::new(), error: Some(error) },
+        }
+    }
+
+    /// What the fixtures of a test mean. Both transports must mean the same.
+    fn tell(&self, name: &str) -> String {
+        let read = |extension| std::fs::read(self.folder().join(name).with_extension(extension));
+        let streamed = read("sse").ok().map(|stream| {
+            let [whole, small, odd] = PIECE_SIZES.map(|size| self.follow(&stream, size).to_text());
+            assert_eq!((&whole, &whole), (&small, &odd), "the pieces make a difference");
+            self.follow(&stream, usize::MAX)
+        });
+        let answered = read("json").ok().map(|answer| self.read(&answer));
+        if let (Some(streamed), Some(answered)) = (&streamed, &answered)
+            && answered.error.is_none()
+        {
+            assert_eq!(
+                streamed.joined(),
+                answered.joined(),
+                "the transports tell different things"
+            );
+        }
+        let told = [("streamed", streamed), ("in one piece", answered)];
+        assert!(told.iter().any(|(_, told)| told.is_some()), "{name} has no fixture");
+        let sections = told.into_iter().filter_map(|(transport, told)| {
+            told.map(|told| format!("# {transport}\n{}", told.to_text()))
+        });
+        sections.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Names the error of every recorded error body; its status begins the file's name.
+    fn tell_errors(&self, retry_after: Option<&str>) -> String {
+        let retry_after = retry_after.map(|value| value.parse().expect("a header value"));
+        let headers: HeaderMap =
+            retry_after.map(|value| (header::RETRY_AFTER, value)).into_iter().collect();
+        let mut text = String::new();
+        for name in self.list_files("errors") {
+            let body = std::fs::read(self.folder().join("errors").join(&name)).expect("listed");
+            let status: StatusCode = name[..3].parse().expect("the name begins with a status");
+            let error = self.dialect.decode_error(status, &headers, &body);
+            writeln!(text, "{name}: {error:?}").expect("a String takes everything");
+        }
+        text
+    }
+
+    fn has_no_fixtures_but(&self, names: &[&str]) {
+        for file in self.list_files("") {
+            let is_read = names.iter().any(|name| file.split('.').next() == Some(name));
+            assert!(is_read, "no test reads {file}");
+        }
+    }
+
+    /// Providers cache what requests begin with, byte by byte.
+    fn keeps_the_first_bytes(&self, request: ChatRequest) {
+        let one = self.dialect.encode(&request).to_string();
+        let other = ChatRequest {
+            messages: vec![Message::user("Something else")],
+            is_streaming: false,
+            ..request
+        };
+        let other = self.dialect.encode(&other).to_string();
+        let first_message = one.find(r#"{"role":"user""#).expect("there is a user message");
+        assert_eq!(one[..first_message], other[..first_message]);
+        assert!(one[..first_message].contains("You know the weather."));
+    }
+}
+
+impl Told {
+    /// One line an event, then how the answer ended for who reads it as a [`ChatStream`].
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        for event in &self.events {
+            writeln!(text, "{event:?}").expect("a String takes everything");
+        }
+        let end = match &self.error {
+            Some(error) => format!("failed: {error:?}"),
+            None => match last_of(ChatStream::ready(self.events.clone())) {
+                Ok(()) => "whole".to_owned(),
+                Err(error) => format!("failed: {error:?}"),
+            },
+        };
+        text + "-> " + &end + "\n"
+    }
+
+    /// The answer without the pieces it came in: texts joined, and only the last usage, at the end.
+    fn joined(&self) -> Vec<ChatEvent> {
+        let mut joined: Vec<ChatEvent> = Vec::new();
+        let mut usage = None;
+        for event in &self.events {
+            match (event, joined.last_mut()) {
+                (ChatEvent::Usage(sums), _) => usage = Some(*sums),
+                (ChatEvent::Text(more), Some(ChatEvent::Text(text)))
+                | (ChatEvent::Thinking(more), Some(ChatEvent::Thinking(text))) => {
+                    text.push_str(more);
+                }
+                _ => joined.push(event.clone()),
+            }
+        }
+        joined.extend(usage.map(ChatEvent::Usage));
+        joined
+    }
+}
+
+/// Reads a stream of ready events to its end.
+fn last_of(mut stream: ChatStream) -> Result<(), ProviderError> {
+    while stream.next().now_or_never().expect("ready events are not waited for")?.is_some() {}
+    Ok(())
+}
+
+/// A conversation with two rounds of tool calls: one of two calls, one of a call without arguments or text.
+fn conversation(model: &str) -> ChatRequest {
+    let call = |id: &str, name: &str, arguments| ToolCall {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        arguments,
+    };
+    let asks = |text: &str, tool_calls| Message {
+        role: Role::Assistant,
+        tool_calls,
+        ..Message::user(text)
+    };
+    let answers = |id: &str, text: &str| Message {
+        role: Role::Tool,
+        tool_call_id: Some(id.to_owned()),
+        ..Message::user(text)
+    };
+    let tool = |name: &str, parameters| Tool {
+        name: name.to_owned(),
+        description: format!("Answers {name}."),
+        parameters,
+    };
+    ChatRequest {
+        agent: "weather-agent".to_owned(),
+        model: model.to_owned(),
+        system: "You know the weather.\nBe brief.".to_owned(),
+        messages: vec![
+            Message::user("Oslo and Lima?"),
+            asks(
+                "Let me look.",
+                vec![
+                    call("call_1", "get_weather", json!({"location": "Oslo", "days": 2})),
+                    call("call_2", "get_weather", json!({"location": "Lima"})),
+                ],
+            ),
+            answers("call_1", "3 °C"),
+            answers("call_2", "19 °C"),
+            asks("Cold and mild.", vec![]),
+            Message::user("What time is it?"),
+            asks("", vec![call("call_3", "get_time", json!({}))]),
+            answers("call_3", "12:00"),
+        ],
+        tools: vec![
+            tool(
+                "get_weather",
+                json!({"type": "object", "properties": {"location": {"type": "string"}}}),
+            ),
+            tool("get_time", json!({"type": "object"})),
+        ],
+        max_tokens: Some(1024),
+        is_streaming: true,
+    }
+}
+
+/// A request with nothing that can be left out.
+fn question(model: &str) -> ChatRequest {
+    ChatRequest {
+        system: String::new(),
+        messages: vec![Message::user("Hello?")],
+        tools: Vec::new(),
+        max_tokens: None,
+        is_streaming: false,
+        ..conversation(model)
+    }
+}
+
+/// A test for each pair of fixtures, and the tests that every dialect must pass.
+macro_rules! golden_tests {
+    ($wire:expr, $model:literal: $($name:ident)+) => {
+        $(#[test]
+        fn $name() {
+            insta::assert_snapshot!($wire.tell(stringify!($name)));
+        })+
+
+        #[test]
+        fn every_fixture_is_read() {
+            $wire.has_no_fixtures_but(&[$(stringify!($name)),+]);
+        }
+
+        #[test]
+        fn errors_before_the_stream_are_named_by_what_can_be_done() {
+            insta::assert_snapshot!($wire.tell_errors(Some("7")));
+        }
+
+        #[test]
+        fn an_unreadable_retry_after_is_none() {
+            let told = $wire.tell_errors(Some("Wed, 21 Oct 2026 07:28:00 GMT"));
+            assert_eq!(told, $wire.tell_errors(None));
+        }
+
+        #[test]
+        fn a_conversation_is_encoded() {
+            insta::assert_json_snapshot!($wire.dialect.encode(&super::conversation($model)));
+        }
+
+        #[test]
+        fn what_was_not_asked_for_is_not_encoded() {
+            insta::assert_json_snapshot!($wire.dialect.encode(&super::question($model)));
+        }
+
+        #[test]
+        fn requests_to_one_agent_begin_with_the_same_bytes() {
+            $wire.keeps_the_first_bytes(super::conversation($model));
+        }
+    };
+}
+
+use golden_tests;
+
+#[test]
+fn an_answer_is_whole_only_with_a_finish_reason() {
+    let events = || vec![ChatEvent::Text("Half".into()), ChatEvent::Usage(Usage::default())];
+    assert!(matches!(last_of(ChatStream::ready(events())), Err(ProviderError::Truncated)));
+    assert!(matches!(last_of(ChatStream::ready(vec![])), Err(ProviderError::Truncated)));
+    let whole = [vec![ChatEvent::Finished(FinishReason::Stop)], events()].concat();
+    assert!(last_of(ChatStream::ready(whole)).is_ok());
+}

@@ -1,0 +1,44 @@
+//! OpenAI Chat Completions on the wire, and what the servers make of it that speak it too.
+
+use super::{Wire, conversation, golden_tests};
+use crate::provider::openai::OpenAi;
+
+const WIRE: Wire = Wire { dialect: &OpenAi, folder: "openai" };
+
+golden_tests! { WIRE, "gpt-5.5":
+    plain_text_is_read
+    parallel_tool_calls_keep_their_order
+    calls_that_share_an_index_stay_apart
+    empty_arguments_become_an_empty_object
+    text_and_a_tool_call_share_an_answer
+    thinking_is_kept_apart_from_text
+    thinking_under_both_of_its_names_is_read_once
+    a_refusal_is_a_finish_reason
+    a_content_filter_is_a_refusal
+    a_length_stop_is_named
+    a_call_cut_by_the_length_stop_is_dropped
+    arguments_that_are_no_json_are_refused
+    cached_tokens_are_part_of_the_input
+    a_message_that_repeats_the_deltas_is_passed_over
+    a_stream_without_done_is_whole
+    empty_finish_reasons_do_not_end_an_answer
+    null_fields_mean_nothing
+    unknown_events_and_fields_are_passed_over
+    an_error_inside_the_stream_ends_it
+    a_rate_limit_inside_the_stream_is_named
+    an_overload_inside_the_stream_is_named
+    a_long_context_inside_the_stream_is_named
+    numeric_error_codes_are_read
+    a_malformed_chunk_is_refused
+    an_answer_without_a_finish_reason_is_truncated
+}
+
+#[test]
+fn only_openais_own_models_take_max_completion_tokens() {
+    let keys = |model: &str| {
+        let body = WIRE.dialect.encode(&conversation(model));
+        ["max_tokens", "max_completion_tokens"].map(|key| body.get(key).is_some())
+    };
+    assert_eq!(["gpt-5.5", "o3-mini"].map(keys), [[false, true]; 2]);
+    assert_eq!(["qwen3-32b", "llama-4"].map(keys), [[true, false]; 2]);
+}

@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{AgentFolder, agent_file, rolecall};
+
+fn run(arguments: &[&str]) -> Output {
+    rolecall().args(arguments).output().expect("the program runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("prints JSON")
+}
+
+#[test]
+fn every_verb_has_help() {
+    insta::assert_snapshot!(stdout(&run(&["--help"])));
+    for verb in ["serve", "check", "sync", "pick", "migrate", "key", "openapi"] {
+        let output = run(&[verb, "--help"]);
+        assert!(output.status.success() && stdout(&output).contains("--json"), "{verb}");
+    }
+}
+
+#[test]
+fn pick_says_who_and_why() {
+    let text = "I need to create an API route that handles user login with JWT tokens";
+    let output = run(&["pick", text]);
+    assert!(output.status.success());
+    assert!(stdout(&output).starts_with("nextjs-backend-engineer ("), "{}", stdout(&output));
+    let decision = json(&run(&["pick", "--json", "a recipe for lasagne"]));
+    assert_eq!(decision["outcome"], "none");
+}
+
+#[test]
+fn check_gives_each_file_a_verdict() {
+    let folder = AgentFolder::new();
+    folder
+        .write("good.md", agent_file("good", "fine"))
+        .write("loose.md", agent_file("loose", "Use when: asked"))
+        .write("bad.md", "---\nname: bad\n")
+        .write("notes.md", "# Notes\n");
+    let path = folder.path().display().to_string();
+    let output = run(&["check", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(text.contains("bad.md: quarantined") && text.contains("frontmatter_unclosed"));
+    assert!(text.contains("loose.md: loaded with warnings") && text.contains("yaml_invalid] 3:"));
+    let points_at_the_colon = |line: &str| line.trim_end().ends_with('^') && line.len() > 10;
+    assert!(text.lines().any(points_at_the_colon), "{text}");
+    let files = json(&run(&["check", "--json", &path]));
+    assert_eq!(files["files"].as_array().map(Vec::len), Some(4));
+    folder.remove("bad.md");
+    assert!(run(&["check", &path]).status.success());
+    assert_eq!(run(&["check", "/no/such/place"]).status.code(), Some(1));
+}
+
+#[test]
+fn the_shipped_agents_pass_the_check() {
+    let output = run(&["check", "--json", "agents"]);
+    assert!(output.status.success());
+    let body = json(&output);
+    let files = body["files"].as_array().expect("a list");
+    assert!(files.len() >= 12);
+    for file in files {
+        assert!(
+            file["verdict"].as_str().is_some_and(|verdict| verdict.starts_with("loaded")),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn openapi_is_printed_without_a_server() {
+    assert_eq!(json(&run(&["openapi"]))["info"]["title"], "Rolecall");
+}
+
+#[test]
+fn a_bad_configuration_is_told_with_its_line() {
+    let folder = AgentFolder::new();
+    folder.write("rolecall.yaml", "allow_offline: true\nnonsense: 1\n");
+    let file = folder.path().join("rolecall.yaml").display().to_string();
+    let output = run(&["pick", "x", "--config", &file]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(error.contains("nonsense") && error.contains("line 2"), "{error}");
+}

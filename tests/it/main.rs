@@ -1,0 +1,10 @@
+//! The service as its callers meet it: a real server, a database of its own for each test, real sockets. Only
+//! the model vendor is simulated, over HTTP.
+
+mod cli;
+mod dispatch_quality;
+mod migrations;
+mod private_postgres;
+mod routes;
+mod support;
+mod tidy;

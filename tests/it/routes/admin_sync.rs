@@ -1,0 +1,190 @@
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{AgentFolder, Answer, TestApp, agent_file};
+
+/// What a sync says of each file: path, verdict, action.
+fn files(answer: &Answer) -> Vec<(String, String, String)> {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    answer.body["files"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|file| (text(&file["path"]), text(&file["verdict"]), text(&file["action"])))
+        .collect()
+}
+
+fn file(path: &str, verdict: &str, action: &str) -> (String, String, String) {
+    (path.to_owned(), verdict.to_owned(), action.to_owned())
+}
+
+async fn sync(app: &TestApp) -> Vec<(String, String, String)> {
+    files(&app.admin.post("/admin/v1/sync", json!({})).await)
+}
+
+async fn state_of(app: &TestApp, name: &str) -> (Value, Value) {
+    let agent = app.admin.get(&format!("/admin/v1/agents/{name}")).await.body;
+    (agent["state"].clone(), agent["revision"].clone())
+}
+
+#[sqlx::test]
+async fn an_unchanged_folder_changes_nothing(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one")).write("sub/b.md", agent_file("b", "two"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let unchanged = [file("a.md", "loaded", "unchanged"), file("sub/b.md", "loaded", "unchanged")];
+    let first = app.admin.post("/admin/v1/sync", json!({})).await;
+    assert_eq!(files(&first), unchanged);
+    let second = app.admin.post("/admin/v1/sync", json!({})).await;
+    assert_eq!(first.body["roster_revision"], second.body["roster_revision"]);
+    let labelled = app.admin.get("/admin/v1/agents/b").await.body;
+    assert_eq!(labelled["labels"], json!(["sub"]));
+}
+
+#[sqlx::test]
+async fn changed_bytes_make_a_revision_and_a_dry_run_does_not(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.write("a.md", agent_file("a", "two")).write("b.md", agent_file("b", "new"));
+    let planned = [file("a.md", "loaded", "updated"), file("b.md", "loaded", "created")];
+    let dry = app.admin.post("/admin/v1/sync", json!({"dry_run": true})).await;
+    assert_eq!((files(&dry), &dry.body["dry_run"]), (planned.to_vec(), &json!(true)));
+    assert_eq!(state_of(&app, "a").await, (json!("live"), json!(1)));
+    assert_eq!(sync(&app).await, planned);
+    assert_eq!(state_of(&app, "a").await, (json!("live"), json!(2)));
+}
+
+#[sqlx::test]
+async fn a_bad_file_is_quarantined_by_itself_and_keeps_its_last_revision(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder
+        .write("bad.md", b"---\nname: bad\n\xff---\n".as_slice())
+        .write("good.md", agent_file("good", "one"))
+        .write("README.md", "# Not an agent\n");
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    assert_eq!(
+        sync(&app).await,
+        [
+            file("README.md", "skipped", "none"),
+            file("bad.md", "quarantined", "none"),
+            file("good.md", "loaded", "unchanged"),
+        ]
+    );
+    let quarantine = app.admin.get("/admin/v1/quarantine").await.body;
+    let item = &quarantine["items"][0];
+    assert_eq!(
+        (&item["path"], &item["class"], &item["line"]),
+        (&json!("bad.md"), &json!("encoding_invalid"), &json!(3))
+    );
+
+    folder.write("good.md", "---\nname: good\nno end");
+    assert_eq!(sync(&app).await[2], file("good.md", "quarantined", "none"));
+    assert_eq!(state_of(&app, "good").await, (json!("live"), json!(1)));
+    folder.write("good.md", agent_file("good", "mended")).remove("bad.md");
+    assert_eq!(sync(&app).await[1], file("good.md", "loaded", "updated"));
+}
+
+#[sqlx::test]
+async fn the_first_of_two_files_with_one_name_wins(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a/x.md", agent_file("Same Name", "one"));
+    folder.write("b/x.md", agent_file("same-name", "two"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let answer = app.admin.post("/admin/v1/sync", json!({})).await;
+    assert_eq!(
+        files(&answer),
+        [file("a/x.md", "loaded", "unchanged"), file("b/x.md", "skipped", "none")]
+    );
+    let codes = answer.body["files"][1]["diagnostics"].to_string();
+    assert!(codes.contains("duplicate_name"), "{codes}");
+    let agent = app.admin.get("/admin/v1/agents/same-name").await.body;
+    assert_eq!(agent["definition"]["display_name"], "Same Name");
+}
+
+#[sqlx::test]
+async fn a_deleted_file_changes_nothing_until_a_prune(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one")).write("b.md", agent_file("b", "two"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.remove("a.md");
+    assert_eq!(sync(&app).await, [file("b.md", "loaded", "unchanged")]);
+    assert_eq!(state_of(&app, "a").await.0, "live");
+    let pruned = app.admin.post("/admin/v1/sync", json!({"prune": true})).await;
+    assert!(files(&pruned).contains(&file("a.md", "skipped", "archived")));
+    assert_eq!(state_of(&app, "a").await.0, "archived");
+    folder.write("a.md", agent_file("a", "one"));
+    assert_eq!(sync(&app).await[0], file("a.md", "loaded", "updated"));
+    assert_eq!(state_of(&app, "a").await, (json!("live"), json!(1)));
+}
+
+#[sqlx::test]
+async fn an_unchanged_file_undoes_nothing(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    app.admin.delete("/admin/v1/agents/a").await;
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "unchanged")]);
+    assert_eq!(state_of(&app, "a").await.0, "archived");
+    folder.write("a.md", agent_file("a", "changed"));
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "updated")]);
+    assert_eq!(state_of(&app, "a").await, (json!("live"), json!(2)));
+}
+
+#[sqlx::test]
+async fn what_came_by_the_api_is_left_alone(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "from the file"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    app.admin.put_agent("a", agent_file("a", "from the API")).await;
+    folder.write("a.md", agent_file("a", "changed in the file"));
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "shadowed")]);
+    let agent = app.admin.get("/admin/v1/agents/a").await.body;
+    assert_eq!(agent["definition"]["description"], "from the API");
+}
+
+#[sqlx::test]
+async fn odd_things_in_the_folder_stop_nothing(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one")).write(".git/b.md", agent_file("b", "hidden"));
+    folder.write("big.md", vec![b'x'; 2 * 1024 * 1024]);
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).expect("is linked");
+    nix::unistd::mkfifo(&folder.path().join("pipe.md"), nix::sys::stat::Mode::S_IRWXU)
+        .expect("is made");
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let answer = app.admin.post("/admin/v1/sync", json!({})).await;
+    let found = files(&answer);
+    assert!(found.contains(&file("a.md", "loaded", "unchanged")));
+    assert!(found.contains(&file("big.md", "quarantined", "none")));
+    assert!(found.contains(&file("pipe.md", "quarantined", "none")));
+    assert!(found.contains(&file("loop", "quarantined", "none")));
+    assert!(!answer.text.contains("hidden"));
+}
+
+#[sqlx::test]
+async fn concurrent_syncs_and_puts_lose_no_revision(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one"));
+    let app = TestApp::builder(pool.clone()).agents(&folder).start().await;
+    let puts = (0..20).map(|number| {
+        let admin = app.admin.clone();
+        async move {
+            let name = format!("x{}", number % 4);
+            let answer = admin.put_agent(&name, agent_file(&name, &format!("text {number}"))).await;
+            assert!(answer.status < 300, "{}", answer.text);
+        }
+    });
+    let syncs = (0..4).map(|_| async { assert_eq!(sync(&app).await.len(), 1) });
+    futures_util::join!(
+        futures_util::future::join_all(puts),
+        futures_util::future::join_all(syncs)
+    );
+    let counts: Vec<(i64, i32)> = sqlx::query_as(
+        "SELECT count(*), max(revision) FROM revisions WHERE agent_name LIKE 'x%' GROUP BY agent_name",
+    )
+    .fetch_all(&pool)
+    .await
+    .expect("is read");
+    assert_eq!(counts, [(5, 5); 4]);
+}

@@ -1,0 +1,73 @@
+use reqwest::Method;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::support::TestApp;
+
+#[sqlx::test]
+async fn health_needs_no_key_and_names_each_dependency(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let stranger = app.admin.with_key("");
+    assert_eq!(stranger.get("/livez").await.status, 200);
+    let ready = stranger.get("/readyz").await.body;
+    assert_eq!(ready["status"], "ready");
+    assert_eq!(ready["dependencies"]["database"]["status"], "up");
+    assert_eq!(ready["dependencies"]["provider"]["status"], "offline");
+    let head = stranger.request(Method::HEAD, "/").send().await.expect("answers");
+    assert_eq!(head.status(), 200);
+}
+
+#[sqlx::test]
+async fn the_openapi_document_describes_every_path(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let document = app.admin.with_key("").get("/openapi.json").await.body;
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let operations: Vec<String> = document["paths"]
+        .as_object()
+        .expect("has paths")
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("has methods").keys();
+            methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+        })
+        .collect();
+    insta::assert_json_snapshot!(operations);
+}
+
+#[sqlx::test]
+async fn a_harmless_request_id_is_kept_and_another_replaced(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let id = |sent: &'static str| {
+        let request = app.admin.request(Method::GET, "/livez").header("x-request-id", sent);
+        async move {
+            let response = request.send().await.expect("answers");
+            response.headers()["x-request-id"].to_str().expect("is text").to_owned()
+        }
+    };
+    assert_eq!(id("abc-123").await, "abc-123");
+    assert_ne!(id("a b").await, "a b");
+}
+
+#[sqlx::test]
+async fn unknown_paths_and_methods_are_problems(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    app.admin.get("/nowhere").await.problem(404, "not_found");
+    app.admin.get("/v1/conversations").await.problem(404, "not_found");
+    let wrong = app.admin.delete("/v1/dispatch").await;
+    wrong.problem(405, "method_not_allowed");
+    assert_eq!(wrong.header("allow"), "POST");
+    assert_eq!(app.admin.post("/admin/v1/sync", json!({})).await.status, 200);
+}
+
+#[sqlx::test]
+async fn small_pieces_are_not_held_back(pool: PgPool) {
+    // With Nagle's algorithm on, each piece behind the first waits some 40 ms for an acknowledgement.
+    let app = TestApp::start(pool).await;
+    let started = std::time::Instant::now();
+    for _ in 0..5 {
+        let body = json!({"agent": "code-reviewer", "input": "x", "stream": true});
+        let events = app.admin.stream_run(body).await.collect().await;
+        assert!(events.len() > 5);
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(10));
+}

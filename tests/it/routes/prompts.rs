@@ -1,0 +1,21 @@
+use rolecall::provider::DialectName;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::support::{FakeProvider, TestApp};
+
+#[sqlx::test]
+async fn a_prompt_is_what_a_run_would_send(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = TestApp::builder(pool).provider(&provider, DialectName::Anthropic).start().await;
+    let body = json!({"agent": "nextjs-backend-engineer", "input": "hello", "max_tokens": 50});
+    let prompt = app.admin.post("/v1/prompts", body).await.body;
+    assert_eq!(prompt["agent"], "nextjs-backend-engineer");
+    assert_eq!(prompt["provider"], "anthropic");
+    assert_eq!(prompt["request"]["max_tokens"], 50);
+    assert_eq!(prompt["request"]["model"], "claude-sonnet-5-5");
+    assert_eq!(prompt["request"]["messages"][0]["content"], "hello");
+    assert!(prompt["tokens"]["estimate"].as_u64() > Some(100));
+    assert_eq!(prompt["tokens"]["exact"], false);
+    assert!(provider.received().is_empty(), "nothing is sent");
+}

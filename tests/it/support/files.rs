@@ -1,0 +1,40 @@
+//! Agent files and folders of them.
+
+use std::path::{Path, PathBuf};
+
+/// The folder that ships with the service.
+pub fn shipped_agents() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("agents")
+}
+
+/// A small agent file.
+pub fn agent_file(name: &str, description: &str) -> String {
+    format!("---\nname: {name}\ndescription: {description}\n---\n\nYou are {name}.\n")
+}
+
+/// A folder of agent files that lives as long as the test.
+pub struct AgentFolder {
+    folder: tempfile::TempDir,
+}
+
+impl AgentFolder {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    pub fn write(&self, path: &str, source: impl AsRef<[u8]>) -> &Self {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("has a parent")).expect("is made");
+        std::fs::write(path, source).expect("is written");
+        self
+    }
+
+    pub fn remove(&self, path: &str) -> &Self {
+        std::fs::remove_file(self.folder.path().join(path)).expect("is removed");
+        self
+    }
+}

@@ -1,0 +1,13 @@
+//! What tests speak through: the service, a caller, a fake provider, agent files.
+
+mod app;
+mod caller;
+mod files;
+mod process;
+mod provider;
+
+pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
+pub use caller::{Answer, Caller};
+pub use files::{AgentFolder, agent_file, shipped_agents};
+pub use process::{Service, rolecall};
+pub use provider::{FakeProvider, Reply, anthropic, openai};

@@ -1,0 +1,115 @@
+//! The service as a process of its own, with a private database.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::app::ADMIN_KEY;
+use super::caller::Caller;
+
+/// The program, with nothing of the developer's environment that it would read.
+pub fn rolecall() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    for (name, _) in std::env::vars() {
+        let is_ours = ["ROLECALL_", "ANTHROPIC_", "OPENAI_", "GEMINI_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        if is_ours || name == "DATABASE_URL" {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// A running `rolecall serve`.
+pub struct Service {
+    child: Child,
+    pub caller: Caller,
+    pub log: Vec<String>,
+}
+
+impl Service {
+    /// Starts and waits until it is ready.
+    pub async fn start(data_dir: &Path, agents_dir: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::try_start(data_dir, agents_dir, environment).await.expect("the service starts")
+    }
+
+    /// The end of its log if it ends instead of starting.
+    pub async fn try_start(
+        data_dir: &Path,
+        agents_dir: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut child = rolecall()
+            .arg("serve")
+            .env("ROLECALL_LISTEN", "127.0.0.1:0")
+            .env("ROLECALL_DATA_DIR", data_dir)
+            .env("ROLECALL_AGENTS_DIR", agents_dir)
+            .env("ROLECALL_ADMIN_KEY", ADMIN_KEY)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("is piped"));
+        let (sender, lines) = mpsc::channel();
+        // Read to the end, so that the service never waits for its log to be read.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut log = Vec::new();
+        let mut url = None;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            while let Ok(line) = lines.try_recv() {
+                if let Some((_, address)) = line.split_once("listening on ") {
+                    url = Some(address.trim().to_owned());
+                }
+                log.push(line);
+            }
+            if let Some(url) = &url {
+                let caller = Caller::new(url, ADMIN_KEY);
+                if caller.get("/readyz").await.status == 200 {
+                    return Ok(Self { child, caller, log });
+                }
+            }
+            if child.try_wait().expect("can be waited for").is_some() {
+                log.extend(lines.iter());
+                return Err(log.join("\n"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let _ = child.kill();
+        Err(format!("it does not become ready:\n{}", log.join("\n")))
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, signal).expect("the service is there");
+    }
+
+    /// Ends it as an out-of-memory killer would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the service is there");
+        self.child.wait().expect("can be waited for");
+    }
+
+    /// Asks it to stop; true if it ends cleanly.
+    pub fn stop(&mut self) -> bool {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.child.wait().expect("can be waited for").success()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
