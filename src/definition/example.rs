@@ -125,8 +125,14 @@ fn unquote(text: &str) -> String {
 }
 
 fn find_ignoring_case(text: &str, ascii_needle: &str) -> Option<usize> {
-    let needle = ascii_needle.as_bytes();
-    text.as_bytes().windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle))
+    let (text, needle) = (text.as_bytes(), ascii_needle.as_bytes());
+    let first = *needle.first()?;
+    memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text).find(
+        |position| {
+            text.get(*position..position + needle.len())
+                .is_some_and(|found| found.eq_ignore_ascii_case(needle))
+        },
+    )
 }
 
 #[cfg(test)]

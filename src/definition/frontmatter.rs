@@ -6,16 +6,20 @@ use utoipa::ToSchema;
 
 use super::{DefinitionError, Diagnostic};
 
-/// Fields that open a new field in a scan; every other line continues the field above it.
+/// Keys that open a new field in a file that is not valid YAML; every other line continues the field above it.
 const KNOWN_FIELDS: &[&str] = &[
     "name",
     "description",
     "tools",
     "allowedTools",
     "allowed-tools",
+    "allowed_tools",
     "disallowedTools",
+    "disallowed-tools",
+    "disallowed_tools",
     "model",
     "permissionMode",
+    "permission_mode",
     "maxTurns",
     "max_turns",
     "skills",
@@ -38,7 +42,10 @@ const KNOWN_FIELDS: &[&str] = &[
 ];
 
 /// Fields whose value is text, whatever YAML makes of it.
-const TEXT_FIELDS: &[&str] = &["name", "description", "model", "color"];
+const TEXT_FIELDS: &[&str] = &["name", DESCRIPTION, "model", "color"];
+
+/// The text field that is prose. The others are words: they end with their line, and ` #` begins a comment.
+const DESCRIPTION: &str = "description";
 
 /// How the frontmatter was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -106,8 +113,11 @@ pub(super) fn split(text: &str) -> Result<Document<'_>, DefinitionError> {
 
 /// Reads the fields: strict YAML first, else by line.
 pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionError> {
-    let raw = scan(document);
-    let fields = match strict(document.frontmatter) {
+    let strict = strict(document.frontmatter);
+    let raw = scan(document, |key| {
+        KNOWN_FIELDS.contains(&key) || strict.as_ref().is_ok_and(|values| values.contains_key(key))
+    });
+    let fields = match strict {
         Ok(values) => {
             let values = values
                 .into_iter()
@@ -174,18 +184,29 @@ fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
     }
 }
 
-/// YAML drops what follows ` #` in a plain value and turns `{{ x }}` into a map. A text field keeps its text.
+/// YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a description at ` #`, as in `issue #12`.
+/// A text field keeps its text.
 fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (String, Value) {
     if !TEXT_FIELDS.contains(&key.as_str()) {
         return (key, value);
     }
     let Some(field) = raw.iter().find(|field| field.key == key) else { return (key, value) };
-    let cut_at_comment = is_plain(&field.text) && field.text.contains(" #");
-    if cut_at_comment || value.is_array() || value.is_object() {
-        let text = field.text.split('\n').map(str::trim).collect::<Vec<_>>().join(" ");
+    let is_cut = key == DESCRIPTION && is_plain(&field.text) && field.text.contains(" #");
+    if is_cut || value.is_array() || value.is_object() {
+        let lines = field.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let text = lines.collect::<Vec<_>>().join(" ");
         return (key, Value::String(text.trim().to_owned()));
     }
+    if value.is_boolean() || value.is_number() {
+        return (key, Value::String(first_line(&field.text).to_owned()));
+    }
     (key, value)
+}
+
+/// The value of a field that fills no more than one line, without the comment behind it.
+fn first_line(text: &str) -> &str {
+    let line = text.trim().lines().next().unwrap_or_default();
+    line.split(" #").next().unwrap_or_default().trim_end()
 }
 
 struct RawField<'a> {
@@ -200,11 +221,11 @@ struct Scan<'a> {
     diagnostics: Vec<Diagnostic>,
 }
 
-fn scan<'a>(document: &Document<'a>) -> Scan<'a> {
+fn scan<'a>(document: &Document<'a>, is_field: impl Fn(&str) -> bool) -> Scan<'a> {
     let mut scan = Scan { fields: Vec::new(), diagnostics: Vec::new() };
     for (index, line) in document.frontmatter.lines().enumerate() {
         let number = document.frontmatter_line + index;
-        match open_field(line) {
+        match open_field(line).filter(|(key, _)| is_field(key)) {
             Some((key, _)) if scan.fields.iter().any(|field| field.key == key) => {
                 scan.diagnostics.push(Diagnostic::warning(
                     "field_repeated",
@@ -240,7 +261,7 @@ fn open_field(line: &str) -> Option<(&str, &str)> {
     let (key, rest) = line.split_once(':')?;
     let key = key.trim_end();
     let is_value = rest.is_empty() || rest.starts_with([' ', '\t']);
-    (is_value && KNOWN_FIELDS.contains(&key)).then(|| (key, rest.trim_start()))
+    is_value.then(|| (key, rest.trim_start()))
 }
 
 fn from_scan(scan: Scan<'_>, error: Diagnostic) -> Fields {
@@ -266,7 +287,8 @@ fn scanned_value(key: &str, text: &str) -> Value {
             _ => {}
         }
     }
-    Value::String(written_text(text))
+    let is_prose = key == DESCRIPTION || !is_text || !is_plain(text);
+    Value::String(if is_prose { written_text(text) } else { first_line(text).to_owned() })
 }
 
 /// Whether a value is written without quotes or a block indicator.

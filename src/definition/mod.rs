@@ -8,6 +8,8 @@ mod diagnostic;
 mod error;
 mod example;
 mod fields;
+#[cfg(test)]
+mod fixture_tests;
 mod frontmatter;
 mod lint;
 mod name;
