@@ -112,8 +112,9 @@ impl Caller {
         self.key.allows(scope)
     }
 
-    pub fn is_admin(&self) -> bool {
-        self.allows(Scope::Admin)
+    /// Whether a record that a key has made may be shown: to that key, and to admins.
+    pub fn may_see(&self, record_of: Uuid) -> bool {
+        record_of == self.key.id || self.allows(Scope::Admin)
     }
 
     /// The agents that the key is good for; `None` means all.

@@ -43,14 +43,21 @@ async fn serve(
     std::fs::create_dir_all(&data_dir)
         .with_context(|| format!("failed to create the data directory {}", data_dir.display()))?;
     let agents_dir = config.registry.agents_dir.display().to_string();
+    let has_admin_key = config.admin_key.is_some();
     let app = App::build(config, database).await?;
+    let key_path = admin_key_path(&data_dir);
     if let FirstKey::Made(key) = &app.first_key {
-        let path = admin_key_path(&data_dir);
-        tracing::info!("the first admin key is in {}", path.display());
+        tracing::info!("the first admin key is in {}", key_path.display());
         // A log that is kept is no place for a key.
         if std::io::stderr().is_terminal() {
             eprintln!("admin key: {}", key.expose_secret());
         }
+    }
+    if matches!(app.first_key, FirstKey::NotNeeded) && !has_admin_key && !key_path.exists() {
+        tracing::info!(
+            "an admin key was made before and its file is gone; \
+             `rolecall key create --name NAME --scope admin` makes another"
+        );
     }
     if app.is_offline() {
         tracing::warn!(

@@ -29,6 +29,12 @@ pub struct Diagnostic {
     pub help: String,
 }
 
+/// Line and column of what follows a text, in characters, counted from 1.
+pub(super) fn place_behind(text: &str) -> (usize, usize) {
+    let column = text.chars().rev().take_while(|character| *character != '\n').count();
+    (1 + text.matches('\n').count(), 1 + column)
+}
+
 impl Diagnostic {
     pub fn error(
         code: &'static str,

@@ -82,6 +82,7 @@ fixture_tests! {
     a_literal_backslash_n_is_a_line_break: "literal_backslash_n",
     windows_line_ends_make_no_difference: "crlf_line_ends",
     a_byte_order_mark_is_passed_over: "byte_order_mark",
+    a_line_separator_ends_no_line: "line_separator",
     a_title_case_name_becomes_a_slug: "title_case_name",
     a_number_is_a_name_as_it_is_written: "number_as_name",
     a_boolean_is_a_name_as_it_is_written: "boolean_as_name",
@@ -89,6 +90,9 @@ fixture_tests! {
     tools_may_be_a_list: "tools_as_list",
     a_comment_is_no_part_of_a_name_model_or_colour: "comment_after_a_value",
     misspelt_fields_are_pointed_out: "misspelt_fields",
+    misspelt_fields_are_pointed_out_in_a_scan: "misspelt_fields_in_a_scan",
+    unknown_fields_are_no_part_of_the_field_above: "unknown_fields",
+    unknown_fields_are_no_part_of_a_word_in_a_scan: "unknown_fields_in_a_scan",
     a_file_without_a_name_is_called_like_its_stem: "no_name",
     an_empty_body_is_pointed_out: "empty_body",
     a_missing_closing_fence_is_an_error: "no_closing_fence",
@@ -105,6 +109,7 @@ fn the_odd_bytes_of_the_fixtures_are_still_there() {
     };
     assert!(holds("crlf_line_ends", b"---\r\n"));
     assert!(holds("byte_order_mark", b"\xef\xbb\xbf---"));
+    assert!(holds("line_separator", "\u{2028}".as_bytes()));
     assert!(holds("literal_backslash_n", br"\n\n"));
     assert!(holds("nul_byte", b"\0"));
     assert!(holds("invalid_utf8", b"f\xfcr"));
@@ -143,76 +148,14 @@ fn the_shipped_agent_that_is_no_valid_yaml_is_read_whole() {
 
 /// What frontmatter is made of, and what breaks it.
 const FRAGMENTS: &[&str] = &[
-    "---\n",
-    "---",
-    "...\n",
-    "\n",
-    "\r\n",
-    "  ",
-    "\t",
-    "- ",
-    ": ",
-    ":",
-    "#",
-    " # x",
-    ",",
-    "\"",
-    "'",
-    "\\n",
-    "\\",
-    "|\n",
-    ">-\n",
-    "|",
-    "{",
-    "}",
-    "[",
-    "]",
-    "&a ",
-    "*a",
-    "**b**",
-    "!!str ",
-    "!x ",
-    "<<: *a\n",
-    "? ",
-    "%YAML 1.1\n",
-    "name",
-    "name: ",
-    "name: a\n",
-    "name: 1e3\n",
-    "name: ~\n",
-    "description: ",
-    "description: a: b\n",
-    "tools: ",
-    "tools: A(b, c), D\n",
-    "tools:\n",
-    "model: ",
-    "mcpServers:\n",
-    "labels: [a]\n",
-    "max_turns: 3\n",
-    "<example>",
-    "</example>",
-    "<commentary>",
-    "</commentary>",
-    "Context: ",
-    "user: ",
-    "assistant: ",
-    "You do NOT handle:\n",
-    "Responsibilities:\n",
-    "use context7",
-    "mcp__a__b",
-    "(",
-    ")",
-    "a",
-    "7",
-    "true",
-    "é",
-    "“",
-    "\u{1F600}",
-    "\u{feff}",
-    "\u{2028}",
-    "\u{85}",
-    "\0",
-    "İ",
+    "---\n", "---", "...\n", "\n", "\r\n", "  ", "\t", "- ", ": ", ":", "#", " # x", ",", "\"",
+    "'", "\\n", "\\", "|\n", ">-\n", "|", "{", "}", "[", "]", "&a ", "*a", "**b**", "!!str ",
+    "!x ", "<<: *a\n", "? ", "%YAML 1.1\n", "name", "name: ", "name: a\n", "name: 1e3\n",
+    "name: ~\n", "description: ", "description: a: b\n", "tools: ", "tools: A(b, c), D\n",
+    "tools:\n", "model: ", "mcpServers:\n", "labels: [a]\n", "max_turns: 3\n", "<example>",
+    "</example>", "<commentary>", "</commentary>", "Context: ", "user: ", "assistant: ",
+    "You do NOT handle:\n", "Responsibilities:\n", "use context7", "mcp__a__b", "(", ")", "a", "7",
+    "true", "é", "“", "\u{1F600}", "\u{feff}", "\u{2028}", "\u{85}", "\0", "İ",
 ];
 
 /// A file is refused with an error, or read without one; each finding lies in the file.
@@ -244,5 +187,35 @@ proptest! {
     ) {
         check(fields.concat().as_bytes())?;
         check(format!("---\n{}\n---\n{}", fields.concat(), body.concat()).as_bytes())?;
+    }
+}
+#[test]
+fn scratch_time() {
+    for unit in [
+        "<example>",
+        "<example>user: a</example>",
+        "context:",
+        "assistant user context ",
+        "mcp__",
+        "name: a\n",
+        "[",
+        "- - ",
+        "&a *a ",
+        "\"",
+        "(",
+        "use context7 ",
+    ] {
+        for field in ["description: ", "tools: ", ""] {
+            let text = format!(
+                "---\nname: a\n{field}{}\n---\n{}\n",
+                unit.repeat(200_000 / unit.len()),
+                unit.repeat(200_000 / unit.len())
+            );
+            let t = std::time::Instant::now();
+            let _ = parse(text.as_bytes(), Some("a"));
+            if t.elapsed().as_millis() > 300 {
+                eprintln!("{unit:?} {field:?} {:?}", t.elapsed());
+            }
+        }
     }
 }

@@ -4,41 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::diagnostic::place_behind;
 use super::{DefinitionError, Diagnostic};
 
 /// Keys that open a new field in a file that is not valid YAML; every other line continues the field above it.
 const KNOWN_FIELDS: &[&str] = &[
-    "name",
-    "description",
-    "tools",
-    "allowedTools",
-    "allowed-tools",
-    "allowed_tools",
-    "disallowedTools",
-    "disallowed-tools",
-    "disallowed_tools",
-    "model",
-    "permissionMode",
-    "permission_mode",
-    "maxTurns",
-    "max_turns",
-    "skills",
-    "mcpServers",
-    "mcp_servers",
-    "hooks",
-    "memory",
-    "background",
-    "effort",
-    "isolation",
-    "color",
-    "colour",
-    "initialPrompt",
-    "omitClaudeMd",
-    "labels",
-    "tags",
-    "category",
-    "version",
-    "author",
+    "name", "description", "tools", "allowedTools", "allowed-tools", "allowed_tools",
+    "disallowedTools", "disallowed-tools", "disallowed_tools", "model", "permissionMode",
+    "permission_mode", "maxTurns", "max_turns", "skills", "mcpServers", "mcp_servers", "hooks",
+    "memory", "background", "effort", "isolation", "color", "colour", "initialPrompt",
+    "omitClaudeMd", "labels", "tags", "category", "version", "author",
 ];
 
 /// Fields whose value is text, whatever YAML makes of it.
@@ -152,15 +127,18 @@ impl StrictError {
         let (line, column, message) = match self {
             Self::NotAMapping => (1, 1, "it is not a list of `key: value` fields".to_owned()),
             Self::Yaml(error) => {
-                let (line, column) =
-                    error.location().map_or((1, 1), |place| (place.line(), place.column()));
+                // The library's own line counts more characters as line ends than an editor does.
+                let text = document.frontmatter;
+                let end =
+                    error.location().map_or(0, |place| text.floor_char_boundary(place.index()));
+                let (line, column) = place_behind(&text[..end]);
                 (line, column, without_place(&error.to_string()))
             }
         };
         Diagnostic::warning(
             "yaml_invalid",
-            document.frontmatter_line + line.max(1) - 1,
-            column.max(1),
+            document.frontmatter_line + line - 1,
+            column,
             &format!("the frontmatter is not valid YAML: {message}"),
             HELP,
         )

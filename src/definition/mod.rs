@@ -25,6 +25,7 @@ pub use frontmatter::ParseMode;
 pub use lint::{KnownWorld, lint};
 pub use name::AgentName;
 
+use diagnostic::place_behind;
 use fields::FieldReader;
 
 /// One parsed agent file.
@@ -135,9 +136,7 @@ pub fn parse(
 
 fn decode(source: &[u8]) -> Result<&str, DefinitionError> {
     let text = std::str::from_utf8(source).map_err(|error| {
-        let valid = &source[..error.valid_up_to()];
-        let line = 1 + memchr::memchr_iter(b'\n', valid).count();
-        let column = 1 + valid.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let (line, column) = place_behind(&String::from_utf8_lossy(&source[..error.valid_up_to()]));
         DefinitionError::invalid(Diagnostic::error(
             "encoding_invalid",
             line,
@@ -147,11 +146,11 @@ fn decode(source: &[u8]) -> Result<&str, DefinitionError> {
         ))
     })?;
     if let Some(position) = text.find('\0') {
-        let line = 1 + text[..position].matches('\n').count();
+        let (line, column) = place_behind(&text[..position]);
         return Err(DefinitionError::invalid(Diagnostic::error(
             "encoding_invalid",
             line,
-            1,
+            column,
             "the file holds a NUL character, so it is not text",
             "remove the NUL character",
         )));

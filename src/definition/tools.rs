@@ -4,16 +4,8 @@ use serde_json::{Map, Value};
 
 /// Tool servers so well known that their bare name in an instruction means them.
 const WELL_KNOWN_SERVERS: &[&str] = &[
-    "context7",
-    "playwright",
-    "puppeteer",
-    "firecrawl",
-    "sequential-thinking",
-    "deepwiki",
-    "tavily",
-    "serena",
-    "browserbase",
-    "exa",
+    "context7", "playwright", "puppeteer", "firecrawl", "sequential-thinking", "deepwiki",
+    "tavily", "serena", "browserbase", "exa",
 ];
 
 /// Reads `a, b(c, d)`, a list, or a map of booleans.

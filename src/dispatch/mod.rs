@@ -11,6 +11,7 @@ mod index;
 mod local;
 mod named;
 mod reasons;
+mod steals;
 mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,9 +24,10 @@ use uuid::Uuid;
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
 pub use index::Index;
+pub use steals::Steal;
 
 use crate::ledger::{DispatchRecord, Ledger};
-use crate::registry::Registry;
+use crate::registry::{Agent, Registry};
 
 /// Candidates that are ranked if the caller does not say how many.
 pub const DEFAULT_TOP_K: usize = 5;
@@ -118,6 +120,16 @@ impl Dispatcher {
         let decision = decide(&self.index(), request, &self.inner.settings)?;
         self.record(&decision, request, key_id).await;
         Ok(decision)
+    }
+
+    /// Examples of other agents that `agent`, as it is or as it would be, wins from them. `None` if the roster is
+    /// too large to be searched.
+    pub async fn find_steals(&self, agent: Arc<Agent>) -> Option<Vec<Steal>> {
+        let (roster, index) = (self.inner.registry.roster(), self.index());
+        // Thousands of picks: too long for a thread that others wait for.
+        tokio::task::spawn_blocking(move || steals::find(&roster, &agent, &index))
+            .await
+            .expect("searching a roster does not panic")
     }
 
     /// The index of the registry's present roster.

@@ -30,6 +30,30 @@ pub(super) struct Head {
     updated_at: DateTime<Utc>,
 }
 
+struct HeadRow {
+    name: String,
+    source: String,
+    state: String,
+    live_revision: i32,
+    sha256: String,
+    folder_labels: Vec<String>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<HeadRow> for Head {
+    fn from(row: HeadRow) -> Self {
+        Self {
+            name: row.name,
+            source: AgentSource::from_column(&row.source),
+            state: AgentState::from_column(&row.state),
+            revision: row.live_revision,
+            sha256: row.sha256,
+            folder_labels: row.folder_labels,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
 /// What was last seen at a path.
 #[derive(Debug)]
 pub(super) struct KnownFile {
@@ -81,32 +105,22 @@ pub(super) async fn find_roster_revision(
 pub(super) async fn list_heads(
     connection: &mut PgConnection,
 ) -> Result<BTreeMap<String, Head>, sqlx::Error> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        HeadRow,
         "SELECT name, agents.source, state, live_revision, sha256, folder_labels, updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision"
     )
     .fetch_all(connection)
     .await?;
-    let heads = rows.into_iter().map(|row| {
-        let head = Head {
-            name: row.name.clone(),
-            source: AgentSource::from_column(&row.source),
-            state: AgentState::from_column(&row.state),
-            revision: row.live_revision,
-            sha256: row.sha256,
-            folder_labels: row.folder_labels,
-            updated_at: row.updated_at,
-        };
-        (row.name, head)
-    });
-    Ok(heads.collect())
+    Ok(rows.into_iter().map(|row| (row.name.clone(), Head::from(row))).collect())
 }
 
 pub(super) async fn find_head(
     connection: &mut PgConnection,
     name: &str,
 ) -> Result<Option<Head>, sqlx::Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        HeadRow,
         "SELECT name, agents.source, state, live_revision, sha256, folder_labels, updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE name = $1",
@@ -114,15 +128,7 @@ pub(super) async fn find_head(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Head {
-        name: row.name,
-        source: AgentSource::from_column(&row.source),
-        state: AgentState::from_column(&row.state),
-        revision: row.live_revision,
-        sha256: row.sha256,
-        folder_labels: row.folder_labels,
-        updated_at: row.updated_at,
-    }))
+    Ok(row.map(Head::from))
 }
 
 /// The number of the revision that an agent would get next. Numbers are never used again.

@@ -59,16 +59,13 @@ fn the_shipped_roster_is_picked_from_well_enough() {
     for line in cases.lines() {
         let case: serde_json::Value = serde_json::from_str(line).expect("a case is JSON");
         let (outcome, first) = pick(&index, case["input"].as_str().expect("has an input"));
-        match case["agent"].as_str() {
-            Some(agent) => {
-                asked += 1;
-                right += u32::from(first.as_deref() == Some(agent));
-                kept += u32::from(outcome != Outcome::None);
-            }
-            None => {
-                strangers += 1;
-                rejected += u32::from(outcome == Outcome::None);
-            }
+        if let Some(agent) = case["agent"].as_str() {
+            asked += 1;
+            right += u32::from(first.as_deref() == Some(agent));
+            kept += u32::from(outcome != Outcome::None);
+        } else {
+            strangers += 1;
+            rejected += u32::from(outcome == Outcome::None);
         }
     }
     println!(

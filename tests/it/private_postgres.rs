@@ -1,4 +1,4 @@
-//! The service as a process with a private PostgreSQL: start, stop, joining, and what a kill leaves behind.
+//! The service as a process with a private database: start, stop, joining, and what a kill leaves behind.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{
     shipped_agents,
 };
 
-/// A data directory that PostgreSQL's own account may enter when the tests run as root.
+/// A data directory that the account of the database may enter when the tests run as root.
 fn data_dir() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -167,9 +167,8 @@ async fn a_server_that_dies_is_started_again() {
     let data = data_dir();
     let mut service = Service::start(data.path(), &shipped_agents(), &[]).await;
     let pid_file = data.path().join("postgres/data/postmaster.pid");
-    let pid = || -> Option<i32> {
-        std::fs::read_to_string(&pid_file).ok()?.lines().next()?.parse().ok()
-    };
+    let pid =
+        || -> Option<i32> { std::fs::read_to_string(&pid_file).ok()?.lines().next()?.parse().ok() };
     // As root under an unreachable folder the cluster lies elsewhere.
     let Some(first) = pid() else { return };
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL)
@@ -187,4 +186,38 @@ async fn a_server_that_dies_is_started_again() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the database does not come back");
+}
+
+#[tokio::test]
+async fn no_log_holds_a_key_a_prompt_or_an_answer() {
+    let data = data_dir();
+    let provider = FakeProvider::start().await;
+    let environment = [
+        ("ANTHROPIC_API_KEY", "planted-provider-key"),
+        ("ANTHROPIC_BASE_URL", provider.url.as_str()),
+        ("ROLECALL_LOG", "debug"),
+    ];
+    let mut service = Service::start(data.path(), &shipped_agents(), &environment).await;
+    let input = "planted-prompt: write an API route for login";
+    provider.replies(Reply::json(200, &anthropic::message("planted-answer")));
+    let answer = service.caller.post("/v1/runs", json!({"input": input})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let quoted = anthropic::error("invalid_request_error", "planted-answer quotes planted-prompt");
+    for status in [400, 401, 500] {
+        provider.replies(Reply::json(status, &quoted));
+        let answer = service.caller.post("/v1/runs", json!({"input": input})).await;
+        assert!(answer.status >= 400);
+    }
+    provider.replies(Reply::events(&[anthropic::start(), anthropic::text("planted-answer")]));
+    service.caller.stream_run(json!({"input": input, "stream": true})).await.collect().await;
+    service.caller.dispatch(input).await;
+    service.caller.with_key("planted-wrong-key").dispatch(input).await;
+    service.caller.get("/v1/agents?planted-prompt=1").await;
+    assert!(service.stop());
+    let log = service.whole_log();
+    assert!(log.contains("run ended"));
+    for planted in ["planted", ADMIN_KEY] {
+        let line = log.lines().find(|line| line.contains(planted));
+        assert!(line.is_none(), "{}", line.unwrap_or_default());
+    }
 }

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::agents::{not_found, refuse_slash};
 use crate::access::Caller;
 use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode};
+use crate::dispatch::{Dispatcher, Steal};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
@@ -51,7 +52,17 @@ pub struct AdminAgentBody {
     parse_mode: ParseMode,
     labels: Vec<String>,
     diagnostics: Vec<Diagnostic>,
+    /// Examples of other agents that this file would win from them; only where a file was put, and not if the
+    /// roster is too large to be searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steals: Option<Vec<Steal>>,
     updated_at: DateTime<Utc>,
+}
+
+/// What a put did.
+struct PutReport {
+    is_changed: bool,
+    steals: Option<Vec<Steal>>,
 }
 
 impl AdminAgentBody {
@@ -67,6 +78,7 @@ impl AdminAgentBody {
             parse_mode: agent.parse_mode,
             labels: agent.labels.clone(),
             diagnostics: agent.diagnostics.to_vec(),
+            steals: None,
             updated_at: agent.updated_at,
         }
     }
@@ -171,6 +183,7 @@ pub struct PutQuery {
 )]
 pub async fn put_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
     ApiQuery(query): ApiQuery<PutQuery>,
@@ -195,7 +208,9 @@ pub async fn put_agent(
     let outcome = registry.put(&known, &source, change).await?;
     let status =
         if outcome.is_new && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(answer(status, &outcome.agent, Some(outcome.is_changed)))
+    let steals = dispatcher.find_steals(Arc::clone(&outcome.agent)).await;
+    let report = PutReport { is_changed: outcome.is_changed, steals };
+    Ok(answer(status, &outcome.agent, Some(report)))
 }
 
 /// Archives an agent: it answers no more, and its revisions are kept.
@@ -224,10 +239,14 @@ pub async fn delete_agent(
     Ok(answer(StatusCode::OK, &agent, None))
 }
 
-fn answer(status: StatusCode, agent: &Agent, changed: Option<bool>) -> Response {
+fn answer(status: StatusCode, agent: &Agent, report: Option<PutReport>) -> Response {
     let etag = HeaderValue::from_str(&format!("\"{}\"", agent.revision))
         .expect("a number in quotes is a header value");
-    let body = AdminAgentBody { changed, ..AdminAgentBody::of(agent) };
+    let mut body = AdminAgentBody::of(agent);
+    if let Some(report) = report {
+        body.changed = Some(report.is_changed);
+        body.steals = report.steals;
+    }
     (status, [(header::ETAG, etag)], Json(body)).into_response()
 }
 

@@ -88,7 +88,7 @@ pub async fn get_dispatch(
 ) -> Result<Json<Value>, ApiError> {
     let record = ledger.find_dispatch(id).await?;
     record
-        .filter(|record| record.key_id == caller.key_id() || caller.is_admin())
+        .filter(|record| caller.may_see(record.key_id))
         .map(|record| Json(record.decision.clone()))
         .ok_or_else(|| {
             ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))

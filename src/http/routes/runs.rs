@@ -156,7 +156,7 @@ pub async fn get_run(
 ) -> Result<Json<Value>, ApiError> {
     let record = conversations.find_run(id).await?;
     record
-        .filter(|record| record.key_id == caller.key_id() || caller.is_admin())
+        .filter(|record| caller.may_see(record.key_id))
         .map(|record| Json(record.record.clone()))
         .ok_or_else(|| ApiError::new(ErrorCode::RunNotFound, format!("there is no run `{id}`")))
 }

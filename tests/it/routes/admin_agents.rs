@@ -52,6 +52,20 @@ async fn equal_bytes_make_no_revision_and_others_do(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_greedy_file_is_told_whose_examples_it_takes(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let example = "<example>user: 'water the tomatoes' assistant: 'ok'</example>";
+    folder.write("gardener.md", agent_file("gardener", &format!("Looks after plants. {example}")));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let modest = app.admin.put_agent("cook", agent_file("cook", "Cooks soup.")).await;
+    assert_eq!(modest.body["steals"], json!([]));
+    let greedy = "Water the tomatoes, water the tomatoes and water the tomatoes.";
+    let greedy = app.admin.put_agent("water-tomatoes", agent_file("water-tomatoes", greedy)).await;
+    let stolen = json!([{"agent": "gardener", "example": "water the tomatoes"}]);
+    assert_eq!(greedy.body["steals"], stolen);
+}
+
+#[sqlx::test]
 async fn a_dry_run_changes_nothing(pool: PgPool) {
     let folder = AgentFolder::new();
     let app = TestApp::builder(pool).agents(&folder).start().await;

@@ -1,6 +1,5 @@
 //! The service in this process, on a free port.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rolecall::app::App;
@@ -21,7 +20,6 @@ pub const ADMIN_KEY: &str = "an admin key for tests";
 
 pub struct TestApp {
     pub admin: Caller,
-    pub pool: PgPool,
     shutdown: CancellationToken,
     server: tokio::task::JoinHandle<anyhow::Result<()>>,
     _files: tempfile::TempDir,
@@ -49,7 +47,7 @@ impl TestApp {
         let mut config = Config::load(&flags).expect("the defaults are valid");
         // Whatever keys the developer's shell holds, no test may use them.
         config.provider.providers.clear();
-        config.data_dir = files.path().to_owned();
+        config.data_dir = files.path().into();
         config.registry.agents_dir = shipped_agents();
         config.admin_key = Some(SecretString::from(ADMIN_KEY));
         TestAppBuilder { pool, config, files }
@@ -75,11 +73,6 @@ impl TestApp {
 impl TestAppBuilder {
     pub fn agents(mut self, folder: &AgentFolder) -> Self {
         self.config.registry.agents_dir = folder.path();
-        self
-    }
-
-    pub fn agents_dir(mut self, folder: PathBuf) -> Self {
-        self.config.registry.agents_dir = folder;
         self
     }
 
@@ -119,7 +112,7 @@ impl TestAppBuilder {
         let admin = Caller::new(&url, ADMIN_KEY);
         for _ in 0..200 {
             if admin.get("/readyz").await.status == 200 {
-                return TestApp { admin, pool: self.pool, shutdown, server, _files: self.files };
+                return TestApp { admin, shutdown, server, _files: self.files };
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

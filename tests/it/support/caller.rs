@@ -120,7 +120,7 @@ impl Events {
         loop {
             if let Some((frame, rest)) = self.text.split_once("\n\n") {
                 let frame = frame.to_owned();
-                self.text = rest.to_owned();
+                self.text = rest.into();
                 let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
                 let Some(event) = field("event: ") else { continue };
                 let id = field("id: ").and_then(|id| id.parse().ok()).expect("an id");

@@ -29,6 +29,7 @@ pub struct Service {
     child: Child,
     pub caller: Caller,
     pub log: Vec<String>,
+    lines: Option<mpsc::Receiver<String>>,
 }
 
 impl Service {
@@ -43,7 +44,7 @@ impl Service {
         agents_dir: &Path,
         environment: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let mut child = rolecall()
+        let child = rolecall()
             .arg("serve")
             .env("ROLECALL_LISTEN", "127.0.0.1:0")
             .env("ROLECALL_DATA_DIR", data_dir)
@@ -54,7 +55,8 @@ impl Service {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let stderr = BufReader::new(child.stderr.take().expect("is piped"));
+        let mut service = Self { child, caller: Caller::new("", ""), log: Vec::new(), lines: None };
+        let stderr = BufReader::new(service.child.stderr.take().expect("is piped"));
         let (sender, lines) = mpsc::channel();
         // Read to the end, so that the service never waits for its log to be read.
         std::thread::spawn(move || {
@@ -62,30 +64,35 @@ impl Service {
                 let _ = sender.send(line);
             }
         });
-        let mut log = Vec::new();
         let mut url = None;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while Instant::now() < deadline {
             while let Ok(line) = lines.try_recv() {
                 if let Some((_, address)) = line.split_once("listening on ") {
                     url = Some(address.trim().to_owned());
                 }
-                log.push(line);
+                service.log.push(line);
             }
             if let Some(url) = &url {
-                let caller = Caller::new(url, ADMIN_KEY);
-                if caller.get("/readyz").await.status == 200 {
-                    return Ok(Self { child, caller, log });
+                service.caller = Caller::new(url, ADMIN_KEY);
+                if service.caller.get("/readyz").await.status == 200 {
+                    service.lines = Some(lines);
+                    return Ok(service);
                 }
             }
-            if child.try_wait().expect("can be waited for").is_some() {
-                log.extend(lines.iter());
-                return Err(log.join("\n"));
+            if service.child.try_wait().expect("can be waited for").is_some() {
+                service.log.extend(lines.iter());
+                return Err(service.log.join("\n"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let _ = child.kill();
-        Err(format!("it does not become ready:\n{}", log.join("\n")))
+        Err(format!("it does not become ready:\n{}", service.log.join("\n")))
+    }
+
+    /// Everything that it has logged, once it has ended.
+    pub fn whole_log(&mut self) -> String {
+        self.log.extend(self.lines.take().into_iter().flatten());
+        self.log.join("\n")
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {

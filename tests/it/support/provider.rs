@@ -220,7 +220,7 @@ pub mod anthropic {
     }
 }
 
-/// OpenAI's wire format.
+/// The wire format of `OpenAI`.
 pub mod openai {
     use serde_json::{Value, json};
 
@@ -246,16 +246,5 @@ pub mod openai {
                 "choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 7},
             }))
             + "data: [DONE]\n\n"
-    }
-
-    pub fn completion(text: &str) -> Value {
-        json!({
-            "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-served",
-            "choices": [{
-                "index": 0, "finish_reason": "stop",
-                "message": {"role": "assistant", "content": text},
-            }],
-            "usage": {"prompt_tokens": 12, "completion_tokens": 7},
-        })
     }
 }

@@ -1,0 +1,54 @@
+//! Which examples of other agents an agent would win: a new description can be too greedy.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{DispatchRequest, Index, Settings, decide};
+use crate::registry::{Agent, Roster};
+
+/// A roster above this size is not searched: each of its examples is dispatched twice.
+const MAX_AGENTS: usize = 1_000;
+
+/// An example that would find another agent than the one whose file it stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Steal {
+    /// The agent that has the example.
+    pub agent: String,
+    /// What the user says in it.
+    pub example: String,
+}
+
+/// Dispatches every other agent's examples with and without `agent`; `None` if the roster is too large for it.
+pub(super) fn find(roster: &Roster, agent: &Arc<Agent>, built: &Index) -> Option<Vec<Steal>> {
+    if roster.agents.len() > MAX_AGENTS {
+        return None;
+    }
+    let mut agents = roster.agents.clone();
+    agents.remove(agent.name());
+    let without =
+        Index::build(&Roster { revision: roster.revision, agents: agents.clone() }, Some(built));
+    agents.insert(agent.name().clone(), Arc::clone(agent));
+    let with = Index::build(&Roster { revision: roster.revision, agents }, Some(built));
+
+    let mut steals = Vec::new();
+    for owner in roster.live().filter(|owner| owner.name() != agent.name()) {
+        for example in &owner.definition.examples {
+            let is_stolen = first(&with, &example.user).as_deref() == Some(agent.name().as_str())
+                && first(&without, &example.user).as_deref() == Some(owner.name().as_str());
+            if is_stolen {
+                steals
+                    .push(Steal { agent: owner.name().to_string(), example: example.user.clone() });
+            }
+        }
+    }
+    Some(steals)
+}
+
+fn first(index: &Index, input: &str) -> Option<String> {
+    let request =
+        DispatchRequest { input: input.to_owned(), top_k: Some(1), ..DispatchRequest::default() };
+    let decision = decide(index, &request, &Settings::default()).ok()?;
+    decision.ranked.into_iter().next().map(|first| first.agent)
+}
