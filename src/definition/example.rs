@@ -46,9 +46,9 @@ fn cut_blocks(text: &str) -> (String, Vec<&str>) {
         let inner = &rest[open + OPEN.len()..];
         let next_open = find_ignoring_case(inner, OPEN).unwrap_or(inner.len());
         // A block that is not closed ends where the next one begins.
-        let (end, skip) = match find_ignoring_case(inner, CLOSE) {
-            Some(close) if close <= next_open => (close, close + CLOSE.len()),
-            _ => (next_open, next_open),
+        let (end, skip) = match find_ignoring_case(&inner[..next_open], CLOSE) {
+            Some(close) => (close, close + CLOSE.len()),
+            None => (next_open, next_open),
         };
         blocks.push(&inner[..end]);
         rest = &inner[skip..];

@@ -82,7 +82,8 @@ fixture_tests! {
     a_literal_backslash_n_is_a_line_break: "literal_backslash_n",
     windows_line_ends_make_no_difference: "crlf_line_ends",
     a_byte_order_mark_is_passed_over: "byte_order_mark",
-    a_line_separator_ends_no_line: "line_separator",
+    a_line_separator_ends_no_description: "line_separator",
+    a_line_separator_ends_no_line: "line_separator_in_a_scan",
     a_title_case_name_becomes_a_slug: "title_case_name",
     a_number_is_a_name_as_it_is_written: "number_as_name",
     a_boolean_is_a_name_as_it_is_written: "boolean_as_name",
@@ -146,6 +147,16 @@ fn the_shipped_agent_that_is_no_valid_yaml_is_read_whole() {
     }
 }
 
+/// Without a bound these take minutes.
+#[test]
+fn endless_nesting_and_endless_examples_are_read_at_once() {
+    for unit in ["[", "{a: ", "<example>", "<example>user: a</example>"] {
+        let text = format!("---\nname: a\ndescription: {}\n---\n{unit}\n", unit.repeat(100_000));
+        let parsed = parse(text.as_bytes(), None).expect("has a name");
+        assert_eq!(parsed.definition.name.as_str(), "a");
+    }
+}
+
 /// What frontmatter is made of, and what breaks it.
 const FRAGMENTS: &[&str] = &[
     "---\n", "---", "...\n", "\n", "\r\n", "  ", "\t", "- ", ": ", ":", "#", " # x", ",", "\"",
@@ -187,35 +198,5 @@ proptest! {
     ) {
         check(fields.concat().as_bytes())?;
         check(format!("---\n{}\n---\n{}", fields.concat(), body.concat()).as_bytes())?;
-    }
-}
-#[test]
-fn scratch_time() {
-    for unit in [
-        "<example>",
-        "<example>user: a</example>",
-        "context:",
-        "assistant user context ",
-        "mcp__",
-        "name: a\n",
-        "[",
-        "- - ",
-        "&a *a ",
-        "\"",
-        "(",
-        "use context7 ",
-    ] {
-        for field in ["description: ", "tools: ", ""] {
-            let text = format!(
-                "---\nname: a\n{field}{}\n---\n{}\n",
-                unit.repeat(200_000 / unit.len()),
-                unit.repeat(200_000 / unit.len())
-            );
-            let t = std::time::Instant::now();
-            let _ = parse(text.as_bytes(), Some("a"));
-            if t.elapsed().as_millis() > 300 {
-                eprintln!("{unit:?} {field:?} {:?}", t.elapsed());
-            }
-        }
     }
 }

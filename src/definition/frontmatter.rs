@@ -22,6 +22,9 @@ const TEXT_FIELDS: &[&str] = &["name", DESCRIPTION, "model", "color"];
 /// The text field that is prose. The others are words: they end with their line, and ` #` begins a comment.
 const DESCRIPTION: &str = "description";
 
+/// More brackets than this inside one another are no frontmatter.
+const MAX_DEPTH: usize = 100;
+
 /// How the frontmatter was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -117,6 +120,7 @@ pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionE
 
 enum StrictError {
     Yaml(serde_yaml::Error),
+    TooDeep,
     NotAMapping,
 }
 
@@ -126,6 +130,7 @@ impl StrictError {
             to make it valid YAML, put the value in quotes or in a block (`description: |`)";
         let (line, column, message) = match self {
             Self::NotAMapping => (1, 1, "it is not a list of `key: value` fields".to_owned()),
+            Self::TooDeep => (1, 1, "its brackets are nested too deeply".to_owned()),
             Self::Yaml(error) => {
                 // The library's own line counts more characters as line ends than an editor does.
                 let text = document.frontmatter;
@@ -151,6 +156,9 @@ fn without_place(message: &str) -> String {
 }
 
 fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
+    if is_deep(frontmatter) {
+        return Err(StrictError::TooDeep);
+    }
     let value: serde_yaml::Value = serde_yaml::from_str(frontmatter).map_err(StrictError::Yaml)?;
     match value {
         serde_yaml::Value::Null => Ok(Map::new()),
@@ -162,14 +170,32 @@ fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
     }
 }
 
-/// YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a description at ` #`, as in `issue #12`.
+/// The library refuses such nesting too, but only after a time that grows with the square of the depth.
+fn is_deep(frontmatter: &str) -> bool {
+    let mut depth = 0_usize;
+    frontmatter.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
+}
+
+/// YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a description at ` #`, as in `issue #12`, or where an odd
+/// line end is followed by a colon.
 /// A text field keeps its text.
 fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (String, Value) {
     if !TEXT_FIELDS.contains(&key.as_str()) {
         return (key, value);
     }
     let Some(field) = raw.iter().find(|field| field.key == key) else { return (key, value) };
-    let is_cut = key == DESCRIPTION && is_plain(&field.text) && field.text.contains(" #");
+    // The last three are line ends to YAML and to nobody else.
+    let cuts = [" #", "\u{85}", "\u{2028}", "\u{2029}"];
+    let is_cut = key == DESCRIPTION
+        && is_plain(&field.text)
+        && cuts.iter().any(|cut| field.text.contains(cut));
     if is_cut || value.is_array() || value.is_object() {
         let lines = field.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let text = lines.collect::<Vec<_>>().join(" ");

@@ -8,7 +8,7 @@ const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "agent", "ai", "all", "also", "always", "am", "an", "and",
     "any", "are", "as", "asks", "assistant", "at", "be", "because", "been", "before", "being",
     "between", "both", "but", "by", "can", "cannot", "come", "could", "did", "do", "does", "doing",
-    "done", "don", "each", "either", "etc", "every", "few", "for", "from", "get", "gets",
+    "don", "done", "each", "either", "etc", "every", "few", "for", "from", "get", "gets",
     "getting", "give", "go", "goes", "going", "got", "had", "has", "have", "having", "he", "hello",
     "help", "helps", "her", "here", "hey", "hi", "him", "his", "how", "i", "if", "in", "into",
     "is", "it", "its", "just", "kind", "know", "let", "like", "ll", "lot", "m", "make", "makes",

@@ -58,16 +58,3 @@ async fn unknown_paths_and_methods_are_problems(pool: PgPool) {
     assert_eq!(wrong.header("allow"), "POST");
     assert_eq!(app.admin.post("/admin/v1/sync", json!({})).await.status, 200);
 }
-
-#[sqlx::test]
-async fn small_pieces_are_not_held_back(pool: PgPool) {
-    // With Nagle's algorithm on, each piece behind the first waits some 40 ms for an acknowledgement.
-    let app = TestApp::start(pool).await;
-    let started = std::time::Instant::now();
-    for _ in 0..5 {
-        let body = json!({"agent": "code-reviewer", "input": "x", "stream": true});
-        let events = app.admin.stream_run(body).await.collect().await;
-        assert!(events.len() > 5);
-    }
-    assert!(started.elapsed() < std::time::Duration::from_secs(10));
-}
