@@ -149,12 +149,15 @@ fn the_shipped_agent_that_is_no_valid_yaml_is_read_whole() {
 
 /// Without a bound these take minutes.
 #[test]
-fn endless_nesting_and_endless_examples_are_read_at_once() {
+fn endless_nesting_examples_and_fields_are_read_at_once() {
     for unit in ["[", "{a: ", "<example>", "<example>user: a</example>"] {
         let text = format!("---\nname: a\ndescription: {}\n---\n{unit}\n", unit.repeat(100_000));
         let parsed = parse(text.as_bytes(), None).expect("has a name");
         assert_eq!(parsed.definition.name.as_str(), "a");
     }
+    let fields: Vec<String> = (0..100_000).map(|number| format!("k{number}: x")).collect();
+    let text = format!("---\nname: a\n{}\n---\n", fields.join("\n"));
+    assert!(parse(text.as_bytes(), None).is_ok());
 }
 
 /// What frontmatter is made of, and what breaks it.
@@ -171,7 +174,7 @@ const FRAGMENTS: &[&str] = &[
 
 /// A file is refused with an error, or read without one; each finding lies in the file.
 fn check(source: &[u8]) -> Result<(), TestCaseError> {
-    let lines = 2 + source.iter().filter(|byte| **byte == b'\n').count();
+    let lines = 2 + memchr::memchr_iter(b'\n', source).count();
     let (is_read, diagnostics) = match parse(source, Some("fallback")) {
         Ok(parsed) => (true, parsed.diagnostics),
         Err(error) => (false, error.into_diagnostics()),

@@ -183,15 +183,13 @@ fn is_deep(frontmatter: &str) -> bool {
     })
 }
 
-/// YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a description at ` #`, as in `issue #12`, or where an odd
-/// line end is followed by a colon.
-/// A text field keeps its text.
+/// A text field keeps its text, where YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a
+/// description at ` #`, as in `issue #12`, or at a line end that only YAML knows.
 fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (String, Value) {
     if !TEXT_FIELDS.contains(&key.as_str()) {
         return (key, value);
     }
     let Some(field) = raw.iter().find(|field| field.key == key) else { return (key, value) };
-    // The last three are line ends to YAML and to nobody else.
     let cuts = [" #", "\u{85}", "\u{2028}", "\u{2029}"];
     let is_cut = key == DESCRIPTION
         && is_plain(&field.text)
@@ -230,7 +228,11 @@ fn scan<'a>(document: &Document<'a>, is_field: impl Fn(&str) -> bool) -> Scan<'a
     for (index, line) in document.frontmatter.lines().enumerate() {
         let number = document.frontmatter_line + index;
         match open_field(line).filter(|(key, _)| is_field(key)) {
-            Some((key, _)) if scan.fields.iter().any(|field| field.key == key) => {
+            // Valid YAML repeats no key, so the many others that it may have are not searched.
+            Some((key, _))
+                if KNOWN_FIELDS.contains(&key)
+                    && scan.fields.iter().any(|field| field.key == key) =>
+            {
                 scan.diagnostics.push(Diagnostic::warning(
                     "field_repeated",
                     number,
