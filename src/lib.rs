@@ -8,7 +8,7 @@
 //! - [`dispatch`] picks the agent, [`prompt`] builds what its model is given
 //! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`access`] knows the callers
 //! - [`ledger`] keeps the records of decisions and runs
-//! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to `PostgreSQL`
+//! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to PostgreSQL
 
 pub mod access;
 pub mod app;

@@ -34,6 +34,8 @@ pub struct Access {
 struct Inner {
     pool: PgPool,
     snapshot: ArcSwap<Snapshot>,
+    /// Held while the snapshot is read anew, so that an older one never replaces a newer one.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 /// Keys that are not revoked.
@@ -66,13 +68,20 @@ pub enum FirstKey {
 
 impl Access {
     pub async fn open(pool: PgPool) -> Result<Self, AccessError> {
-        let access = Self { inner: Arc::new(Inner { pool, snapshot: ArcSwap::default() }) };
+        let access = Self {
+            inner: Arc::new(Inner {
+                pool,
+                snapshot: ArcSwap::default(),
+                refreshing: tokio::sync::Mutex::default(),
+            }),
+        };
         access.refresh().await?;
         Ok(access)
     }
 
     /// Reads the keys anew if any has changed.
     pub async fn refresh(&self) -> Result<(), AccessError> {
+        let _refreshing = self.inner.refreshing.lock().await;
         let revision = store::find_keys_revision(&self.inner.pool).await?;
         if revision == self.inner.snapshot.load().revision {
             return Ok(());

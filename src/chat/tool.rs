@@ -6,8 +6,10 @@ use utoipa::ToSchema;
 
 /// A tool that is offered to the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Tool {
     pub name: String,
+    #[serde(default)]
     pub description: String,
     /// JSON Schema of the arguments.
     pub parameters: Value,
@@ -15,6 +17,7 @@ pub struct Tool {
 
 /// The model asks for a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ToolCall {
     pub id: String,
     pub name: String,

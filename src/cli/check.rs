@@ -9,7 +9,7 @@ use rolecall::definition::{Diagnostic, Level};
 use rolecall::registry::{self, FileReport, Verdict, check_files, scan_folder};
 use serde_json::json;
 
-use super::print_json;
+use super::{print_json, print_text};
 
 /// How much of a long line is shown around the place of a finding, in characters to each side.
 const EXCERPT_REACH: usize = 50;
@@ -38,23 +38,24 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
     if as_json {
         print_json(&json!({"files": reports}))?;
     } else {
-        reports.iter().for_each(print);
+        let mut lines: Vec<String> = reports.iter().map(describe).collect();
         let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
-        println!(
+        lines.push(format!(
             "{} files: {} loaded, {} loaded with warnings, {} quarantined, {} skipped",
             reports.len(),
             count(Verdict::Loaded),
             count(Verdict::LoadedWithWarnings),
             count(Verdict::Quarantined),
             count(Verdict::Skipped),
-        );
+        ));
+        print_text(&lines.join("\n"))?;
     }
     let is_bad = reports.iter().any(|report| report.verdict == Verdict::Quarantined);
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(report: &FileReport) {
-    println!("{}: {}", report.path, report.verdict.as_str().replace('_', " "));
+fn describe(report: &FileReport) -> String {
+    let mut lines = vec![format!("{}: {}", report.path, report.verdict.as_str().replace('_', " "))];
     let source = std::fs::read(Path::new(&report.path)).unwrap_or_default();
     let source = String::from_utf8_lossy(&source);
     for diagnostic in &report.diagnostics {
@@ -64,13 +65,14 @@ fn print(report: &FileReport) {
             Level::Note => "note",
         };
         let Diagnostic { code, line, column, message, help, .. } = diagnostic;
-        println!("  {level}[{code}] {line}:{column}: {message}");
+        lines.push(format!("  {level}[{code}] {line}:{column}: {message}"));
         if let Some((excerpt, offset)) = excerpt(&source, *line, *column) {
-            println!("      | {excerpt}");
-            println!("      | {}^", " ".repeat(offset));
+            lines.push(format!("      | {excerpt}"));
+            lines.push(format!("      | {}^", " ".repeat(offset)));
         }
-        println!("      = {help}");
+        lines.push(format!("      = {help}"));
     }
+    lines.join("\n")
 }
 
 /// The part of a line around a column, and where the column is in it.

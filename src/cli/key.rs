@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{open_database, print_json};
+use super::{open_database, print_json, print_text};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Args {
@@ -63,8 +63,7 @@ async fn create(access: &Access, new: NewKey, as_json: bool) -> anyhow::Result<(
         value["key"] = json!(text.expose_secret());
         return print_json(&value);
     }
-    println!("{}", text.expose_secret());
-    Ok(())
+    print_text(text.expose_secret())
 }
 
 async fn list(access: &Access, as_json: bool) -> anyhow::Result<()> {
@@ -80,11 +79,14 @@ async fn list(access: &Access, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         return print_json(&keys.iter().map(describe).collect::<Vec<_>>());
     }
-    for key in keys {
-        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-        println!("{}  {:<20} {}", key.id, scopes.join(","), key.name);
-    }
-    Ok(())
+    let lines: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+            format!("{}  {:<20} {}", key.id, scopes.join(","), key.name)
+        })
+        .collect();
+    print_text(&lines.join("\n"))
 }
 
 async fn revoke(access: &Access, id: Uuid, as_json: bool) -> anyhow::Result<()> {
@@ -94,8 +96,7 @@ async fn revoke(access: &Access, id: Uuid, as_json: bool) -> anyhow::Result<()> 
     if as_json {
         return print_json(&json!({"id": id, "revoked": true}));
     }
-    println!("revoked");
-    Ok(())
+    print_text("revoked")
 }
 
 fn describe(key: &ApiKey) -> Value {

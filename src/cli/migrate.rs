@@ -6,7 +6,7 @@ use rolecall::config::Config;
 use rolecall::db::MIGRATOR;
 use serde_json::json;
 
-use super::{open_database, print_json};
+use super::{open_database, print_json, print_text};
 
 pub(super) async fn run(config: Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let database = open_database(&config).await?;
@@ -14,8 +14,7 @@ pub(super) async fn run(config: Config, as_json: bool) -> anyhow::Result<ExitCod
     if as_json {
         print_json(&json!({"database": database.description, "schema_version": version}))?;
     } else {
-        println!("database: {}", database.description);
-        println!("the schema is up to date");
+        print_text(&format!("database: {}\nthe schema is up to date", database.description))?;
     }
     database.close().await;
     Ok(ExitCode::SUCCESS)

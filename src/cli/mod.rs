@@ -7,6 +7,7 @@ mod pick;
 mod serve;
 mod sync;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -44,7 +45,7 @@ enum Verb {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::Args),
-    /// Print the `OpenAPI` document
+    /// Print the OpenAPI document
     Openapi,
 }
 
@@ -56,7 +57,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let default_filter = if matches!(verb, Verb::Serve) { "info,sqlx=warn" } else { "warn" };
     telemetry::init(flags.log.as_deref().unwrap_or(default_filter), flags.log_format)?;
     if matches!(verb, Verb::Openapi) {
-        println!("{}", rolecall::http::openapi().to_pretty_json()?);
+        print_text(&rolecall::http::openapi().to_pretty_json()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(&flags)?;
@@ -88,6 +89,13 @@ async fn open_database(config: &Config) -> anyhow::Result<Database> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    print_text(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints lines. A reader who has seen enough (`| head`) is no error.
+fn print_text(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
 }

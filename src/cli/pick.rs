@@ -6,7 +6,7 @@ use rolecall::config::Config;
 use rolecall::dispatch::{Decision, DispatchRequest, Index, decide};
 use rolecall::registry::{Roster, scan_folder};
 
-use super::print_json;
+use super::{print_json, print_text};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,23 +30,25 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
     if as_json {
         print_json(&decision)?;
     } else {
-        print(&decision);
+        print_text(&describe(&decision))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(decision: &Decision) {
+fn describe(decision: &Decision) -> String {
     let percent = decision.confidence * 100.0;
-    match &decision.agent {
-        Some(agent) => println!("{} ({percent:.0} % sure)", agent.name),
-        None => println!("none of the agents fits"),
-    }
+    let mut lines = vec![match &decision.agent {
+        Some(agent) => format!("{} ({percent:.0} % sure)", agent.name),
+        None => "none of the agents fits".to_owned(),
+    }];
     for candidate in &decision.ranked {
-        println!("\n{:.3}  {}", candidate.score, candidate.agent);
+        lines.push(format!("\n{:.3}  {}", candidate.score, candidate.agent));
         for reason in &candidate.reasons {
             let kind = serde_json::to_value(reason.kind).unwrap_or_default();
-            let kind = kind.as_str().unwrap_or_default().to_owned();
-            println!("       {:>4.0} %  {kind}: {}", reason.share * 100.0, reason.text);
+            let kind = kind.as_str().unwrap_or_default();
+            let share = reason.share * 100.0;
+            lines.push(format!("       {share:>4.0} %  {kind}: {}", reason.text));
         }
     }
+    lines.join("\n")
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rolecall::config::Config;
 use rolecall::registry::{Action, Registry, SyncOptions, SyncReport, Verdict};
 
-use super::{open_database, print_json};
+use super::{open_database, print_json, print_text};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -35,34 +35,32 @@ pub(super) async fn run(args: &Args, config: Config, as_json: bool) -> anyhow::R
     if as_json {
         print_json(&report)?;
     } else {
-        print(&report);
+        print_text(&describe(&report))?;
     }
     let is_bad = report.files.iter().any(|file| file.verdict == Verdict::Quarantined);
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(report: &SyncReport) {
+fn describe(report: &SyncReport) -> String {
     let changed = |action| !matches!(action, Action::Unchanged | Action::None);
+    let mut lines = Vec::new();
     for file in &report.files {
-        if changed(file.action) || file.verdict == Verdict::Quarantined {
+        if file.verdict == Verdict::Quarantined {
+            lines.push(format!("quarantined  {}", file.path));
+            lines.extend(file.diagnostics.iter().map(|diagnostic| {
+                format!("             line {}: {}", diagnostic.line, diagnostic.message)
+            }));
+        } else if changed(file.action) {
             let action = serde_json::to_value(file.action).unwrap_or_default();
-            let what = match file.verdict {
-                Verdict::Quarantined => "quarantined",
-                _ => action.as_str().unwrap_or_default(),
-            };
-            println!("{what:<12} {}", file.path);
-            if file.verdict == Verdict::Quarantined {
-                for diagnostic in &file.diagnostics {
-                    println!("             line {}: {}", diagnostic.line, diagnostic.message);
-                }
-            }
+            lines.push(format!("{:<12} {}", action.as_str().unwrap_or_default(), file.path));
         }
     }
     let count = report.files.iter().filter(|file| changed(file.action)).count();
     let would = if report.is_dry_run { "would change" } else { "changed" };
-    println!(
+    lines.push(format!(
         "{count} of {} files {would} the roster (revision {})",
         report.files.len(),
         report.roster_revision
-    );
+    ));
+    lines.join("\n")
 }

@@ -20,6 +20,8 @@ pub enum ConfigError {
     UnsetVariable { path: PathBuf, line: usize, key: String, variable: String },
     #[error("the default model must be `provider/model`, not `{0}`")]
     DefaultModel(String),
+    #[error("a model names the provider `{0}`, which is neither built in nor under `providers`")]
+    UnknownProvider(String),
     #[error("provider `{provider}`: {message}")]
     Provider { provider: String, message: String },
     #[error("{0}")]

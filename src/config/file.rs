@@ -20,7 +20,7 @@ const DEFAULT_PATH: &str = "./rolecall.yaml";
 pub(super) struct ConfigFile {
     pub default_model: Option<String>,
     pub providers: IndexMap<String, ProviderEntry>,
-    models: BTreeMap<String, ModelEntry>,
+    pub models: BTreeMap<String, ModelEntry>,
     pub mcp_servers: IndexMap<String, McpServerEntry>,
     pub dispatch: DispatchEntry,
     pub storage: StorageEntry,
@@ -41,8 +41,8 @@ pub(super) struct ProviderEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ModelEntry {
-    targets: Vec<Target>,
+pub(super) struct ModelEntry {
+    pub targets: Vec<Target>,
 }
 
 /// A tool server: a command that the operator trusts, or a URL.
@@ -192,6 +192,11 @@ impl ConfigFile {
         .into_iter()
         .filter(|(_, is_set)| *is_set)
         .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
+        .chain(self.models.iter().filter(|(_, model)| model.targets.len() > 1).map(|(alias, _)| {
+            format!(
+                "of the targets of `{alias}` only the first configured one is used in this version"
+            )
+        }))
         .collect()
     }
 }

@@ -12,7 +12,7 @@ pub struct Flags {
     #[arg(long, global = true, env = "ROLECALL_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
 
-    /// `PostgreSQL` to use, as a URL [default: a private one in the data directory]
+    /// PostgreSQL to use, as a URL [default: a private one in the data directory]
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
@@ -31,10 +31,6 @@ pub struct Flags {
     /// Model to use where none is named, as provider/model
     #[arg(long, global = true, env = "ROLECALL_DEFAULT_MODEL", value_name = "MODEL")]
     pub default_model: Option<String>,
-
-    /// The first admin key; from the environment only, so that no process list shows it
-    #[arg(long, env = "ROLECALL_ADMIN_KEY", hide = true, hide_env_values = true)]
-    pub admin_key: Option<String>,
 
     /// What to log, as tracing directives [default: info for serve, warn for other verbs]
     #[arg(long, global = true, env = "ROLECALL_LOG", value_name = "FILTER")]
@@ -57,7 +53,6 @@ impl Flags {
         self.agents_dir = filled_path(self.agents_dir);
         self.config = filled_path(self.config);
         self.default_model = filled(self.default_model);
-        self.admin_key = filled(self.admin_key);
         self.log = filled(self.log);
         self
     }

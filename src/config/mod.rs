@@ -57,11 +57,26 @@ impl Config {
             .as_ref()
             .or(file.default_model.as_ref())
             .filter(|text| !text.is_empty());
-        let default_model = default_model
+        let mut default_model = default_model
             .map(|text| Target::parse(text).ok_or_else(|| ConfigError::DefaultModel(text.clone())))
             .transpose()?;
+        let providers = providers::configured(&file, variables)?;
+        let mut notices = file.notices();
+        for target in file.models.values().flat_map(|model| &model.targets) {
+            providers::check_known(&file, &target.provider)?;
+        }
+        if let Some(target) = &default_model {
+            providers::check_known(&file, &target.provider)?;
+            if !providers.iter().any(|provider| provider.name == target.provider) {
+                notices.push(format!(
+                    "the provider of the default model `{}/{}` is not configured, so another answers",
+                    target.provider, target.model
+                ));
+                default_model = None;
+            }
+        }
         let provider = provider::Settings {
-            providers: providers::configured(&file, variables)?,
+            providers,
             models: file.model_targets(),
             default_model,
             is_offline_allowed: file.allow_offline,
@@ -75,7 +90,8 @@ impl Config {
         let stores_content = file.storage.content;
         Ok(Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
-            admin_key: flags.admin_key.clone().map(SecretString::from),
+            // No flag: a process list would show it.
+            admin_key: variables.get("ROLECALL_ADMIN_KEY").map(SecretString::from),
             shutdown_grace: milliseconds(limits.shutdown_grace_ms),
             db: db::Settings {
                 url: flags.database_url.clone().map(SecretString::from),
@@ -102,7 +118,7 @@ impl Config {
                 hold: milliseconds(limits.hold_ms),
                 keep_alive_interval: milliseconds(limits.keep_alive_interval_ms.max(1)),
             },
-            notices: file.notices(),
+            notices,
             data_dir,
         })
     }
@@ -193,6 +209,15 @@ mod tests {
         let yaml =
             "providers:\n  a: {dialect: openai, base_url: 'http://x', api_key: '${NOPE:-}'}\n";
         assert!(load(yaml, &[]).expect("is valid").provider.providers.is_empty());
+    }
+
+    #[test]
+    fn a_default_model_without_its_key_leaves_the_service_offline() {
+        let config = load("default_model: anthropic/claude-x\n", &[]).expect("is valid");
+        assert!(config.provider.default_model.is_none() && config.notices.len() == 1);
+        assert!(refusal("default_model: antropic/claude-x\n").contains("antropic"));
+        let misspelt = "models:\n  a: {targets: [{provider: antropic, model: x}]}\n";
+        assert!(refusal(misspelt).contains("antropic"));
     }
 
     #[test]

@@ -59,6 +59,15 @@ pub(super) fn configured(
     Ok(providers)
 }
 
+/// Refuses a name that no provider has, configured or not.
+pub(super) fn check_known(file: &ConfigFile, name: &str) -> Result<(), ConfigError> {
+    let is_built_in = BUILT_IN.iter().any(|built_in| built_in.name == name);
+    if is_built_in || file.providers.contains_key(name) {
+        return Ok(());
+    }
+    Err(ConfigError::UnknownProvider(name.to_owned()))
+}
+
 /// `None` if the entry refers to an optional variable that is not set.
 fn from_file(
     name: &str,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::run::{Attempt, Run, RunEvent, RunStatus};
 use super::{Conversations, FailureCode, RunFailure};
-use crate::chat::{ChatEvent, ChatRequest};
+use crate::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::dispatch::Decision;
 use crate::ledger::RunRecord;
 use crate::provider::{ProviderError, Target};
@@ -70,6 +70,7 @@ impl Execution {
         while let Some(event) = stream.next().await? {
             if event.is_content() && self.run.status == RunStatus::Connecting {
                 self.run.status = RunStatus::Streaming;
+                self.record().await;
             }
             self.take(event).await;
         }
@@ -81,6 +82,7 @@ impl Execution {
             ChatEvent::Model(model) => {
                 if !model.is_empty() {
                     self.run.model.resolved = format!("{}/{model}", self.target.provider);
+                    self.emit(RunEvent::ModelServed(self.run.model.resolved.clone())).await;
                 }
             }
             ChatEvent::Text(text) => {
@@ -93,7 +95,12 @@ impl Execution {
                 self.emit(RunEvent::ToolCall(call)).await;
             }
             ChatEvent::Usage(usage) => self.run.usage = usage,
-            ChatEvent::Finished(reason) => self.run.finish_reason = Some(reason),
+            ChatEvent::Finished(reason) => {
+                // Some compatible servers say `stop` when the model has called tools.
+                let calls = reason == FinishReason::Stop && !self.run.tool_calls.is_empty();
+                let reason = if calls { FinishReason::ToolCalls } else { reason };
+                self.run.finish_reason = Some(reason);
+            }
         }
     }
 

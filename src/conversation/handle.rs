@@ -11,7 +11,7 @@ use super::{Run, RunEvent};
 /// Receives a run's events. Dropping it cancels the run.
 #[derive(Debug)]
 pub struct RunHandle {
-    /// The run as it began.
+    /// The run as it began, with the model that serves it once that is known.
     pub run: Run,
     pub roster_revision: i64,
     /// Events that were received while waiting for content.
@@ -49,6 +49,9 @@ impl RunHandle {
                     let run = run.clone();
                     self.held.push_back(event);
                     return Some(run);
+                }
+                if let RunEvent::ModelServed(model) = &event {
+                    self.run.model.resolved.clone_from(model);
                 }
                 let is_content = event.is_content();
                 self.held.push_back(event);

@@ -101,6 +101,8 @@ pub enum RunEvent {
         outcome: Outcome,
         confidence: f64,
     },
+    /// The model that really answers, as `provider/model`.
+    ModelServed(String),
     TextDelta(String),
     /// The model thinks: a sign of life that is not shown.
     Thinking,

@@ -1,4 +1,4 @@
-//! The connection to `PostgreSQL`: the operator's own by URL, or a private one that is started and stopped here.
+//! The connection to PostgreSQL: the operator's own by URL, or a private one that is started and stopped here.
 //!
 //! Queries live in the `store.rs` of each component, not here.
 

@@ -1,26 +1,15 @@
-//! The frontmatter of a file: where it ends, and its fields, from strict YAML or from a scan by line.
+//! The frontmatter of a file: where it ends, and its fields, from strict YAML or else from a scan by line.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::diagnostic::place_behind;
+use super::scan::{
+    DESCRIPTION, KNOWN_FIELDS, RawField, Scan, TEXT_FIELDS, first_line, is_plain, scan,
+    scanned_value,
+};
 use super::{DefinitionError, Diagnostic};
-
-/// Keys that open a new field in a file that is not valid YAML; every other line continues the field above it.
-const KNOWN_FIELDS: &[&str] = &[
-    "name", "description", "tools", "allowedTools", "allowed-tools", "allowed_tools",
-    "disallowedTools", "disallowed-tools", "disallowed_tools", "model", "permissionMode",
-    "permission_mode", "maxTurns", "max_turns", "skills", "mcpServers", "mcp_servers", "hooks",
-    "memory", "background", "effort", "isolation", "color", "colour", "initialPrompt",
-    "omitClaudeMd", "labels", "tags", "category", "version", "author",
-];
-
-/// Fields whose value is text, whatever YAML makes of it.
-const TEXT_FIELDS: &[&str] = &["name", DESCRIPTION, "model", "color"];
-
-/// The text field that is prose. The others are words: they end with their line, and ` #` begins a comment.
-const DESCRIPTION: &str = "description";
 
 /// More brackets than this inside one another are no frontmatter.
 const MAX_DEPTH: usize = 100;
@@ -118,7 +107,7 @@ pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionE
     Ok(fields)
 }
 
-enum StrictError {
+pub(super) enum StrictError {
     Yaml(serde_yaml::Error),
     TooDeep,
     NotAMapping,
@@ -155,7 +144,7 @@ fn without_place(message: &str) -> String {
     message.split(" at line ").next().unwrap_or(message).to_owned()
 }
 
-fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
+pub(super) fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
     if is_deep(frontmatter) {
         return Err(StrictError::TooDeep);
     }
@@ -205,71 +194,6 @@ fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (Stri
     (key, value)
 }
 
-/// The value of a field that fills no more than one line, without the comment behind it.
-fn first_line(text: &str) -> &str {
-    let line = text.trim().lines().next().unwrap_or_default();
-    line.split(" #").next().unwrap_or_default().trim_end()
-}
-
-struct RawField<'a> {
-    key: &'a str,
-    line: usize,
-    /// What follows the colon, and every line up to the next field.
-    text: String,
-}
-
-struct Scan<'a> {
-    fields: Vec<RawField<'a>>,
-    diagnostics: Vec<Diagnostic>,
-}
-
-fn scan<'a>(document: &Document<'a>, is_field: impl Fn(&str) -> bool) -> Scan<'a> {
-    let mut scan = Scan { fields: Vec::new(), diagnostics: Vec::new() };
-    for (index, line) in document.frontmatter.lines().enumerate() {
-        let number = document.frontmatter_line + index;
-        match open_field(line).filter(|(key, _)| is_field(key)) {
-            // Valid YAML repeats no key, so the many others that it may have are not searched.
-            Some((key, _))
-                if KNOWN_FIELDS.contains(&key)
-                    && scan.fields.iter().any(|field| field.key == key) =>
-            {
-                scan.diagnostics.push(Diagnostic::warning(
-                    "field_repeated",
-                    number,
-                    1,
-                    &format!("the field `{key}` stands here again; its first value is used"),
-                    "remove one of the two",
-                ));
-            }
-            Some((key, rest)) => {
-                scan.fields.push(RawField { key, line: number, text: rest.to_owned() });
-            }
-            None => match scan.fields.last_mut() {
-                Some(field) => {
-                    field.text.push('\n');
-                    field.text.push_str(line);
-                }
-                None if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
-                None => scan.diagnostics.push(Diagnostic::warning(
-                    "text_before_fields",
-                    number,
-                    1,
-                    "this line stands before the first known field and is not used",
-                    "begin the frontmatter with `name:`",
-                )),
-            },
-        }
-    }
-    scan
-}
-
-fn open_field(line: &str) -> Option<(&str, &str)> {
-    let (key, rest) = line.split_once(':')?;
-    let key = key.trim_end();
-    let is_value = rest.is_empty() || rest.starts_with([' ', '\t']);
-    is_value.then(|| (key, rest.trim_start()))
-}
-
 fn from_scan(scan: Scan<'_>, error: Diagnostic) -> Fields {
     let lines = scan.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
     let values = scan
@@ -280,59 +204,6 @@ fn from_scan(scan: Scan<'_>, error: Diagnostic) -> Fields {
     let mut diagnostics = vec![error];
     diagnostics.extend(scan.diagnostics);
     Fields { mode: ParseMode::Scan, values, lines, diagnostics }
-}
-
-/// A field that is valid YAML by itself has that value; otherwise its text is its value.
-fn scanned_value(key: &str, text: &str) -> Value {
-    let is_text = TEXT_FIELDS.contains(&key);
-    if !(is_text && is_plain(text)) {
-        let alone = strict(&format!("{key}: {text}\n")).ok().and_then(|mut map| map.remove(key));
-        match alone {
-            Some(value @ Value::String(_)) => return value,
-            Some(value) if !is_text => return value,
-            _ => {}
-        }
-    }
-    let is_prose = key == DESCRIPTION || !is_text || !is_plain(text);
-    Value::String(if is_prose { written_text(text) } else { first_line(text).to_owned() })
-}
-
-/// Whether a value is written without quotes or a block indicator.
-fn is_plain(text: &str) -> bool {
-    !text.starts_with(['"', '\'', '|', '>'])
-}
-
-/// The text of a value that YAML refuses: quotes or a block indicator around it are taken off, nothing else is.
-fn written_text(text: &str) -> String {
-    let text = text.trim();
-    if text.starts_with(['|', '>']) {
-        let (indicator, block) = text.split_once('\n').unwrap_or((text, ""));
-        if indicator.trim_end().len() <= 3 {
-            return dedent(block);
-        }
-    }
-    for quote in ['"', '\''] {
-        let inner = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-        if let Some(inner) = inner {
-            return if quote == '"' {
-                inner.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")
-            } else {
-                inner.replace("''", "'")
-            };
-        }
-    }
-    text.to_owned()
-}
-
-fn dedent(block: &str) -> String {
-    let indent = block
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| line.len() - line.trim_start_matches(' ').len())
-        .min()
-        .unwrap_or(0);
-    let lines: Vec<&str> = block.lines().map(|line| line.get(indent..).unwrap_or("")).collect();
-    lines.join("\n").trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod fixture_tests;
 mod frontmatter;
 mod lint;
 mod name;
+mod scan;
 mod tools;
 
 use serde::Serialize;

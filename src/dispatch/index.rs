@@ -50,6 +50,8 @@ impl Index {
         let analyzer = Analyzer::new();
         let documents: Vec<Document> = roster
             .live()
+            // What says nothing of when to use it is picked only when it is named.
+            .filter(|agent| !agent.definition.description.is_empty())
             .map(|agent| {
                 let same = kept
                     .get(agent.name().as_str())

@@ -1,6 +1,7 @@
 //! The local stage: the request's words against the roster's, in memory, without a model.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::index::SATURATION;
 use super::reasons;
 use super::text::{Analyzer, Term};
 use super::{Candidates, DEFAULT_TOP_K, DispatchError, DispatchRequest, Index, OnNone, Settings};
+use crate::registry::Agent;
 
 /// Share of a request's weight that one exclusion must cover to speak against the agent.
 const EXCLUSION_FROM: f32 = 0.35;
@@ -42,7 +44,7 @@ pub(super) fn decide(
 ) -> Result<Decision, DispatchError> {
     check_names(index, request)?;
     let query = Query::new(index, &Analyzer::new().terms(&request.input));
-    let mut scored = score(index, &query, |document| is_candidate(document, request));
+    let mut scored = score(index, &query, |document| is_candidate(&document.agent, request));
     scored.sort_by(|one, other| {
         other
             .score
@@ -95,9 +97,8 @@ fn is_permitted(request: &DispatchRequest, name: &str) -> bool {
         .is_none_or(|permitted| permitted.iter().any(|allowed| allowed == name))
 }
 
-fn is_candidate(document: &Document, request: &DispatchRequest) -> bool {
+fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
     let Candidates { names, labels, exclude } = &request.candidates;
-    let agent = &document.agent;
     let name = agent.name().as_str();
     is_permitted(request, name)
         && (names.is_empty() || names.iter().any(|wanted| wanted == name))
@@ -109,10 +110,10 @@ fn default_agent(
     index: &Index,
     request: &DispatchRequest,
     settings: &Settings,
-) -> Option<std::sync::Arc<crate::registry::Agent>> {
+) -> Option<Arc<Agent>> {
     let name =
         settings.default_agent.as_deref().filter(|_| settings.on_none == OnNone::DefaultAgent)?;
-    let agent = index.find(name).filter(|agent| agent.is_live() && is_permitted(request, name))?;
+    let agent = index.find(name).filter(|agent| agent.is_live() && is_candidate(agent, request))?;
     Some(agent.clone())
 }
 

@@ -249,6 +249,7 @@ impl From<RegistryError> for ApiError {
             RegistryError::RevisionMismatch { live } => {
                 Self::new(ErrorCode::RevisionMismatch, detail).with("live_revision", json!(live))
             }
+            RegistryError::AgentsFolderMissing(_) => Self::new(ErrorCode::Conflict, detail),
             RegistryError::Database(error) => Self::database(error),
             RegistryError::StoredDefinition { .. } => {
                 Self::new(ErrorCode::Internal, "the service failed to handle the request")

@@ -39,6 +39,7 @@ error_codes! {
     ModelNotFound, "model_not_found", NOT_FOUND, "Model not found";
     RunNotFound, "run_not_found", NOT_FOUND, "Run not found";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
+    Conflict, "conflict", CONFLICT, "Conflict";
     AgentDisabled, "agent_disabled", CONFLICT, "Agent disabled";
     RevisionMismatch, "revision_mismatch", PRECONDITION_FAILED, "Revision mismatch";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "Payload too large";

@@ -19,6 +19,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         let body = read_body(request, state).await?;
+        // No body says as little as an empty object.
+        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let (pointer, error) = (json_pointer(error.path()), error.into_inner());

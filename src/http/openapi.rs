@@ -1,4 +1,4 @@
-//! The `OpenAPI` document: what the routes do not say themselves.
+//! The OpenAPI document: what the routes do not say themselves.
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};

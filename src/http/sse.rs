@@ -27,7 +27,7 @@ pub(super) fn stream_run(handle: RunHandle, settings: &Settings) -> Response {
     Sse::new(events).keep_alive(keep_alive).into_response()
 }
 
-/// Thinking is a sign of life, which the keep-alive gives; it is not shown.
+/// Thinking is a sign of life, which the keep-alive gives; the served model is in the headers and in the end.
 fn encode(event: RunEvent) -> Option<(&'static str, Value)> {
     Some(match event {
         RunEvent::Started { id } => ("run.started", json!({"id": id})),
@@ -41,7 +41,7 @@ fn encode(event: RunEvent) -> Option<(&'static str, Value)> {
             }),
         ),
         RunEvent::TextDelta(text) => ("text.delta", json!({"text": text})),
-        RunEvent::Thinking => return None,
+        RunEvent::Thinking | RunEvent::ModelServed(_) => return None,
         RunEvent::ToolCall(call) => (
             "tool.call",
             json!({"id": call.id, "name": call.name, "arguments": call.arguments, "server": null}),

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -78,14 +79,17 @@ impl Ledger {
     }
 
     /// Keeps a decision.
-    pub async fn record_dispatch(&self, record: DispatchRecord) {
+    pub async fn record_dispatch(&self, mut record: DispatchRecord) {
+        record.input = record.input.map(without_nul);
+        remove_nul(&mut record.decision);
         let record = Arc::new(record);
         self.pending().dispatches.insert(record.id, Arc::clone(&record));
         self.enqueue(Record::Dispatch(record)).await;
     }
 
     /// Keeps the state of a run; a later record of the same run replaces it.
-    pub async fn record_run(&self, record: RunRecord) {
+    pub async fn record_run(&self, mut record: RunRecord) {
+        remove_nul(&mut record.record);
         let record = Arc::new(record);
         self.pending().runs.insert(record.id, Arc::clone(&record));
         self.enqueue(Record::Run(record)).await;
@@ -169,6 +173,25 @@ impl Inner {
                 Record::End => {}
             }
         }
+    }
+}
+
+/// PostgreSQL takes no NUL in a text.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+fn remove_nul(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = without_nul(std::mem::take(text)),
+        Value::Array(items) => items.iter_mut().for_each(remove_nul),
+        Value::Object(map) if map.keys().any(|key| key.contains('\0')) => {
+            let members = std::mem::take(map).into_iter();
+            *map = members.map(|(key, value)| (without_nul(key), value)).collect();
+            map.values_mut().for_each(remove_nul);
+        }
+        Value::Object(map) => map.values_mut().for_each(remove_nul),
+        _ => {}
     }
 }
 

@@ -18,7 +18,11 @@ pub(super) async fn write(ledger: Weak<Inner>, pool: PgPool, mut records: mpsc::
         let is_last = batch.iter().any(|record| matches!(record, Record::End));
         while let Err(error) = store::write_batch(&pool, &batch).await {
             if is_refused(&error) {
-                batch = write_one_by_one(&pool, batch).await;
+                let refused;
+                (batch, refused) = write_one_by_one(&pool, batch).await;
+                if let Some(ledger) = ledger.upgrade() {
+                    ledger.forget(&refused);
+                }
                 continue;
             }
             tracing::warn!(%error, records = batch.len(), "records wait: the database does not take them");
@@ -42,16 +46,17 @@ fn is_refused(error: &sqlx::Error) -> bool {
         .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
-/// Drops the records that are refused, so that they do not hold up the others; returns the rest.
-async fn write_one_by_one(pool: &PgPool, batch: Vec<Record>) -> Vec<Record> {
-    let mut rest = Vec::new();
+/// Sorts out the records that are refused, so that they do not hold up the others; returns the others and them.
+async fn write_one_by_one(pool: &PgPool, batch: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
+    let (mut rest, mut refused) = (Vec::new(), Vec::new());
     for record in batch {
         match store::write_batch(pool, std::slice::from_ref(&record)).await {
             Err(error) if is_refused(&error) => {
                 tracing::error!(%error, "the database refuses a record, which is lost");
+                refused.push(record);
             }
             _ => rest.push(record),
         }
     }
-    rest
+    (rest, refused)
 }

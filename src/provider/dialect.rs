@@ -32,6 +32,9 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
 /// Follows one stream of events.
 pub(super) trait Decoder: fmt::Debug + Send {
     fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError>;
+
+    /// Whether the protocol's last event is this one. Some servers keep the connection open behind it.
+    fn is_last(&self, event: &SseEvent) -> bool;
 }
 
 /// A header value that is kept out of debug output; `None` if the secret holds characters that no header may.
@@ -39,6 +42,17 @@ pub(super) fn secret_header(secret: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// An answer that is not what the protocol says. The library's own text may quote the answer, which belongs in no
+/// log: only the place is told.
+pub(super) fn malformed(error: &serde_json::Error) -> ProviderError {
+    let (line, column) = (error.line(), error.column());
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "unexpected JSON",
+        _ => "invalid JSON",
+    };
+    ProviderError::Malformed(format!("{what} at line {line} column {column}"))
 }
 
 /// Arguments that a model wrote as text. A call without arguments arrives as empty text and means `{}`.

@@ -1,6 +1,7 @@
 //! One answer of a provider as a sequence of chat events, under its clocks.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -9,6 +10,12 @@ use super::dialect::Decoder;
 use super::transport::Answer;
 use super::{Clocks, ProviderError, SseParser};
 use crate::chat::ChatEvent;
+
+/// How long the end of a body is waited for behind the protocol's last event.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// How long anything more is waited for behind the finish reason.
+const TRAIL: Duration = Duration::from_secs(5);
 
 /// An answer under way. Dropping it closes the provider's connection.
 #[derive(Debug)]
@@ -27,6 +34,9 @@ struct Source {
     /// When the headers had arrived.
     started: Instant,
     has_content: bool,
+    is_finished: bool,
+    /// The protocol's last event has come.
+    is_over: bool,
     /// What ends the answer once the events before it are taken.
     error: Option<ProviderError>,
 }
@@ -45,6 +55,8 @@ impl ChatStream {
             clocks,
             started: Instant::now(),
             has_content: false,
+            is_finished: false,
+            is_over: false,
             error: None,
         };
         Self { ready: VecDeque::new(), source: Some(source), is_finished: false }
@@ -81,19 +93,25 @@ impl Source {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
+        if self.is_over {
+            // The end of the body usually comes along, and a connection that was read to its end is used again.
+            let _ = tokio::time::timeout(LINGER, self.answer.next_piece()).await;
+            return Ok(None);
+        }
         let piece = self.next_piece().await?;
         let Some(piece) = piece else { return Ok(None) };
         let mut events = Vec::new();
         if let Err(error) = self.decode(&piece, &mut events) {
             self.error = Some(error);
         }
-        self.has_content |= events.iter().any(ChatEvent::is_content);
+        self.is_finished |= events.iter().any(|event| matches!(event, ChatEvent::Finished(_)));
+        self.has_content |= self.is_finished || events.iter().any(ChatEvent::is_content);
         Ok(Some(events))
     }
 
     async fn next_piece(&mut self) -> Result<Option<Bytes>, ProviderError> {
         let (phase, limit, deadline) = if self.has_content {
-            let limit = self.clocks.idle;
+            let limit = if self.is_finished { TRAIL } else { self.clocks.idle };
             ("between two pieces of its answer", limit, Instant::now() + limit)
         } else {
             // Pings do not count: this clock runs from the headers to the first content.
@@ -110,6 +128,7 @@ impl Source {
         let parsed = self.parser.push(piece, &mut frames);
         for frame in &frames {
             events.extend(self.decoder.decode(frame)?);
+            self.is_over |= self.decoder.is_last(frame);
         }
         parsed
     }

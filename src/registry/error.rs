@@ -1,5 +1,7 @@
 //! Why a change of the registry was refused, or could not be made.
 
+use std::path::PathBuf;
+
 use crate::definition::{AgentName, Diagnostic};
 
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,8 @@ pub enum RegistryError {
     NotFound,
     #[error("the live revision is another one")]
     RevisionMismatch { live: Option<i32> },
+    #[error("the agents folder {} does not exist, so nothing is pruned", .0.display())]
+    AgentsFolderMissing(PathBuf),
     #[error("failed to read or write the registry")]
     Database(#[from] sqlx::Error),
     #[error("revision {revision} of agent `{name}` as it is stored cannot be read")]

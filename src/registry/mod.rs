@@ -1,4 +1,4 @@
-//! The registry of agents: their revisions in `PostgreSQL`, and a snapshot of the live ones in memory.
+//! The registry of agents: their revisions in PostgreSQL, and a snapshot of the live ones in memory.
 //!
 //! Everything that answers a request reads the snapshot; only changes and history go to the database.
 
@@ -65,6 +65,8 @@ pub enum Precondition {
     None,
     /// The live revision is this one.
     LiveRevision(i32),
+    /// There is such an agent.
+    Present,
     /// There is no such agent.
     Absent,
 }
@@ -119,6 +121,9 @@ impl Registry {
     /// Brings the registry in line with the agents folder, in one transaction.
     pub async fn sync(&self, options: SyncOptions) -> Result<SyncReport, RegistryError> {
         let settings = self.inner.settings.clone();
+        if options.prunes && !settings.agents_dir.is_dir() {
+            return Err(RegistryError::AgentsFolderMissing(settings.agents_dir));
+        }
         let scan = tokio::task::spawn_blocking(move || scan_folder(&settings))
             .await
             .expect("scanning a folder does not panic");
@@ -168,6 +173,10 @@ impl Registry {
         let is_live_already = head
             .as_ref()
             .is_some_and(|head| head.sha256 == sha256 && head.state != AgentState::Archived);
+        if is_live_already {
+            // The snapshot may be older than what another instance has just put.
+            self.refresh().await?;
+        }
         if is_live_already || change.is_dry_run {
             let next = store::next_revision(&mut transaction, name.as_str()).await?;
             transaction.rollback().await?;
@@ -240,6 +249,7 @@ fn check_precondition(
         Precondition::LiveRevision(wanted) if live != Some(wanted) => {
             Err(RegistryError::RevisionMismatch { live })
         }
+        Precondition::Present if live.is_none() => Err(RegistryError::RevisionMismatch { live }),
         Precondition::Absent if live.is_some() => Err(RegistryError::RevisionMismatch { live }),
         _ => Ok(()),
     }

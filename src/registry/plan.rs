@@ -64,6 +64,8 @@ pub(super) struct Plan {
     pub archived: Vec<String>,
     /// Agents to bring back as they are.
     pub revived: Vec<String>,
+    /// Agents whose unchanged files lie in other folders now, with the names of those.
+    pub moved: Vec<(String, Vec<String>)>,
     /// Files to remember, each with the hash that was seen.
     pub seen: Vec<SeenFile>,
     /// Files to forget.
@@ -90,7 +92,10 @@ pub(super) struct SeenFile {
 impl Plan {
     /// Whether the roster changes.
     pub fn changes_roster(&self) -> bool {
-        !(self.revisions.is_empty() && self.archived.is_empty() && self.revived.is_empty())
+        !(self.revisions.is_empty()
+            && self.archived.is_empty()
+            && self.revived.is_empty()
+            && self.moved.is_empty())
     }
 }
 
@@ -121,8 +126,8 @@ fn names_of_bad(files: &[ScannedFile], before: &Before) -> BTreeMap<String, Stri
         .iter()
         .filter(|file| matches!(file.outcome, ScanOutcome::Quarantined(_)))
         .filter_map(|file| {
-            let agent = before.files.get(&file.path)?.agent.clone()?;
-            Some((agent, file.path.clone()))
+            let agent = before.files.get(&file.path)?.served_agent()?;
+            Some((agent.to_owned(), file.path.clone()))
         })
         .collect()
 }
@@ -139,7 +144,7 @@ impl Planner<'_> {
         let known = self.before.files.get(&file.path);
         match file.outcome {
             ScanOutcome::Quarantined(diagnostics) => {
-                let agent = known.and_then(|known| known.agent.clone());
+                let agent = known.and_then(KnownFile::served_agent).map(str::to_owned);
                 self.report(
                     file.path,
                     file.sha256,
@@ -197,6 +202,9 @@ impl Planner<'_> {
                 self.plan.revisions.push(revision);
             }
             Action::Updated => self.plan.revived.push(name.clone()),
+            Action::Unchanged if self.has_moved(&name, &path) => {
+                self.plan.moved.push((name.clone(), folders(&path)));
+            }
             _ => {}
         }
         self.report(path, sha256, verdict, action, Some(name), diagnostics);
@@ -214,6 +222,10 @@ impl Planner<'_> {
         if is_as_last_seen || is_served { Action::Unchanged } else { Action::Updated }
     }
 
+    fn has_moved(&self, name: &str, path: &str) -> bool {
+        self.before.heads.get(name).is_some_and(|head| head.folder_labels != folders(path))
+    }
+
     fn is_content_live(&self, name: &str, sha256: &str) -> bool {
         self.before.heads.get(name).is_some_and(|head| head.sha256 == sha256)
     }
@@ -221,23 +233,23 @@ impl Planner<'_> {
     /// Archives the agents of files that are gone, unless another file has the name now.
     fn prune(&mut self, paths: &BTreeSet<String>) {
         for (path, known) in &self.before.files {
-            if paths.contains(path) {
+            if paths.contains(path) || self.is_below_unreadable(path) {
                 continue;
             }
             self.plan.forgotten.push(path.clone());
-            let Some(agent) = &known.agent else { continue };
+            let Some(agent) = known.served_agent() else { continue };
             let is_served = self.before.heads.get(agent).is_some_and(|head| {
                 head.source == AgentSource::File && head.state != AgentState::Archived
             });
-            if !is_served || self.taken.contains_key(agent) || !known.was_loaded {
+            if !is_served || self.taken.contains_key(agent) {
                 continue;
             }
-            self.plan.archived.push(agent.clone());
+            self.plan.archived.push(agent.to_owned());
             self.plan.reports.push(FileReport {
                 path: path.clone(),
                 verdict: Verdict::Skipped,
                 action: Action::Archived,
-                agent: Some(agent.clone()),
+                agent: Some(agent.to_owned()),
                 diagnostics: vec![Diagnostic::note(
                     "file_gone",
                     1,
@@ -247,6 +259,14 @@ impl Planner<'_> {
                 )],
             });
         }
+    }
+
+    /// Whether the file lies in a folder that could not be read this time: it may still be there.
+    fn is_below_unreadable(&self, path: &str) -> bool {
+        self.plan.reports.iter().any(|report| {
+            report.verdict == Verdict::Quarantined
+                && path.strip_prefix(&report.path).is_some_and(|rest| rest.starts_with('/'))
+        })
     }
 
     fn report(

@@ -38,7 +38,7 @@ pub fn scan_folder(settings: &Settings) -> Vec<ScannedFile> {
         .into_iter()
         .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry))
         .filter_map(|entry| match entry {
-            Ok(entry) => (is_markdown(entry.path()) && !entry.file_type().is_dir()).then(|| {
+            Ok(entry) => (is_wanted(&entry) && !entry.file_type().is_dir()).then(|| {
                 let path = relative(entry.path(), root);
                 scan_file(settings, entry.path(), path)
             }),
@@ -53,8 +53,10 @@ fn is_hidden(entry: &DirEntry) -> bool {
     entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-fn is_markdown(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
+/// Markdown files, and whatever file the root itself is.
+fn is_wanted(entry: &DirEntry) -> bool {
+    let extension = entry.path().extension();
+    entry.depth() == 0 || extension.is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
 }
 
 fn relative(path: &Path, root: &Path) -> String {

@@ -22,16 +22,18 @@ const LOCK: i64 = 0x726f_6c65_6361_6c6c;
 #[derive(Debug)]
 pub(super) struct Head {
     pub name: String,
+    display_name: String,
     pub source: AgentSource,
     pub state: AgentState,
     pub revision: i32,
     pub sha256: String,
-    folder_labels: Vec<String>,
+    pub folder_labels: Vec<String>,
     updated_at: DateTime<Utc>,
 }
 
 struct HeadRow {
     name: String,
+    display_name: String,
     source: String,
     state: String,
     live_revision: i32,
@@ -44,6 +46,7 @@ impl From<HeadRow> for Head {
     fn from(row: HeadRow) -> Self {
         Self {
             name: row.name,
+            display_name: row.display_name,
             source: AgentSource::from_column(&row.source),
             state: AgentState::from_column(&row.state),
             revision: row.live_revision,
@@ -61,6 +64,13 @@ pub(super) struct KnownFile {
     pub agent: Option<String>,
     pub verdict: String,
     pub was_loaded: bool,
+}
+
+impl KnownFile {
+    /// The agent that the file gave, or last gave before it went bad. One that was skipped gave none.
+    pub fn served_agent(&self) -> Option<&str> {
+        self.agent.as_deref().filter(|_| self.verdict != "skipped")
+    }
 }
 
 /// A revision to be written.
@@ -107,7 +117,8 @@ pub(super) async fn list_heads(
 ) -> Result<BTreeMap<String, Head>, sqlx::Error> {
     let rows = sqlx::query_as!(
         HeadRow,
-        "SELECT name, agents.source, state, live_revision, sha256, folder_labels, updated_at
+        "SELECT name, display_name, agents.source, state, live_revision, sha256, folder_labels,
+            updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision"
     )
     .fetch_all(connection)
@@ -121,7 +132,8 @@ pub(super) async fn find_head(
 ) -> Result<Option<Head>, sqlx::Error> {
     let row = sqlx::query_as!(
         HeadRow,
-        "SELECT name, agents.source, state, live_revision, sha256, folder_labels, updated_at
+        "SELECT name, display_name, agents.source, state, live_revision, sha256, folder_labels,
+            updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE name = $1",
         name
@@ -199,6 +211,21 @@ pub(super) async fn set_state(
         "UPDATE agents SET state = $2, updated_at = now() WHERE name = $1",
         name,
         state.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn set_folder_labels(
+    connection: &mut PgConnection,
+    name: &str,
+    folder_labels: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE agents SET folder_labels = $2, updated_at = now() WHERE name = $1",
+        name,
+        folder_labels
     )
     .execute(connection)
     .await?;
@@ -304,7 +331,14 @@ pub(super) async fn read_roster(pool: &PgPool, before: &Roster) -> Result<Roster
             .filter(|agent| agent.revision == head.revision && agent.sha256 == head.sha256);
         let agent = match same {
             Some(agent) => with_head(agent, &head),
-            None => read_agent(&mut transaction, &head).await?,
+            None => match read_agent(&mut transaction, &head).await {
+                Err(error @ RegistryError::StoredDefinition { .. }) => {
+                    // One revision that this version cannot read must not keep all others from being served.
+                    tracing::error!(%error, "agent left out");
+                    continue;
+                }
+                agent => agent?,
+            },
         };
         roster.agents.insert(agent.name().clone(), Arc::new(agent));
     }
@@ -331,7 +365,7 @@ async fn read_agent(connection: &mut PgConnection, head: &Head) -> Result<Agent,
     )
     .fetch_one(connection)
     .await?;
-    let parsed = definition::parse(&row.source_bytes, Some(&head.name)).map_err(|_| {
+    let parsed = definition::parse(&row.source_bytes, Some(&head.display_name)).map_err(|_| {
         RegistryError::StoredDefinition { name: head.name.clone(), revision: head.revision }
     })?;
     let parse_mode = if row.parse_mode == "scan" { ParseMode::Scan } else { ParseMode::Strict };

@@ -80,6 +80,9 @@ async fn apply(
             store::set_state(transaction, name, state).await?;
         }
     }
+    for (name, folder_labels) in &plan.moved {
+        store::set_folder_labels(transaction, name, folder_labels).await?;
+    }
     for file in &plan.seen {
         store::save_file(transaction, file).await?;
     }

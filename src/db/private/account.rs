@@ -1,4 +1,4 @@
-//! The account that the server runs under: `PostgreSQL` refuses root.
+//! The account that the server runs under: PostgreSQL refuses root.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;

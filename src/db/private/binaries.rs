@@ -1,4 +1,4 @@
-//! Finds installed `PostgreSQL` server programs.
+//! Finds installed PostgreSQL server programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

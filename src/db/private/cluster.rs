@@ -34,13 +34,12 @@ impl Cluster {
         let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
         let (start, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
         let hash = format!("{:016x}", u64::from_be_bytes(*start));
+        let (beside, elsewhere) = (data_dir.join("postgres"), Path::new(SYSTEM_HOME).join(&hash));
+        let has_data = |home: &Path| home.join("data/PG_VERSION").exists();
         let is_reachable = account.is_none_or(|account| account.can_reach(data_dir));
-        let home = if is_reachable {
-            data_dir.join("postgres")
-        } else {
-            Path::new(SYSTEM_HOME).join(&hash)
-        };
-        Self { home, hash }
+        // Existing data stays where it is, whatever became of the permissions above it.
+        let is_beside = has_data(&beside) || (is_reachable && !has_data(&elsewhere));
+        Self { home: if is_beside { beside } else { elsewhere }, hash }
     }
 
     pub fn home(&self) -> &Path {

@@ -1,4 +1,4 @@
-//! A `PostgreSQL` of our own: created once in the data directory, reached by a unix socket only, started and
+//! A PostgreSQL of our own: created once in the data directory, reached by a unix socket only, started and
 //! stopped with the process that owns it.
 //!
 //! A lock file says who owns it. The server's own `postmaster.pid` is never touched.

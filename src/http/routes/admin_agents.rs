@@ -254,7 +254,7 @@ fn answer(status: StatusCode, agent: &Agent, report: Option<PutReport>) -> Respo
 fn check_markdown(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    match essence {
+    match essence.to_ascii_lowercase().as_str() {
         "text/markdown" | "text/x-markdown" | "text/plain" | "application/octet-stream" => Ok(()),
         _ => Err(ApiError::new(
             ErrorCode::UnsupportedMediaType,
@@ -268,6 +268,9 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
         headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim())
     };
     if let Some(etag) = text(header::IF_MATCH) {
+        if etag == "*" {
+            return Ok(Precondition::Present);
+        }
         let revision = etag.trim_start_matches("W/").trim_matches('"').parse();
         return revision.map(Precondition::LiveRevision).map_err(|_| {
             ApiError::new(

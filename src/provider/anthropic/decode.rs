@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
-use crate::provider::dialect::{Decoder, parse_arguments};
+use crate::provider::dialect::{Decoder, malformed, parse_arguments};
 use crate::provider::{ProviderError, SseEvent};
 
 pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
@@ -90,6 +90,10 @@ impl Decoder for StreamDecoder {
             _ => Vec::new(),
         };
         Ok(events)
+    }
+
+    fn is_last(&self, event: &SseEvent) -> bool {
+        event.event == "message_stop"
     }
 }
 
@@ -179,5 +183,5 @@ fn stream_error(body: wire::ErrorBody) -> ProviderError {
 }
 
 fn read<T: DeserializeOwned>(data: &[u8]) -> Result<T, ProviderError> {
-    serde_json::from_slice(data).map_err(|error| ProviderError::Malformed(error.to_string()))
+    serde_json::from_slice(data).map_err(|error| malformed(&error))
 }

@@ -45,6 +45,8 @@ fn messages(messages: &[Message]) -> Value {
     for message in messages {
         match message.role {
             Role::User => encoded.push(json!({"role": "user", "content": message.text})),
+            // An empty message is refused, and says nothing.
+            Role::Assistant if message.text.is_empty() && message.tool_calls.is_empty() => {}
             Role::Assistant => encoded.push(assistant(message)),
             Role::Tool => {
                 let result = json!({

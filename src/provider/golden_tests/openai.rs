@@ -1,4 +1,4 @@
-//! `OpenAI` Chat Completions on the wire, and what the servers make of it that speak it too.
+//! OpenAI Chat Completions on the wire, and what the servers make of it that speak it too.
 
 use super::{Wire, conversation, golden_tests};
 use crate::provider::openai::OpenAi;

@@ -2,7 +2,7 @@
 
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
-use crate::provider::dialect::{Decoder, parse_arguments};
+use crate::provider::dialect::{Decoder, malformed, parse_arguments};
 use crate::provider::{ProviderError, SseEvent};
 
 /// A whole answer is one big chunk whose calls are complete.
@@ -33,10 +33,14 @@ struct OpenCall {
 
 impl Decoder for StreamDecoder {
     fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError> {
-        if event.data.trim() == "[DONE]" {
+        if self.is_last(event) {
             return Ok(Vec::new());
         }
         self.take_answer(read(event.data.as_bytes())?)
+    }
+
+    fn is_last(&self, event: &SseEvent) -> bool {
+        event.data.trim() == "[DONE]"
     }
 }
 
@@ -159,5 +163,5 @@ fn stream_error(error: &wire::ErrorDetail) -> ProviderError {
 }
 
 fn read(data: &[u8]) -> Result<wire::Answer, ProviderError> {
-    serde_json::from_slice(data).map_err(|error| ProviderError::Malformed(error.to_string()))
+    serde_json::from_slice(data).map_err(|error| malformed(&error))
 }

@@ -1,4 +1,4 @@
-//! `OpenAI` Chat Completions, and the many servers that speak it.
+//! OpenAI Chat Completions, and the many servers that speak it.
 //! <https://platform.openai.com/docs/api-reference/chat>
 
 mod decode;
@@ -12,7 +12,7 @@ use super::dialect::{Decoder, Dialect, secret_header};
 use super::{ProviderError, error_status};
 use crate::chat::{ChatEvent, ChatRequest};
 
-/// The dialect of `OpenAI`'s Chat Completions API.
+/// The dialect of OpenAI's Chat Completions API.
 #[derive(Debug)]
 pub(super) struct OpenAi;
 
@@ -48,6 +48,8 @@ impl Dialect for OpenAi {
             .map(|body| body.error)
             .unwrap_or_default();
         let is_too_long = error.code_is("context_length_exceeded")
+            // llama.cpp's name for it.
+            || error.kind.as_str() == Some("exceed_context_size_error")
             || error.message.contains("maximum context length");
         error_status(status, headers, error.message, is_too_long)
     }

@@ -15,7 +15,7 @@ pub(super) struct ErrorDetail {
     pub message: String,
     #[serde(rename = "type", default)]
     pub kind: Value,
-    /// A text with `OpenAI`, a number with some compatible servers.
+    /// A text with OpenAI, a number with some compatible servers.
     #[serde(default)]
     pub code: Value,
 }

@@ -188,3 +188,75 @@ async fn concurrent_syncs_and_puts_lose_no_revision(pool: PgPool) {
     .expect("is read");
     assert_eq!(counts, [(5, 5); 4]);
 }
+
+#[sqlx::test]
+async fn a_bad_duplicate_leaves_the_good_file_alone(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("x", "one")).write("b.md", agent_file("x", "two"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.write("b.md", "---\nno end").write("a.md", agent_file("x", "three"));
+    assert_eq!(
+        sync(&app).await,
+        [file("a.md", "loaded", "updated"), file("b.md", "quarantined", "none")]
+    );
+}
+
+#[sqlx::test]
+async fn an_agent_whose_bad_file_is_deleted_can_be_pruned(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.write("a.md", "---\nno end");
+    sync(&app).await;
+    folder.remove("a.md");
+    let pruned = app.admin.post("/admin/v1/sync", json!({"prune": true})).await;
+    assert_eq!(files(&pruned), [file("a.md", "skipped", "archived")]);
+    assert_eq!(app.admin.get("/admin/v1/quarantine").await.body["items"], json!([]));
+}
+
+#[sqlx::test]
+async fn a_missing_folder_is_never_pruned_from(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    std::fs::remove_dir_all(folder.path()).expect("is removed");
+    app.admin.post("/admin/v1/sync", json!({"prune": true})).await.problem(409, "conflict");
+    assert_eq!(state_of(&app, "a").await.0, "live");
+}
+
+#[sqlx::test]
+async fn a_moved_file_takes_the_labels_of_its_new_folder(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("old/a.md", agent_file("a", "one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.remove("old/a.md").write("new/a.md", agent_file("a", "one"));
+    sync(&app).await;
+    let agent = app.admin.get("/admin/v1/agents/a").await.body;
+    assert_eq!((&agent["labels"], &agent["revision"]), (&json!(["new"]), &json!(1)));
+}
+
+#[sqlx::test]
+async fn a_stored_revision_that_cannot_be_read_hides_no_other(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "one")).write("b.md", agent_file("b", "two"));
+    let app = TestApp::builder(pool.clone()).agents(&folder).start().await;
+    app.stop().await;
+    sqlx::raw_sql(
+        "ALTER TABLE revisions DISABLE TRIGGER revisions_are_immutable;
+         UPDATE revisions SET source_bytes = 'no definition' WHERE agent_name = 'a'",
+    )
+    .execute(&pool)
+    .await
+    .expect("is spoilt");
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let names = app.admin.get("/v1/agents").await.body["items"].to_string();
+    assert!(names.contains("\"b\"") && !names.contains("\"a\""), "{names}");
+}
+
+#[sqlx::test]
+async fn a_sync_needs_no_body(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let request = app.admin.request(reqwest::Method::POST, "/admin/v1/sync");
+    assert_eq!(Answer::read(request).await.status, 200);
+}

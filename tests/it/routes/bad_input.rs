@@ -32,6 +32,11 @@ async fn bad_bodies_name_the_field(pool: PgPool) {
         ("/v1/runs", json!({"input": "x", "max_tokens": 0}), "/max_tokens"),
         ("/v1/runs", json!({"input": "x", "max_tokens": -1}), "/max_tokens"),
         ("/v1/runs", json!({"input": "x", "metadata": "text"}), "/metadata"),
+        (
+            "/v1/runs",
+            json!({"input": "x", "tools": [{"name": "a", "parametres": {}}]}),
+            "/tools/0/parametres",
+        ),
         ("/v1/prompts", json!({"input": "x", "stream": "yes"}), "/stream"),
         ("/admin/v1/keys", json!({"name": "", "scopes": ["run"]}), "/name"),
         ("/admin/v1/keys", json!({"name": "x", "scopes": []}), "/scopes"),
@@ -112,7 +117,7 @@ async fn a_conversation_that_is_not_there_is_a_404(pool: PgPool) {
 
 #[sqlx::test]
 async fn hostile_texts_are_only_texts(pool: PgPool) {
-    let app = TestApp::start(pool).await;
+    let app = TestApp::start(pool.clone()).await;
     for text in
         ["'; DROP TABLE agents; --", "${ANTHROPIC_API_KEY}", "{{7*7}}", "\u{202e}abc", "a\u{0}b"]
     {
@@ -123,4 +128,10 @@ async fn hostile_texts_are_only_texts(pool: PgPool) {
         assert_eq!(app.admin.get(&path).await.status, 200);
     }
     assert_ne!(app.admin.get("/v1/agents").await.body["items"], Value::Array(Vec::new()));
+    app.stop().await;
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM dispatches")
+        .fetch_one(&pool)
+        .await
+        .expect("is read");
+    assert_eq!(stored, 5, "each is on record");
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::TestApp;
+use crate::support::{AgentFolder, TestApp};
 
 const LOGIN: &str = "I need to create an API route that handles user login with JWT tokens";
 
@@ -55,7 +55,6 @@ async fn a_named_agent_is_a_decision_too(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_disabled_agent_that_is_named_is_a_conflict(pool: PgPool) {
-    sqlx::query("SELECT 1").execute(&pool).await.expect("the database is there");
     let app = TestApp::start(pool.clone()).await;
     sqlx::query("UPDATE agents SET state = 'disabled' WHERE name = 'nextjs-backend-engineer'")
         .execute(&pool)
@@ -138,4 +137,18 @@ async fn equal_requests_are_answered_equally(pool: PgPool) {
     let one = app.admin.dispatch(LOGIN).await.body;
     let other = app.admin.dispatch(LOGIN).await.body;
     assert_eq!((&one["ranked"], &one["confidence"]), (&other["ranked"], &other["confidence"]));
+}
+
+#[sqlx::test]
+async fn an_agent_without_a_description_is_picked_only_by_name(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write(
+        "silent.md",
+        "---\nname: silent\n---\nYou water the tomatoes and prune the roses.\n",
+    );
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let decision = app.admin.dispatch("water the tomatoes and prune the roses").await.body;
+    assert_eq!((&decision["outcome"], &decision["ranked"]), (&json!("none"), &json!([])));
+    let named = json!({"input": "x", "agent": "silent"});
+    assert_eq!(app.admin.post("/v1/dispatch", named).await.body["outcome"], "picked");
 }

@@ -28,6 +28,7 @@ async fn anthropic_streams_the_first_delta_before_the_last_is_sent(pool: PgPool)
     pace.send(&anthropic::text("Here")).await;
     let mut events = run.await.expect("does not panic");
     assert_eq!(events.status, 200);
+    assert_eq!(events.headers["x-rolecall-model"], "anthropic/claude-sonnet-5-5-served");
     assert_eq!(events.wait_for("text.delta").await, json!({"text": "Here"}));
     pace.send(&anthropic::text(" it is")).await;
     assert_eq!(events.wait_for("text.delta").await, json!({"text": " it is"}));

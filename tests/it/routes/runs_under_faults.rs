@@ -194,6 +194,31 @@ async fn silence_is_held_and_then_kept_alive(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_connection_that_stays_open_does_not_hold_up_the_end(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = with_provider(pool, &provider)
+        .provider(&provider, DialectName::Openai)
+        .configure(|config| config.provider.clocks.idle = Duration::from_hours(1))
+        .start()
+        .await;
+    let whole = [
+        ("sonnet", anthropic::start() + &anthropic::text("All") + &anthropic::end()),
+        ("gpt-test", openai::text("All") + &openai::end()),
+    ];
+    for (model, text) in whole {
+        let (reply, pace) = Reply::paced();
+        provider.replies(reply);
+        pace.send(&text).await;
+        let mut body = run_of_a_named_agent(true);
+        body["model"] = json!(model);
+        let (_, name, _) =
+            app.admin.stream_run(body).await.collect().await.pop().expect("has an end");
+        assert_eq!(name, "run.completed");
+        drop(pace);
+    }
+}
+
+#[sqlx::test]
 async fn a_caller_who_leaves_ends_the_provider_call_before_headers(pool: PgPool) {
     let provider = FakeProvider::start().await;
     provider.replies(Reply::Silence);

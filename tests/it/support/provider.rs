@@ -220,7 +220,7 @@ pub mod anthropic {
     }
 }
 
-/// The wire format of `OpenAI`.
+/// The wire format of OpenAI.
 pub mod openai {
     use serde_json::{Value, json};
 
