@@ -94,17 +94,18 @@ fn help(major: Option<u32>) -> String {
     let versioned = |prefix: &str, separator: &str, unversioned: &str| {
         major.map_or_else(|| unversioned.to_owned(), |major| format!("{prefix}{separator}{major}"))
     };
+    let sudo = if nix::unistd::geteuid().is_root() { "" } else { "sudo " };
     let install = if cfg!(target_os = "macos") {
         format!("brew install {}", versioned("postgresql", "@", "postgresql@17"))
     } else if is(["fedora", "rhel", "centos"]) {
-        "sudo dnf install -y postgresql-server".to_owned()
+        format!("{sudo}dnf install -y postgresql-server")
     } else if is(["alpine", "alpine", "alpine"]) {
-        format!("sudo apk add {}", versioned("postgresql", "", "postgresql"))
+        format!("{sudo}apk add {}", versioned("postgresql", "", "postgresql"))
     } else if is(["arch", "manjaro", "arch"]) {
-        "sudo pacman -S postgresql".to_owned()
+        format!("{sudo}pacman -S postgresql")
     } else {
         let package = versioned("postgresql", "-", "postgresql");
-        format!("sudo apt-get update && sudo apt-get install -y {package}")
+        format!("{sudo}apt-get update && {sudo}apt-get install -y {package}")
     };
     format!(
         "install it:                  {install}\n\
