@@ -36,8 +36,15 @@ pub struct Flags {
     #[arg(long, global = true, env = "ROLECALL_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 
-    /// How to log
-    #[arg(long, global = true, env = "ROLECALL_LOG_FORMAT", value_enum, default_value = "text")]
+    /// How to log: text or json
+    #[arg(
+        long,
+        global = true,
+        env = "ROLECALL_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_parser = crate::telemetry::LogFormat::parse,
+        default_value = "text"
+    )]
     pub log_format: crate::telemetry::LogFormat,
 }
 

@@ -4,15 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::diagnostic::place_behind;
 use super::scan::{
     DESCRIPTION, KNOWN_FIELDS, RawField, Scan, TEXT_FIELDS, first_line, is_plain, scan,
     scanned_value,
 };
+use super::strict::strict;
 use super::{DefinitionError, Diagnostic};
-
-/// More brackets than this inside one another are no frontmatter.
-const MAX_DEPTH: usize = 100;
 
 /// How the frontmatter was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -81,7 +78,7 @@ pub(super) fn split(text: &str) -> Result<Document<'_>, DefinitionError> {
 /// Reads the fields: strict YAML first, else by line.
 pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionError> {
     let strict = strict(document.frontmatter);
-    let raw = scan(document, |key| {
+    let raw = scan(document.frontmatter, document.frontmatter_line, |key| {
         KNOWN_FIELDS.contains(&key) || strict.as_ref().is_ok_and(|values| values.contains_key(key))
     });
     let fields = match strict {
@@ -93,7 +90,9 @@ pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionE
             let lines = raw.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
             Fields { mode: ParseMode::Strict, values, lines, diagnostics: Vec::new() }
         }
-        Err(error) => from_scan(raw, error.into_diagnostic(document)),
+        Err(error) => {
+            from_scan(raw, error.into_diagnostic(document.frontmatter, document.frontmatter_line))
+        }
     };
     if fields.values.is_empty() {
         return Err(DefinitionError::invalid(Diagnostic::error(
@@ -105,71 +104,6 @@ pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionE
         )));
     }
     Ok(fields)
-}
-
-pub(super) enum StrictError {
-    Yaml(serde_yaml::Error),
-    TooDeep,
-    NotAMapping,
-}
-
-impl StrictError {
-    fn into_diagnostic(self, document: &Document<'_>) -> Diagnostic {
-        const HELP: &str = "the fields were read line by line instead and nothing was lost; \
-            to make it valid YAML, put the value in quotes or in a block (`description: |`)";
-        let (line, column, message) = match self {
-            Self::NotAMapping => (1, 1, "it is not a list of `key: value` fields".to_owned()),
-            Self::TooDeep => (1, 1, "its brackets are nested too deeply".to_owned()),
-            Self::Yaml(error) => {
-                // The library's own line counts more characters as line ends than an editor does.
-                let text = document.frontmatter;
-                let end =
-                    error.location().map_or(0, |place| text.floor_char_boundary(place.index()));
-                let (line, column) = place_behind(&text[..end]);
-                (line, column, without_place(&error.to_string()))
-            }
-        };
-        Diagnostic::warning(
-            "yaml_invalid",
-            document.frontmatter_line + line - 1,
-            column,
-            &format!("the frontmatter is not valid YAML: {message}"),
-            HELP,
-        )
-    }
-}
-
-/// The library repeats its own line number, which counts from the fence and not from the file's start.
-fn without_place(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
-}
-
-pub(super) fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictError> {
-    if is_deep(frontmatter) {
-        return Err(StrictError::TooDeep);
-    }
-    let value: serde_yaml::Value = serde_yaml::from_str(frontmatter).map_err(StrictError::Yaml)?;
-    match value {
-        serde_yaml::Value::Null => Ok(Map::new()),
-        serde_yaml::Value::Mapping(_) => match serde_json::to_value(value) {
-            Ok(Value::Object(values)) => Ok(values),
-            _ => Err(StrictError::NotAMapping),
-        },
-        _ => Err(StrictError::NotAMapping),
-    }
-}
-
-/// The library refuses such nesting too, but only after a time that grows with the square of the depth.
-fn is_deep(frontmatter: &str) -> bool {
-    let mut depth = 0_usize;
-    frontmatter.bytes().any(|byte| {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > MAX_DEPTH
-    })
 }
 
 /// A text field keeps its text, where YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a
@@ -251,5 +185,20 @@ mod tests {
     fn a_block_that_yaml_refuses_loses_only_its_indent() {
         let frontmatter = "name: a: b\ndescription: |\n  one\n   two\nmodel: opus";
         assert_eq!(value(frontmatter, "description").1, "one\n two\n");
+    }
+
+    #[test]
+    fn behind_a_word_an_unknown_field_is_a_field() {
+        let frontmatter = "name: a\nwhen-to-use: often\ndescription: x: y\nnote: still text";
+        assert_eq!(value(frontmatter, "name").1, "a");
+        assert_eq!(value(frontmatter, "when-to-use").1, "often");
+        assert_eq!(value(frontmatter, "description").1, "x: y\nnote: still text");
+    }
+
+    #[test]
+    fn what_follows_a_repeated_field_joins_no_other() {
+        let frontmatter = "name: a\ndescription: x: y\ntools: Read\ndescription: again\nand again";
+        assert_eq!(value(frontmatter, "description").1, "x: y");
+        assert_eq!(value(frontmatter, "tools").1, "Read");
     }
 }

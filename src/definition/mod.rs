@@ -14,6 +14,7 @@ mod frontmatter;
 mod lint;
 mod name;
 mod scan;
+mod strict;
 mod tools;
 
 use serde::Serialize;

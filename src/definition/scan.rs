@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Diagnostic;
-use super::frontmatter::{Document, strict};
+use super::strict::strict;
 
 /// Keys that open a new field in a file that is not valid YAML; every other line continues the field above it.
 pub(super) const KNOWN_FIELDS: &[&str] = &[
@@ -34,11 +34,15 @@ pub(super) struct Scan<'a> {
 
 /// Cuts a frontmatter at the lines that open a field: those whose key `is_field` accepts, and behind a field that
 /// is no more than a word (a name, a model) every line that looks like a field. All else continues the field above.
-pub(super) fn scan<'a>(document: &Document<'a>, is_field: impl Fn(&str) -> bool) -> Scan<'a> {
+pub(super) fn scan(
+    frontmatter: &str,
+    first_line: usize,
+    is_field: impl Fn(&str) -> bool,
+) -> Scan<'_> {
     let mut scan = Scan { fields: Vec::new(), diagnostics: Vec::new() };
     let mut skips_repeated = false;
-    for (index, line) in document.frontmatter.lines().enumerate() {
-        let number = document.frontmatter_line + index;
+    for (index, line) in frontmatter.lines().enumerate() {
+        let number = first_line + index;
         let is_behind_a_word = scan.fields.last().is_some_and(RawField::is_word);
         let opened =
             open_field(line).filter(|(key, _)| is_field(key) || (is_behind_a_word && is_key(key)));

@@ -8,7 +8,7 @@ use super::Index;
 use super::decision::Outcome;
 use super::document::{Content, Field};
 use super::index::SATURATION;
-use super::local::{Query, Scored, saturate};
+use super::score::{Query, Scored, saturate};
 
 /// Below this probability that it belongs to the roster, a request belongs to nobody.
 const NONE_BELOW: f64 = 0.35;

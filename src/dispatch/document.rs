@@ -51,7 +51,7 @@ impl Field {
 pub(super) struct Segment {
     pub field: Field,
     pub text: String,
-    /// Positions in [`Document::terms`], one for each word.
+    /// Positions in [`Content::terms`], one for each word.
     pub terms: Vec<u32>,
 }
 

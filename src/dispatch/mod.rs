@@ -11,6 +11,7 @@ mod index;
 mod local;
 mod named;
 mod reasons;
+mod score;
 mod steals;
 mod text;
 

@@ -2,7 +2,7 @@
 
 use super::Index;
 use super::decision::{Reason, ReasonKind};
-use super::local::{Query, Scored, round, saturate};
+use super::score::{Query, Scored, round, saturate};
 
 /// The strongest pieces are named; the rest is told by their shares not adding up to 1.
 const MAX_REASONS: usize = 4;

@@ -5,6 +5,7 @@
 mod agent;
 mod error;
 mod plan;
+mod report;
 mod scan;
 mod store;
 mod sync;
@@ -18,7 +19,7 @@ use sqlx::PgPool;
 
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use error::RegistryError;
-pub use plan::{Action, FileReport, Verdict};
+pub use report::{Action, FileReport, Verdict};
 pub use scan::{ScannedFile, scan_folder};
 pub use store::QuarantinedFile;
 pub use sync::{SyncOptions, SyncReport};

@@ -2,58 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use super::agent::{AgentSource, AgentState};
 use super::has_warnings;
+use super::report::{Action, FileReport, Verdict};
 use super::scan::{ScanOutcome, ScannedFile};
-use super::store::{Head, KnownFile};
+use super::store::{Head, KnownFile, SeenFile};
 use crate::definition::{Diagnostic, ParsedDefinition};
-
-/// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    Loaded,
-    LoadedWithWarnings,
-    Quarantined,
-    Skipped,
-}
-
-impl Verdict {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Loaded => "loaded",
-            Self::LoadedWithWarnings => "loaded_with_warnings",
-            Self::Quarantined => "quarantined",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// What a sync does about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    Created,
-    Updated,
-    Unchanged,
-    Archived,
-    /// An agent of the same name came by the API; the file waits behind it.
-    Shadowed,
-    None,
-}
-
-/// One file in the report of a sync.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct FileReport {
-    pub path: String,
-    pub verdict: Verdict,
-    pub action: Action,
-    pub agent: Option<String>,
-    pub diagnostics: Vec<Diagnostic>,
-}
 
 /// Everything that one sync does.
 #[derive(Debug, Default)]
@@ -78,15 +32,6 @@ pub(super) struct PlannedRevision {
     pub source_bytes: Vec<u8>,
     pub parsed: ParsedDefinition,
     pub folder_labels: Vec<String>,
-}
-
-#[derive(Debug)]
-pub(super) struct SeenFile {
-    pub path: String,
-    pub sha256: String,
-    pub agent: Option<String>,
-    pub verdict: Verdict,
-    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Plan {

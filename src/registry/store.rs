@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 
 use super::agent::{Agent, AgentSource, AgentState, Roster};
 use super::error::RegistryError;
-use super::plan::SeenFile;
+use super::report::Verdict;
 use crate::definition::{self, Diagnostic, ParseMode, ParsedDefinition};
 
 pub(super) type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -71,6 +71,16 @@ impl KnownFile {
     pub fn served_agent(&self) -> Option<&str> {
         self.agent.as_deref().filter(|_| self.verdict != "skipped")
     }
+}
+
+/// What a sync saw at a path, to be remembered.
+#[derive(Debug)]
+pub(super) struct SeenFile {
+    pub path: String,
+    pub sha256: String,
+    pub agent: Option<String>,
+    pub verdict: Verdict,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A revision to be written.

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
-use super::plan::{Before, FileReport, Plan, plan};
+use super::plan::{Before, Plan, plan};
+use super::report::FileReport;
 use super::scan::ScannedFile;
 use super::store::{self, NewRevision};
 

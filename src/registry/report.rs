@@ -1,0 +1,50 @@
+//! What a sync says of each file.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::definition::Diagnostic;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Loaded,
+    LoadedWithWarnings,
+    Quarantined,
+    Skipped,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::LoadedWithWarnings => "loaded_with_warnings",
+            Self::Quarantined => "quarantined",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a sync does about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Created,
+    Updated,
+    Unchanged,
+    Archived,
+    /// An agent of the same name came by the API; the file waits behind it.
+    Shadowed,
+    None,
+}
+
+/// One file in the report of a sync.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FileReport {
+    pub path: String,
+    pub verdict: Verdict,
+    pub action: Action,
+    pub agent: Option<String>,
+    pub diagnostics: Vec<Diagnostic>,
+}
