@@ -20,7 +20,8 @@ pub fn rolecall() -> Command {
             command.env_remove(name);
         }
     }
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // The width of the developer's terminal would break the lines of `--help`.
+    command.env_remove("COLUMNS").current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 
