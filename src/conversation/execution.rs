@@ -1,6 +1,6 @@
 //! The one owner of a run under way. Whatever ends it, it settles the run's status, usage and record once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::sync::mpsc;
@@ -13,6 +13,9 @@ use crate::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::dispatch::Decision;
 use crate::ledger::RunRecord;
 use crate::provider::{ProviderError, Target};
+
+/// How long a caller may take to read the end of a run when the service stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Execution {
     pub conversations: Conversations,
@@ -179,12 +182,18 @@ impl Execution {
         inner.ledger.record_run(record).await;
     }
 
-    /// A caller who has left does not hear it.
+    /// A caller who has left does not hear it, and one who does not read holds up no stop.
     async fn emit(&self, event: RunEvent) {
+        let stop = &self.conversations.inner.stop;
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_PATIENCE).await;
+        };
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => {}
             _ = self.events.send(event) => {}
+            () = stopped => {}
         }
     }
 }

@@ -282,3 +282,30 @@ async fn a_stop_lets_streams_end_and_then_ends_them(pool: PgPool) {
     stop.await.expect("stops");
     assert_eq!(recorded_status(&pool).await, "failed");
 }
+
+#[sqlx::test]
+async fn a_caller_who_does_not_read_holds_up_no_stop(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let (reply, pace) = Reply::paced();
+    provider.replies(reply);
+    let app = with_provider(pool.clone(), &provider)
+        .configure(|config| config.shutdown_grace = Duration::from_millis(100))
+        .start()
+        .await;
+    let request = app.admin.request(reqwest::Method::POST, "/v1/runs");
+    let sending = tokio::spawn(async move {
+        pace.send(&anthropic::start()).await;
+        // More than the buffers between here and the caller hold.
+        let piece = anthropic::text(&"x".repeat(10_000));
+        loop {
+            pace.send(&piece).await;
+        }
+    });
+    let unread = request.json(&run_of_a_named_agent(true)).send().await.expect("answers");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let stop = tokio::time::timeout(Duration::from_secs(30), app.stop()).await;
+    assert!(stop.is_ok(), "the service stops");
+    drop(unread);
+    sending.abort();
+    assert_eq!(recorded_status(&pool).await, "failed");
+}
