@@ -52,7 +52,7 @@ pub(super) struct Segment {
     pub field: Field,
     pub text: String,
     /// Positions in [`Content::terms`], one for each word.
-    pub terms: Vec<u32>,
+    pub terms: Box<[u32]>,
 }
 
 /// What the agent says it does not do.
@@ -65,7 +65,7 @@ pub(super) struct Exclusion {
 /// A term with its count in each field.
 #[derive(Debug)]
 pub(super) struct CountedTerm {
-    pub stem: Box<str>,
+    pub stem: Arc<str>,
     pub counts: [u16; FIELD_COUNT],
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub fn of(agent: &Agent, analyzer: &Analyzer) -> Self {
+    pub fn of(agent: &Agent, analyzer: &mut Analyzer) -> Self {
         let mut builder = Builder::new(analyzer);
         let definition = &agent.definition;
         builder.add(Field::Name, &definition.display_name);
@@ -105,24 +105,27 @@ impl Content {
                 builder.add(Field::Body, line.trim());
             }
         }
-        builder.content.exclusions = definition
+        let mut content = builder.content;
+        content.exclusions = definition
             .exclusions
             .iter()
             .map(|text| Exclusion { text: text.clone(), terms: analyzer.terms(text) })
             .filter(|exclusion| !exclusion.terms.is_empty())
             .collect();
-        builder.content
+        content.terms.shrink_to_fit();
+        content.segments.shrink_to_fit();
+        content
     }
 }
 
 struct Builder<'a> {
-    analyzer: &'a Analyzer,
-    positions: HashMap<Box<str>, u32>,
+    analyzer: &'a mut Analyzer,
+    positions: HashMap<Arc<str>, u32>,
     content: Content,
 }
 
 impl<'a> Builder<'a> {
-    fn new(analyzer: &'a Analyzer) -> Self {
+    fn new(analyzer: &'a mut Analyzer) -> Self {
         let content = Content {
             terms: Vec::new(),
             segments: Vec::new(),
@@ -133,7 +136,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, field: Field, text: &str) {
-        let terms: Vec<u32> =
+        let terms: Box<[u32]> =
             self.analyzer.terms(text).into_iter().map(|term| self.count(field, term)).collect();
         if !terms.is_empty() {
             self.content.lengths[field as usize] += u32::try_from(terms.len()).unwrap_or(u32::MAX);

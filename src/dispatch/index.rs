@@ -21,7 +21,7 @@ const LENGTH_PENALTY: f32 = 0.6;
 pub struct Index {
     roster: RosterView,
     pub(super) documents: Vec<Document>,
-    postings: HashMap<Box<str>, Vec<Posting>>,
+    postings: HashMap<Arc<str>, Vec<Posting>>,
     mean_lengths: [f32; FIELD_COUNT],
 }
 
@@ -47,7 +47,7 @@ impl Index {
             .flat_map(|index| &index.documents)
             .map(|document| (document.agent.name().as_str(), document))
             .collect();
-        let analyzer = Analyzer::new();
+        let mut analyzer = Analyzer::new();
         let documents: Vec<Document> = roster
             .live()
             // What says nothing of when to use it is picked only when it is named.
@@ -57,7 +57,7 @@ impl Index {
                     .get(agent.name().as_str())
                     .filter(|document| document.agent.sha256 == agent.sha256);
                 let content = same.map_or_else(
-                    || Arc::new(Content::of(agent, &analyzer)),
+                    || Arc::new(Content::of(agent, &mut analyzer)),
                     |document| Arc::clone(&document.content),
                 );
                 Document { agent: Arc::clone(agent), content }
@@ -114,7 +114,7 @@ impl Index {
     }
 
     fn post(&mut self) {
-        let mut postings: HashMap<Box<str>, Vec<Posting>> = HashMap::new();
+        let mut postings: HashMap<Arc<str>, Vec<Posting>> = HashMap::new();
         for (number, document) in self.documents.iter().enumerate() {
             let weights = Field::ALL.map(|field| self.occurrence_weight(&document.content, field));
             for term in &document.content.terms {
@@ -134,6 +134,7 @@ impl Index {
                 }
             }
         }
+        postings.values_mut().for_each(Vec::shrink_to_fit);
         self.postings = postings;
     }
 }

@@ -12,13 +12,17 @@ use super::text::Analyzer;
 use super::{Candidates, DEFAULT_TOP_K, DispatchError, DispatchRequest, Index, OnNone, Settings};
 use crate::registry::Agent;
 
+/// How much of a request is read to pick an agent: what it is about is said by then, and the time stays bounded.
+const MAX_INPUT_BYTES: usize = 20_000;
+
 pub(super) fn decide(
     index: &Index,
     request: &DispatchRequest,
     settings: &Settings,
 ) -> Result<Decision, DispatchError> {
     check_names(index, request)?;
-    let query = Query::new(index, &Analyzer::new().terms(&request.input));
+    let input = &request.input[..request.input.floor_char_boundary(MAX_INPUT_BYTES)];
+    let query = Query::new(index, &Analyzer::new().terms(input));
     let mut scored = score(index, &query, |document| is_candidate(&document.agent, request));
     scored.sort_by(|one, other| {
         other

@@ -1,6 +1,7 @@
 //! How well each candidate's words meet the request's: BM25 over weighted fields, less what an exclusion covers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Index;
 use super::document::Document;
@@ -18,7 +19,7 @@ pub(super) struct Query {
 }
 
 pub(super) struct QueryTerm {
-    pub stem: Box<str>,
+    pub stem: Arc<str>,
     /// Rarity times the word's own weight.
     pub weight: f32,
 }

@@ -1,5 +1,8 @@
 //! Text into terms: words in lower case, stemmed, without those that say nothing of a task.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -43,7 +46,7 @@ const WEAK_WEIGHT: f32 = 0.35;
 /// A word of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Term {
-    pub stem: Box<str>,
+    pub stem: Arc<str>,
     /// 1, or less for words that say little.
     pub weight: f32,
 }
@@ -51,14 +54,16 @@ pub(super) struct Term {
 /// Cuts texts into terms.
 pub(super) struct Analyzer {
     stemmer: Stemmer,
+    /// Stems that were met before: agents share most of their words, and each is kept once.
+    stems: HashSet<Arc<str>>,
 }
 
 impl Analyzer {
     pub fn new() -> Self {
-        Self { stemmer: Stemmer::create(Algorithm::English) }
+        Self { stemmer: Stemmer::create(Algorithm::English), stems: HashSet::new() }
     }
 
-    pub fn terms(&self, text: &str) -> Vec<Term> {
+    pub fn terms(&mut self, text: &str) -> Vec<Term> {
         let mut terms = Vec::new();
         for word in text.unicode_words() {
             // `Next.js` and `snake_case` are one word to Unicode: both the whole and its parts count.
@@ -81,7 +86,7 @@ impl Analyzer {
         terms
     }
 
-    fn push(&self, word: &str, terms: &mut Vec<Term>) {
+    fn push(&mut self, word: &str, terms: &mut Vec<Term>) {
         let word = word.to_lowercase();
         if STOP_WORDS.binary_search(&word.as_str()).is_ok() || word.chars().all(char::is_numeric) {
             return;
@@ -90,7 +95,12 @@ impl Analyzer {
         let stem = self.stemmer.stem(&word);
         let is_weak = is_weak || WEAK_WORDS.binary_search(&&*stem).is_ok();
         let weight = if is_weak { WEAK_WEIGHT } else { 1.0 };
-        terms.push(Term { stem: stem.into(), weight });
+        let stem = self.stems.get(&*stem).cloned().unwrap_or_else(|| {
+            let stem: Arc<str> = Arc::from(stem);
+            self.stems.insert(Arc::clone(&stem));
+            stem
+        });
+        terms.push(Term { stem, weight });
     }
 }
 
@@ -115,7 +125,7 @@ mod tests {
     use super::{Analyzer, STOP_WORDS, WEAK_WORDS};
 
     fn stems(text: &str) -> Vec<String> {
-        Analyzer::new().terms(text).into_iter().map(|term| term.stem.into()).collect()
+        Analyzer::new().terms(text).into_iter().map(|term| term.stem.to_string()).collect()
     }
 
     #[test]
