@@ -88,7 +88,7 @@ impl AdminAgentBody {
 #[utoipa::path(
     get, path = "/admin/v1/agents", tag = "admin",
     params(PageQuery),
-    responses((status = 200, body = Page<AdminAgentSummary>))
+    responses((status = 200, description = "A page of agents", body = Page<AdminAgentSummary>))
 )]
 pub async fn list_admin_agents(
     State(registry): State<Registry>,
@@ -123,7 +123,7 @@ pub async fn list_admin_agents(
     get, path = "/admin/v1/agents/{name}", tag = "admin",
     params(("name" = String, Path)),
     responses(
-        (status = 200, body = AdminAgentBody),
+        (status = 200, description = "The agent", body = AdminAgentBody),
         (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -142,7 +142,7 @@ pub async fn get_admin_agent(
     get, path = "/admin/v1/agents/{name}/source", tag = "admin",
     params(("name" = String, Path)),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "text/markdown"),
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "text/markdown"),
         (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

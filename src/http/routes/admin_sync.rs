@@ -77,7 +77,7 @@ impl From<QuarantinedFile> for QuarantineItem {
 #[utoipa::path(
     get, path = "/admin/v1/quarantine", tag = "admin",
     params(PageQuery),
-    responses((status = 200, body = Page<QuarantineItem>))
+    responses((status = 200, description = "A page of files", body = Page<QuarantineItem>))
 )]
 pub async fn list_quarantine(
     State(registry): State<Registry>,

@@ -57,7 +57,7 @@ impl AgentSummary {
 #[utoipa::path(
     get, path = "/v1/agents", tag = "agents",
     params(PageQuery),
-    responses((status = 200, body = Page<AgentSummary>))
+    responses((status = 200, description = "A page of agents", body = Page<AgentSummary>))
 )]
 pub async fn list_agents(
     State(registry): State<Registry>,
@@ -81,7 +81,7 @@ pub async fn list_agents(
     get, path = "/v1/agents/{name}", tag = "agents",
     params(("name" = String, Path)),
     responses(
-        (status = 200, body = AgentDetail),
+        (status = 200, description = "The agent", body = AgentDetail),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -77,7 +77,7 @@ pub async fn create_dispatch(
     get, path = "/v1/dispatches/{id}", tag = "dispatch",
     params(("id" = Uuid, Path)),
     responses(
-        (status = 200, body = Decision),
+        (status = 200, description = "The decision", body = Decision),
         (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

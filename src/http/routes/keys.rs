@@ -99,7 +99,7 @@ pub async fn create_key(
 #[utoipa::path(
     get, path = "/admin/v1/keys", tag = "admin",
     params(PageQuery),
-    responses((status = 200, body = Page<KeyBody>))
+    responses((status = 200, description = "A page of keys", body = Page<KeyBody>))
 )]
 pub async fn list_keys(
     State(access): State<Access>,

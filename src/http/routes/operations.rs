@@ -28,7 +28,7 @@ pub async fn get_root() -> StatusCode {
 /// Whether the process lives.
 #[utoipa::path(
     get, path = "/livez", tag = "operations", security(()),
-    responses((status = 200, body = Value))
+    responses((status = 200, description = "The process lives", body = Value))
 )]
 pub async fn get_liveness() -> Json<Value> {
     Json(json!({"status": "ok"}))
@@ -90,7 +90,7 @@ async fn is_reachable(pool: &PgPool) -> bool {
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations", security(()),
-    responses((status = 200, body = Value))
+    responses((status = 200, description = "The OpenAPI document", body = Value))
 )]
 pub async fn get_openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(crate::http::openapi())

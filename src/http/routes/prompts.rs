@@ -38,7 +38,7 @@ pub struct TokensBody {
 #[utoipa::path(
     post, path = "/v1/prompts", tag = "runs",
     responses(
-        (status = 200, body = PromptBody),
+        (status = 200, description = "The prompt", body = PromptBody),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -145,7 +145,7 @@ fn run_headers(run: &Run, roster_revision: i64) -> HeaderMap {
     get, path = "/v1/runs/{id}", tag = "runs",
     params(("id" = Uuid, Path)),
     responses(
-        (status = 200, body = Run),
+        (status = 200, description = "The run", body = Run),
         (status = 404, description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

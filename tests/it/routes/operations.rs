@@ -34,6 +34,23 @@ async fn the_openapi_document_describes_every_path(pool: PgPool) {
     insta::assert_json_snapshot!(operations);
 }
 
+#[test]
+fn every_operation_has_a_name_and_every_answer_a_description() {
+    let document = serde_json::to_value(rolecall::http::openapi()).expect("is JSON");
+    let mut names = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("has paths") {
+        for (method, operation) in item.as_object().expect("has methods") {
+            let name = operation["operationId"].as_str().expect("has a name");
+            assert!(names.insert(name.to_owned()), "{name} stands twice");
+            let answers = operation["responses"].as_object().expect("has answers");
+            for (status, answer) in answers {
+                let text = answer["description"].as_str().unwrap_or_default();
+                assert!(!text.is_empty(), "{method} {path} {status}");
+            }
+        }
+    }
+}
+
 #[sqlx::test]
 async fn a_harmless_request_id_is_kept_and_another_replaced(pool: PgPool) {
     let app = TestApp::start(pool).await;
