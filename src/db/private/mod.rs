@@ -12,7 +12,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{DatabaseError, Opener};
 use account::Account;
@@ -116,12 +116,13 @@ impl PrivatePostgres {
 }
 
 fn options(socket_dir: &Path, database: &str) -> PgConnectOptions {
-    // `new_without_pgpass` reads no password file; every other value is set here, whatever PG* variables say.
+    // What the developer's PG* variables say of a server, an account or TLS is meant for another server.
     PgConnectOptions::new_without_pgpass()
         .socket(socket_dir)
         .port(cluster::PORT)
         .username(NAME)
         .database(database)
+        .ssl_mode(PgSslMode::Disable)
 }
 
 fn create_data_dir(data_dir: &Path) -> Result<PathBuf, DatabaseError> {
