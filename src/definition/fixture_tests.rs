@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Diagnostic, Level, ParseMode, ParsedDefinition, parse};
+use super::{Diagnostic, Level, Origin, ParseMode, ParsedDefinition, parse};
 
 fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -38,8 +38,8 @@ fn tell(name: &str) -> Value {
         format!("{:?} {} {}:{}", found.level, found.code, found.line, found.column)
     };
     let places = |found: &[Diagnostic]| found.iter().map(place).collect::<Vec<_>>();
-    match parse(&read_fixture(name), Some(name)) {
-        Ok(ParsedDefinition { definition, parse_mode, diagnostics }) => json!({
+    match parse(&read_fixture(name), &Origin::named(name)) {
+        Ok(ParsedDefinition { definition, parse_mode, diagnostics, .. }) => json!({
             "parse_mode": parse_mode,
             "name": definition.name,
             "display_name": definition.display_name,
@@ -121,7 +121,8 @@ fn every_shipped_agent_parses_without_an_error() {
     let agents = list_files("agents");
     assert!(!agents.is_empty());
     for (stem, source) in agents {
-        let parsed = parse(&source, None).unwrap_or_else(|error| panic!("{stem}: {error}"));
+        let parsed =
+            parse(&source, &Origin::default()).unwrap_or_else(|error| panic!("{stem}: {error}"));
         assert_eq!(parsed.definition.name.as_str(), stem);
         assert!(!parsed.definition.summary.is_empty(), "{stem} says nothing of itself");
         assert!(parsed.diagnostics.iter().all(|found| found.level < Level::Error), "{stem}");
@@ -131,7 +132,8 @@ fn every_shipped_agent_parses_without_an_error() {
 #[test]
 fn the_shipped_agent_that_is_no_valid_yaml_is_read_whole() {
     let source = std::fs::read(folder("agents/nextjs-backend-engineer.md")).expect("is shipped");
-    let ParsedDefinition { definition, parse_mode, .. } = parse(&source, None).expect("parses");
+    let ParsedDefinition { definition, parse_mode, .. } =
+        parse(&source, &Origin::default()).expect("parses");
     assert_eq!(parse_mode, ParseMode::Scan);
     assert_eq!(definition.name.as_str(), "nextjs-backend-engineer");
     assert_eq!(definition.model.as_deref(), Some("sonnet"));
@@ -152,12 +154,12 @@ fn the_shipped_agent_that_is_no_valid_yaml_is_read_whole() {
 fn endless_nesting_examples_and_fields_are_read_at_once() {
     for unit in ["[", "{a: ", "<example>", "<example>user: a</example>"] {
         let text = format!("---\nname: a\ndescription: {}\n---\n{unit}\n", unit.repeat(100_000));
-        let parsed = parse(text.as_bytes(), None).expect("has a name");
+        let parsed = parse(text.as_bytes(), &Origin::default()).expect("has a name");
         assert_eq!(parsed.definition.name.as_str(), "a");
     }
     let fields: Vec<String> = (0..100_000).map(|number| format!("k{number}: x")).collect();
     let text = format!("---\nname: a\n{}\n---\n", fields.join("\n"));
-    assert!(parse(text.as_bytes(), None).is_ok());
+    assert!(parse(text.as_bytes(), &Origin::default()).is_ok());
 }
 
 /// What frontmatter is made of, and what breaks it.
@@ -175,7 +177,7 @@ const FRAGMENTS: &[&str] = &[
 /// A file is refused with an error, or read without one; each finding lies in the file.
 fn check(source: &[u8]) -> Result<(), TestCaseError> {
     let lines = 2 + memchr::memchr_iter(b'\n', source).count();
-    let (is_read, diagnostics) = match parse(source, Some("fallback")) {
+    let (is_read, diagnostics) = match parse(source, &Origin::named("fallback")) {
         Ok(parsed) => (true, parsed.diagnostics),
         Err(error) => (false, error.into_diagnostics()),
     };

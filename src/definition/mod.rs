@@ -10,6 +10,7 @@ mod example;
 mod fields;
 #[cfg(test)]
 mod fixture_tests;
+mod format;
 mod frontmatter;
 mod lint;
 mod name;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 pub use diagnostic::{Diagnostic, Level};
 pub use error::DefinitionError;
 pub use example::Example;
+pub use format::{Format, Origin};
 pub use frontmatter::ParseMode;
 pub use lint::{KnownWorld, lint};
 pub use name::AgentName;
@@ -65,12 +67,13 @@ pub struct AgentDefinition {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParsedDefinition {
     pub definition: AgentDefinition,
+    pub format: Format,
     pub parse_mode: ParseMode,
     /// Warnings and notes; a file with errors does not parse.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads an agent file. `fallback_name` (a file's stem, a path's name) is used if the file names no agent.
+/// Reads an agent file.
 ///
 /// Strict YAML is tried first; a frontmatter that is not valid YAML is scanned by line, so that every file
 /// which Claude Code loads is loaded here, whole.
@@ -78,17 +81,14 @@ pub struct ParsedDefinition {
 /// # Errors
 /// [`DefinitionError::NoFrontmatter`] if the file is plain Markdown; [`DefinitionError::Invalid`] with
 /// diagnostics if it is not UTF-8, its frontmatter is not closed or holds no field, or it has no usable name.
-pub fn parse(
-    source: &[u8],
-    fallback_name: Option<&str>,
-) -> Result<ParsedDefinition, DefinitionError> {
+pub fn parse(source: &[u8], origin: &Origin<'_>) -> Result<ParsedDefinition, DefinitionError> {
     let text = decode(source)?;
     let document = frontmatter::split(text)?;
     let fields = frontmatter::read_fields(&document)?;
     let parse_mode = fields.mode;
     let mut reader = FieldReader::new(fields);
 
-    let (name, display_name) = read_name(&mut reader, fallback_name)?;
+    let (name, display_name) = read_name(&mut reader, origin.fallback_name())?;
     let description = reader.take_text("description").unwrap_or_default();
     if description.is_empty() {
         reader.warn_at_start(
@@ -133,7 +133,8 @@ pub fn parse(
         other_fields,
         prompt,
     };
-    Ok(ParsedDefinition { definition, parse_mode, diagnostics })
+    let format = origin.format.unwrap_or(Format::ClaudeCode);
+    Ok(ParsedDefinition { definition, format, parse_mode, diagnostics })
 }
 
 fn decode(source: &[u8]) -> Result<&str, DefinitionError> {

@@ -43,11 +43,11 @@ pub fn estimate_tokens(request: &ChatRequest) -> usize {
 mod tests {
     use super::{PromptInput, compose};
     use crate::chat::Message;
-    use crate::definition::parse;
+    use crate::definition::{Origin, parse};
 
     #[test]
     fn the_system_prompt_is_the_same_for_every_request() {
-        let parsed = parse(b"---\nname: a\ndescription: b\n---\n\nBe brief.\n", None);
+        let parsed = parse(b"---\nname: a\ndescription: b\n---\n\nBe brief.\n", &Origin::default());
         let definition = parsed.expect("is valid").definition;
         let request = |text: &str| {
             let messages = vec![Message::user(text)];

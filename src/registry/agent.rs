@@ -9,7 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::scan::{ScanOutcome, ScannedFile};
-use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode, ParsedDefinition};
+use crate::definition::{
+    AgentDefinition, AgentName, Diagnostic, Format, ParseMode, ParsedDefinition,
+};
 
 /// Where an agent comes from. A sync touches only what came from files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -71,6 +73,7 @@ pub struct Agent {
     pub definition: Arc<AgentDefinition>,
     pub revision: i32,
     pub sha256: String,
+    pub format: Format,
     pub parse_mode: ParseMode,
     pub diagnostics: Arc<[Diagnostic]>,
     pub source: AgentSource,
@@ -96,6 +99,7 @@ impl Agent {
             definition: Arc::new(parsed.definition),
             revision,
             sha256,
+            format: parsed.format,
             parse_mode: parsed.parse_mode,
             diagnostics: parsed.diagnostics.into(),
             source: AgentSource::Api,

@@ -25,7 +25,7 @@ pub use store::QuarantinedFile;
 pub use sync::{SyncOptions, SyncReport};
 
 use crate::definition::{
-    self, AgentName, DefinitionError, Diagnostic, KnownWorld, ParsedDefinition,
+    self, AgentName, DefinitionError, Diagnostic, KnownWorld, Origin, ParsedDefinition,
 };
 
 #[derive(Debug, Clone)]
@@ -142,13 +142,13 @@ impl Registry {
     pub fn check(
         &self,
         source: &[u8],
-        fallback_name: &str,
+        origin: &Origin<'_>,
     ) -> Result<ParsedDefinition, RegistryError> {
         let limit = self.inner.settings.definition_bytes;
         if source.len() > limit {
             return Err(RegistryError::TooLarge { limit_bytes: limit });
         }
-        parse_and_lint(source, Some(fallback_name), &self.inner.settings.known_world)
+        parse_and_lint(source, origin, &self.inner.settings.known_world)
             .map_err(|error| RegistryError::InvalidDefinition(error.into_diagnostics()))
     }
 
@@ -159,7 +159,7 @@ impl Registry {
         source: &[u8],
         change: Change,
     ) -> Result<PutOutcome, RegistryError> {
-        let parsed = self.check(source, name.as_str())?;
+        let parsed = self.check(source, &Origin::named(name.as_str()))?;
         if parsed.definition.name != *name {
             return Err(RegistryError::NameMismatch {
                 path: name.clone(),
@@ -258,10 +258,10 @@ fn check_precondition(
 
 fn parse_and_lint(
     source: &[u8],
-    fallback_name: Option<&str>,
+    origin: &Origin<'_>,
     known_world: &KnownWorld,
 ) -> Result<ParsedDefinition, DefinitionError> {
-    let mut parsed = definition::parse(source, fallback_name)?;
+    let mut parsed = definition::parse(source, origin)?;
     let findings = definition::lint(&parsed.definition, source, known_world);
     parsed.diagnostics.extend(findings);
     Ok(parsed)

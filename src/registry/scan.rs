@@ -7,7 +7,7 @@ use std::path::Path;
 use walkdir::{DirEntry, WalkDir};
 
 use super::{Settings, parse_and_lint, sha256_hex};
-use crate::definition::{DefinitionError, Diagnostic, ParsedDefinition};
+use crate::definition::{DefinitionError, Diagnostic, Origin, ParsedDefinition};
 
 /// One file of the folder.
 #[derive(Debug)]
@@ -96,9 +96,10 @@ fn scan_file(settings: &Settings, path: &Path, relative: String) -> ScannedFile 
             return quarantined(relative, "unreadable", &message, "mend or remove it");
         }
     };
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let sha256 = sha256_hex(&source);
-    let outcome = match parse_and_lint(&source, stem.as_deref(), &settings.known_world) {
+    let whole_path = path.to_string_lossy();
+    let origin = Origin { path: Some(&whole_path), ..Origin::default() };
+    let outcome = match parse_and_lint(&source, &origin, &settings.known_world) {
         Ok(parsed) => ScanOutcome::Parsed { source, parsed: Box::new(parsed) },
         Err(DefinitionError::NoFrontmatter) => ScanOutcome::Skipped(vec![Diagnostic::note(
             "frontmatter_missing",

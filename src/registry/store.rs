@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 use super::agent::{Agent, AgentSource, AgentState, Roster};
 use super::error::RegistryError;
 use super::report::Verdict;
-use crate::definition::{self, Diagnostic, ParseMode, ParsedDefinition};
+use crate::definition::{self, Diagnostic, Format, Origin, ParseMode, ParsedDefinition};
 
 pub(super) type Transaction = sqlx::Transaction<'static, Postgres>;
 
@@ -197,11 +197,12 @@ pub(super) async fn save_revision(
     sqlx::query!(
         "INSERT INTO revisions
             (agent_name, revision, sha256, source_bytes, format, parse_mode, diagnostics, source, author)
-         VALUES ($1, $2, $3, $4, 'claude-code', $5, $6, $7, $8)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         name,
         revision,
         new.sha256,
         new.source_bytes,
+        new.parsed.format.as_str(),
         new.parsed.parse_mode.as_str(),
         Json(&new.parsed.diagnostics) as _,
         new.source.as_str(),
@@ -368,22 +369,27 @@ fn with_head(agent: &Agent, head: &Head) -> Agent {
 /// The definition is read from the source each time, so that the source is the only truth.
 async fn read_agent(connection: &mut PgConnection, head: &Head) -> Result<Agent, RegistryError> {
     let row = sqlx::query!(
-        r#"SELECT source_bytes, parse_mode, diagnostics AS "diagnostics: Json<Vec<Diagnostic>>"
+        r#"SELECT source_bytes, format, parse_mode, diagnostics AS "diagnostics: Json<Vec<Diagnostic>>"
            FROM revisions WHERE agent_name = $1 AND revision = $2"#,
         head.name,
         head.revision
     )
     .fetch_one(connection)
     .await?;
-    let parsed = definition::parse(&row.source_bytes, Some(&head.display_name)).map_err(|_| {
-        RegistryError::StoredDefinition { name: head.name.clone(), revision: head.revision }
-    })?;
+    let unreadable =
+        || RegistryError::StoredDefinition { name: head.name.clone(), revision: head.revision };
+    let origin = Origin {
+        format: Some(Format::find(&row.format).ok_or_else(unreadable)?),
+        ..Origin::named(&head.display_name)
+    };
+    let parsed = definition::parse(&row.source_bytes, &origin).map_err(|_| unreadable())?;
     let parse_mode = if row.parse_mode == "scan" { ParseMode::Scan } else { ParseMode::Strict };
     Ok(Agent {
         labels: labels(&parsed.definition.labels, &head.folder_labels),
         definition: Arc::new(parsed.definition),
         revision: head.revision,
         sha256: head.sha256.clone(),
+        format: parsed.format,
         parse_mode,
         diagnostics: row.diagnostics.0.into(),
         source: head.source,

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::agents::{not_found, refuse_slash};
 use crate::access::Caller;
-use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode};
+use crate::definition::{AgentDefinition, AgentName, Diagnostic, Format, ParseMode};
 use crate::dispatch::{Dispatcher, Steal};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
@@ -29,6 +29,7 @@ pub struct AdminAgentSummary {
     sha256: String,
     state: AgentState,
     source: AgentSource,
+    format: Format,
     parse_mode: ParseMode,
     summary: String,
     labels: Vec<String>,
@@ -49,6 +50,7 @@ pub struct AdminAgentBody {
     changed: Option<bool>,
     #[schema(value_type = Object)]
     definition: Arc<AgentDefinition>,
+    format: Format,
     parse_mode: ParseMode,
     labels: Vec<String>,
     diagnostics: Vec<Diagnostic>,
@@ -75,6 +77,7 @@ impl AdminAgentBody {
             source: agent.source,
             changed: None,
             definition: agent.definition.clone(),
+            format: agent.format,
             parse_mode: agent.parse_mode,
             labels: agent.labels.clone(),
             diagnostics: agent.diagnostics.to_vec(),
@@ -108,6 +111,7 @@ pub async fn list_admin_agents(
             sha256: agent.sha256.clone(),
             state: agent.state,
             source: agent.source,
+            format: agent.format,
             parse_mode: agent.parse_mode,
             summary: agent.definition.summary.clone(),
             labels: agent.labels.clone(),
