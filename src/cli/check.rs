@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use rolecall::config::Config;
 use rolecall::definition::{Diagnostic, Level};
-use rolecall::registry::{self, FileReport, Verdict, check_files, scan_folder};
+use rolecall::registry::{self, FileReport, LiveFiles, Verdict, check_files, scan_folder};
 use serde_json::json;
 
 use super::{print_json, print_text};
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
             bail!("there is nothing at {}", path.display());
         }
         let settings = registry::Settings { agents_dir: path.clone(), ..config.registry.clone() };
-        for mut report in check_files(scan_folder(&settings)) {
+        for mut report in check_files(scan_folder(&settings, &LiveFiles::default())) {
             // As it was named on the command line, so that it can be opened.
             let place = if path.is_dir() { path.join(&report.path) } else { path.clone() };
             report.path = place.to_string_lossy().into_owned();

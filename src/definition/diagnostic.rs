@@ -60,6 +60,12 @@ impl Diagnostic {
         Self::new(Level::Note, code, line, column, message, help)
     }
 
+    /// The same finding where it is one of a file that has to be an agent.
+    #[must_use]
+    pub fn into_error(self) -> Self {
+        Self { level: Level::Error, ..self }
+    }
+
     fn new(
         level: Level,
         code: &'static str,

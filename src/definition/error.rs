@@ -4,9 +4,9 @@ use super::Diagnostic;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
-    /// Plain Markdown: documentation, not a definition.
-    #[error("the file does not begin with frontmatter (a line `---`)")]
-    NoFrontmatter,
+    /// Something else than an agent, such as documentation.
+    #[error("{}", .0.message)]
+    NotAnAgent(Diagnostic),
     /// The file cannot be used; at least one diagnostic is an error.
     #[error("{}", cause(.diagnostics))]
     Invalid { diagnostics: Vec<Diagnostic> },
@@ -17,16 +17,10 @@ impl DefinitionError {
         Self::Invalid { diagnostics: vec![diagnostic] }
     }
 
-    /// The findings, one at least.
+    /// The findings, one at least, where an agent was expected.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         match self {
-            Self::NoFrontmatter => vec![Diagnostic::error(
-                "frontmatter_missing",
-                1,
-                1,
-                "the file does not begin with frontmatter (a line `---`)",
-                "begin the file with `---`, the fields `name` and `description`, and `---`",
-            )],
+            Self::NotAnAgent(note) => vec![note.into_error()],
             Self::Invalid { diagnostics } => diagnostics,
         }
     }

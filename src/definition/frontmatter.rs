@@ -1,99 +1,27 @@
-//! The frontmatter of a file: where it ends, and its fields, from strict YAML or else from a scan by line.
+//! The fields of a frontmatter: strict YAML, or else a scan by line.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
+use super::fences::{Document, cut_behind_last_field, split};
+use super::fields::{Fields, ParseMode};
 use super::scan::{
-    DESCRIPTION, KNOWN_FIELDS, RawField, Scan, TEXT_FIELDS, first_line, is_plain, scan,
-    scanned_value,
+    DESCRIPTION, RawField, Scan, TEXT_FIELDS, first_line, is_plain, scan, scanned_value,
 };
-use super::strict::strict;
+use super::strict::{StrictError, strict};
+use super::vocabulary::Vocabulary;
 use super::{DefinitionError, Diagnostic};
 
-/// How the frontmatter was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ParseMode {
-    /// It is valid YAML.
-    Strict,
-    /// It is not, and was scanned by line.
-    Scan,
-}
-
-impl ParseMode {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Strict => "strict",
-            Self::Scan => "scan",
-        }
+/// Reads a Markdown file: its fields and its body.
+pub(super) fn read(text: &str, vocabulary: &Vocabulary) -> Result<Fields, DefinitionError> {
+    let mut document = split(text, vocabulary)?;
+    let mut values = strict(document.frontmatter);
+    if values.is_err()
+        && let Some(shorter) = cut_behind_last_field(text, &document, vocabulary)
+    {
+        document = shorter;
+        values = strict(document.frontmatter);
     }
-}
-
-/// A file cut at its fences. Line numbers count from 1 in the whole file.
-pub(super) struct Document<'a> {
-    pub frontmatter: &'a str,
-    pub frontmatter_line: usize,
-    pub body: &'a str,
-    pub body_line: usize,
-}
-
-/// The fields of a frontmatter with the line on which each opens.
-pub(super) struct Fields {
-    pub mode: ParseMode,
-    pub values: Map<String, Value>,
-    pub lines: Vec<(String, usize)>,
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Cuts a text at its two `---` lines.
-pub(super) fn split(text: &str) -> Result<Document<'_>, DefinitionError> {
-    let mut lines = text.split_inclusive('\n');
-    let opening = lines.next().unwrap_or_default();
-    if opening.trim_end() != "---" {
-        return Err(DefinitionError::NoFrontmatter);
-    }
-    let start = opening.len();
-    let mut end = start;
-    for (index, line) in lines.enumerate() {
-        if matches!(line.trim_end(), "---" | "...") {
-            return Ok(Document {
-                frontmatter: &text[start..end],
-                frontmatter_line: 2,
-                body: &text[end + line.len()..],
-                body_line: index + 3,
-            });
-        }
-        end += line.len();
-    }
-    Err(DefinitionError::invalid(Diagnostic::error(
-        "frontmatter_unclosed",
-        1,
-        1,
-        "the frontmatter that begins here has no closing `---` line",
-        "put a line `---` between the fields and the body",
-    )))
-}
-
-/// Reads the fields: strict YAML first, else by line.
-pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionError> {
-    let strict = strict(document.frontmatter);
-    let raw = scan(document.frontmatter, document.frontmatter_line, |key| {
-        KNOWN_FIELDS.contains(&key) || strict.as_ref().is_ok_and(|values| values.contains_key(key))
-    });
-    let fields = match strict {
-        Ok(values) => {
-            let values = values
-                .into_iter()
-                .map(|(key, value)| prefer_written_text(key, value, &raw.fields))
-                .collect();
-            let lines = raw.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
-            Fields { mode: ParseMode::Strict, values, lines, diagnostics: Vec::new() }
-        }
-        Err(error) => {
-            from_scan(raw, error.into_diagnostic(document.frontmatter, document.frontmatter_line))
-        }
-    };
+    let mut fields = read_fields(&document, values, vocabulary);
     if fields.values.is_empty() {
         return Err(DefinitionError::invalid(Diagnostic::error(
             "frontmatter_empty",
@@ -103,7 +31,41 @@ pub(super) fn read_fields(document: &Document<'_>) -> Result<Fields, DefinitionE
             "add at least the fields `name` and `description`",
         )));
     }
+    fields.diagnostics.extend(document.diagnostic);
     Ok(fields)
+}
+
+fn read_fields(
+    document: &Document<'_>,
+    strict: Result<Map<String, Value>, StrictError>,
+    vocabulary: &Vocabulary,
+) -> Fields {
+    let raw = scan(document.frontmatter, document.frontmatter_line, vocabulary, |key| {
+        strict.as_ref().is_ok_and(|values| values.contains_key(key))
+    });
+    let lines = raw.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
+    let (mode, values, diagnostics) = match strict {
+        Ok(values) => {
+            let values = values
+                .into_iter()
+                .map(|(key, value)| prefer_written_text(key, value, &raw.fields))
+                .collect();
+            (ParseMode::Strict, values, Vec::new())
+        }
+        Err(error) => {
+            let error = error.into_diagnostic(document.frontmatter, document.frontmatter_line);
+            let (values, diagnostics) = from_scan(raw, error);
+            (ParseMode::Scan, values, diagnostics)
+        }
+    };
+    Fields {
+        mode,
+        values,
+        lines,
+        diagnostics,
+        body: document.body.trim().to_owned(),
+        body_line: document.body_line,
+    }
 }
 
 /// A text field keeps its text, where YAML turns `{{ x }}` into a map and `True` into `true`, and cuts a
@@ -128,8 +90,7 @@ fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (Stri
     (key, value)
 }
 
-fn from_scan(scan: Scan<'_>, error: Diagnostic) -> Fields {
-    let lines = scan.fields.iter().map(|field| (field.key.to_owned(), field.line)).collect();
+fn from_scan(scan: Scan<'_>, error: Diagnostic) -> (Map<String, Value>, Vec<Diagnostic>) {
     let values = scan
         .fields
         .into_iter()
@@ -137,17 +98,18 @@ fn from_scan(scan: Scan<'_>, error: Diagnostic) -> Fields {
         .collect();
     let mut diagnostics = vec![error];
     diagnostics.extend(scan.diagnostics);
-    Fields { mode: ParseMode::Scan, values, lines, diagnostics }
+    (values, diagnostics)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ParseMode, read_fields, split};
+    use super::super::Format;
+    use super::{ParseMode, read};
 
     fn value(frontmatter: &str, key: &str) -> (ParseMode, serde_json::Value) {
         let text = format!("---\n{frontmatter}\n---\nbody\n");
-        let document = split(&text).expect("fenced");
-        let mut fields = read_fields(&document).expect("has fields");
+        let vocabulary = Format::ClaudeCode.vocabulary();
+        let mut fields = read(&text, &vocabulary).unwrap_or_else(|error| panic!("{error}"));
         (fields.mode, fields.values.remove(key).unwrap_or_default())
     }
 
@@ -200,5 +162,25 @@ mod tests {
         let frontmatter = "name: a\ndescription: x: y\ntools: Read\ndescription: again\nand again";
         assert_eq!(value(frontmatter, "description").1, "x: y");
         assert_eq!(value(frontmatter, "tools").1, "Read");
+    }
+
+    #[test]
+    fn a_forgotten_fence_costs_nothing() {
+        let read = |text: &str| {
+            let vocabulary = Format::ClaudeCode.vocabulary();
+            read(text, &vocabulary).unwrap_or_else(|error| panic!("{error}"))
+        };
+        for text in [
+            "---\nname: a\ndescription: b\n\nYou paint.\n",
+            "---\nname: a\ndescription: b\n# You paint\n\nWalls.\n",
+            "---\nname: a\ndescription: b: c\nmodel: opus\n\nYou paint.\n\n---\n\nWalls.\n",
+            "---\nname: a\ndescription: b\n\nYou paint.\nname: like this\n",
+        ] {
+            let fields = read(text);
+            assert!(fields.body.contains("You paint"), "{text}");
+            assert!(fields.values["description"].as_str().is_some_and(|it| it.starts_with('b')));
+            assert_eq!(fields.diagnostics.last().map(|it| &*it.code), Some("frontmatter_unclosed"));
+        }
+        assert!(read("---\nname: a\ndescription: b: c\n\nMore of it.\n---\nBody\n").body == "Body");
     }
 }

@@ -1,6 +1,7 @@
-//! Findings that need to know more than the file: which models and tool servers the operator has.
+//! Findings about what a definition says: whether it helps to pick the agent, and whether what it names exists.
 
-use super::{AgentDefinition, Diagnostic};
+use super::diagnostic::place_behind;
+use super::{AgentDefinition, Diagnostic, Format, ParsedDefinition, retired};
 
 /// What the operator has configured, as far as a definition can name it.
 #[derive(Debug, Clone, Default)]
@@ -19,41 +20,176 @@ impl KnownWorld {
     }
 }
 
-/// Compares a definition with what is configured. `source` gives the places.
-pub fn lint(definition: &AgentDefinition, source: &[u8], known: &KnownWorld) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    for server in &definition.tool_servers {
-        if !known.tool_servers.contains(server) {
-            let (line, column) = place_of(source, server);
-            diagnostics.push(Diagnostic::warning(
-                "tool_server_not_configured",
+/// Words by which a description says when the agent is to be used.
+const OCCASIONS: &[&str] = &[
+    "use", "uses", "used", "using", "when", "whenever", "if", "before", "after", "during",
+    "invoke", "invoked", "call", "trigger", "triggers", "activate", "ask", "asks", "need", "needs",
+    "for", "proactively",
+];
+
+/// Finds what is odd about a definition. `source` gives the places.
+pub fn lint(parsed: &ParsedDefinition, source: &[u8], known: &KnownWorld) -> Vec<Diagnostic> {
+    let mut lint = Lint { source: Source::new(source), diagnostics: Vec::new() };
+    let definition = &parsed.definition;
+    lint.description(definition);
+    lint.tool_servers(definition, known);
+    lint.tools(definition, parsed.format);
+    lint.model(definition, known);
+    lint.diagnostics
+}
+
+struct Lint {
+    source: Source,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Lint {
+    fn description(&mut self, definition: &AgentDefinition) {
+        let says_when = definition
+            .summary
+            .split(|character: char| !character.is_ascii_alphanumeric())
+            .any(|word| OCCASIONS.iter().any(|occasion| word.eq_ignore_ascii_case(occasion)));
+        // The words above are English ones.
+        let is_english = definition.summary.is_ascii() && !definition.summary.is_empty();
+        if is_english && !says_when && definition.examples.is_empty() {
+            let (line, column) = self.source.place_of("description");
+            self.diagnostics.push(Diagnostic::note(
+                "when_to_use_missing",
                 line,
                 column,
-                &format!("the agent needs the tool server `{server}`, which is not configured"),
-                &format!("add `{server}` to `mcp_servers` in rolecall.yaml"),
+                "the description does not say when to use the agent, so it is hard to pick",
+                "add a sentence such as `Use when …`, or an `<example>` of a request",
             ));
         }
     }
-    if let Some(model) = &definition.model
-        && !known.knows_model(model)
-    {
-        let (line, column) = place_of(source, model);
-        diagnostics.push(Diagnostic::warning(
-            "model_unknown",
-            line,
-            column,
-            &format!("the model `{model}` is no known alias or model id; the default model is used"),
-            "name a model alias (`sonnet`, `opus`, `haiku`, `inherit`), or add it to `models` in rolecall.yaml",
-        ));
+
+    fn tool_servers(&mut self, definition: &AgentDefinition, known: &KnownWorld) {
+        for server in &definition.tool_servers {
+            if !known.tool_servers.contains(server) {
+                self.warn(
+                    server,
+                    "tool_server_not_configured",
+                    &format!("the agent needs the tool server `{server}`, which is not configured"),
+                    &format!("add `{server}` to `mcp_servers` in rolecall.yaml"),
+                );
+            }
+        }
     }
-    diagnostics
+
+    fn tools(&mut self, definition: &AgentDefinition, format: Format) {
+        let tools = definition.tools.iter().flatten().chain(&definition.disallowed_tools);
+        if matches!(format, Format::ClaudeCode | Format::Json | Format::AgentSkill) {
+            for tool in tools {
+                if let Some(new) = retired::find_client_tool(tool) {
+                    self.warn(
+                        tool,
+                        "tool_retired",
+                        &format!("the tool `{tool}` is no more"),
+                        &format!("name `{new}` in its place"),
+                    );
+                }
+            }
+        }
+        for (server, old, new) in retired::SERVER_TOOLS {
+            if self.source.holds(old) {
+                self.warn(
+                    old,
+                    "tool_retired",
+                    &format!("the tool `{old}` of the server `{server}` was renamed"),
+                    &format!("name `{new}` in its place"),
+                );
+            }
+        }
+    }
+
+    fn model(&mut self, definition: &AgentDefinition, known: &KnownWorld) {
+        let Some(model) = &definition.model else { return };
+        if let Some(retired) = retired::find_model(model) {
+            self.warn(
+                model,
+                "model_retired",
+                &format!("its provider retires the model `{}` on {}", retired.id, retired.date),
+                &format!("name `{}` in its place", retired.successor),
+            );
+        } else if !known.knows_model(model) {
+            self.warn(
+                model,
+                "model_unknown",
+                &format!(
+                    "the model `{model}` is no known alias or model id; the default model is used"
+                ),
+                "name a model alias (`sonnet`, `opus`, `haiku`, `inherit`), or add it to `models` in rolecall.yaml",
+            );
+        }
+    }
+
+    /// Warns at the first place where a word stands.
+    fn warn(&mut self, word: &str, code: &'static str, message: &str, help: &str) {
+        let (line, column) = self.source.place_of(word);
+        self.diagnostics.push(Diagnostic::warning(code, line, column, message, help));
+    }
 }
 
-fn place_of(source: &[u8], word: &str) -> (usize, usize) {
-    let text = String::from_utf8_lossy(source);
-    let lower = text.to_ascii_lowercase();
-    let Some(position) = lower.find(&word.to_ascii_lowercase()) else { return (1, 1) };
-    let before = &text[..position];
-    let column = before.chars().rev().take_while(|character| *character != '\n').count();
-    (1 + before.matches('\n').count(), 1 + column)
+/// A file's text in lower case, to find words in.
+struct Source {
+    text: String,
+}
+
+impl Source {
+    fn new(source: &[u8]) -> Self {
+        Self { text: String::from_utf8_lossy(source).to_ascii_lowercase() }
+    }
+
+    fn holds(&self, word: &str) -> bool {
+        self.text.contains(word)
+    }
+
+    fn place_of(&self, word: &str) -> (usize, usize) {
+        let word = word.to_ascii_lowercase();
+        let stands_alone = |position: &usize| {
+            let before = self.text[..*position].chars().next_back();
+            let behind = self.text[position + word.len()..].chars().next();
+            !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
+        };
+        let mut positions = self.text.match_indices(&word).map(|(position, _)| position);
+        let first = positions.clone().next();
+        match positions.find(stands_alone).or(first) {
+            Some(position) => place_behind(&self.text[..position]),
+            None => (1, 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Origin, parse};
+    use super::{KnownWorld, lint};
+
+    fn codes(text: &str) -> Vec<String> {
+        let parsed = parse(text.as_bytes(), &Origin::default()).expect("is an agent");
+        let known = KnownWorld { models: vec!["sonnet".to_owned()], ..KnownWorld::default() };
+        let found = lint(&parsed, text.as_bytes(), &known);
+        found
+            .iter()
+            .map(|found| format!("{} {}:{}", found.code, found.line, found.column))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_no_more_is_pointed_out() {
+        let file = "---\nname: a\ndescription: Use for b\ntools: Read, LS\nmodel: claude-3-opus-20240229\n---\n\
+            Call get-library-docs.\n";
+        assert_eq!(codes(file), ["tool_retired 4:14", "tool_retired 7:6", "model_retired 5:8"]);
+    }
+
+    #[test]
+    fn a_description_says_when() {
+        let with = |description: &str| {
+            codes(&format!("---\nname: a\ndescription: {description}\n---\nb\n"))
+        };
+        assert_eq!(with("Python expert."), ["when_to_use_missing 3:1"]);
+        assert!(with("Python expert. Use when asked.").is_empty());
+        assert!(with("Python. <example>user: 'a'</example>").is_empty());
+        assert!(with("代码审查").is_empty());
+    }
 }

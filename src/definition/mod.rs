@@ -1,4 +1,4 @@
-//! Agent definitions: one Markdown file with frontmatter, read into a neutral form.
+//! Agent definitions: an agent's file, in any of the formats that are in use, read into a neutral form.
 //!
 //! Pure: bytes in, a definition with its diagnostics out. What a definition becomes in the
 //! registry, and whether it is picked, is decided elsewhere.
@@ -7,16 +7,22 @@ mod body;
 mod diagnostic;
 mod error;
 mod example;
+mod fences;
 mod fields;
 #[cfg(test)]
 mod fixture_tests;
 mod format;
 mod frontmatter;
+mod json_file;
 mod lint;
 mod name;
+mod origin;
+mod retired;
 mod scan;
 mod strict;
+mod toml_file;
 mod tools;
+mod vocabulary;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,13 +30,17 @@ use serde_json::{Map, Value};
 pub use diagnostic::{Diagnostic, Level};
 pub use error::DefinitionError;
 pub use example::Example;
-pub use format::{Format, Origin};
-pub use frontmatter::ParseMode;
+pub use fields::ParseMode;
+pub use format::Format;
+pub use json_file::Member;
 pub use lint::{KnownWorld, lint};
 pub use name::AgentName;
+pub use origin::Origin;
 
 use diagnostic::place_behind;
-use fields::FieldReader;
+use fields::{FieldReader, Fields};
+use format::Syntax;
+use vocabulary::{Naming, Vocabulary};
 
 /// One parsed agent file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,7 +67,9 @@ pub struct AgentDefinition {
     pub tool_servers: Vec<String>,
     pub color: Option<String>,
     pub labels: Vec<String>,
-    /// Every other frontmatter field, kept and inert.
+    /// Largest number of model calls in a run; `None` if the file sets none.
+    pub max_turns: Option<u32>,
+    /// Every other field, kept and inert.
     pub other_fields: Map<String, Value>,
     /// The body: the agent's system prompt.
     pub prompt: String,
@@ -73,22 +85,54 @@ pub struct ParsedDefinition {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads an agent file.
+/// The agents of a file that holds several, each with its own bytes. Empty for every other file.
+pub fn members<'a>(source: &'a [u8], origin: &Origin<'_>) -> Vec<Member<'a>> {
+    match decode(source) {
+        Ok(text) if origin.syntax(text) == Syntax::Json => json_file::split(text),
+        _ => Vec::new(),
+    }
+}
+
+/// Reads the file of one agent. Its format is the origin's if that says one, and recognised otherwise.
 ///
 /// Strict YAML is tried first; a frontmatter that is not valid YAML is scanned by line, so that every file
 /// which Claude Code loads is loaded here, whole.
 ///
 /// # Errors
-/// [`DefinitionError::NoFrontmatter`] if the file is plain Markdown; [`DefinitionError::Invalid`] with
-/// diagnostics if it is not UTF-8, its frontmatter is not closed or holds no field, or it has no usable name.
+/// [`DefinitionError::NotAnAgent`] if the file is something else, such as documentation;
+/// [`DefinitionError::Invalid`] with diagnostics if it is not UTF-8, not valid JSON or TOML, or has no usable name.
 pub fn parse(source: &[u8], origin: &Origin<'_>) -> Result<ParsedDefinition, DefinitionError> {
     let text = decode(source)?;
-    let document = frontmatter::split(text)?;
-    let fields = frontmatter::read_fields(&document)?;
+    let known_format = origin.known_format();
+    let fields = match origin.syntax(text) {
+        Syntax::Markdown => {
+            let vocabulary = known_format.unwrap_or(Format::ClaudeCode).vocabulary();
+            frontmatter::read(text, &vocabulary)?
+        }
+        Syntax::Toml => toml_file::read(text)?,
+        Syntax::Json => json_file::read(text)?,
+    };
+    if !vocabulary::is_agent(&fields.values) {
+        return Err(not_an_agent());
+    }
+    let format = known_format.unwrap_or_else(|| match origin.syntax(text) {
+        Syntax::Markdown => Format::by_fields(&fields.values),
+        Syntax::Toml => Format::Codex,
+        Syntax::Json => Format::Json,
+    });
+    read_definition(fields, format, origin)
+}
+
+fn read_definition(
+    fields: Fields,
+    format: Format,
+    origin: &Origin<'_>,
+) -> Result<ParsedDefinition, DefinitionError> {
+    let vocabulary = format.vocabulary();
     let parse_mode = fields.mode;
     let mut reader = FieldReader::new(fields);
 
-    let (name, display_name) = read_name(&mut reader, origin.fallback_name())?;
+    let (name, display_name) = read_name(&mut reader, &vocabulary, origin)?;
     let description = reader.take_text("description").unwrap_or_default();
     if description.is_empty() {
         reader.warn_at_start(
@@ -97,29 +141,33 @@ pub fn parse(source: &[u8], origin: &Origin<'_>) -> Result<ParsedDefinition, Def
             "add a `description` that says when to use the agent",
         );
     }
-    let model = reader.take_text("model").filter(|model| !model.is_empty());
-    let color = reader.take_text("color").filter(|color| !color.is_empty());
-    let tools = reader.take_tools("tools");
-    let disallowed_tools = reader.take_tools("disallowedTools").unwrap_or_default();
-    let labels = reader.take_tools("labels").unwrap_or_default();
-    let prompt = document.body.trim().to_owned();
-    let (other_fields, mut diagnostics) = reader.finish();
-
+    let (prompt, body_line) = reader.take_body(vocabulary.prompt);
     if prompt.is_empty() {
-        diagnostics.push(Diagnostic::warning(
+        reader.warn_at(
+            body_line,
             "body_empty",
-            document.body_line,
-            1,
             "the file has no body, so the agent has no system prompt",
-            "write the agent's instructions below the closing `---`",
-        ));
+            "write the agent's instructions below the fields",
+        );
     }
+    let model = reader.take_first_text("model");
+    let color = reader.take_first_text("color");
+    let max_turns = reader.take_count(vocabulary.max_turns);
+    let tools = reader.take_tools(vocabulary.tools);
+    let mut disallowed_tools = tools.denied;
+    disallowed_tools
+        .extend(reader.take_tools(vocabulary.disallowed_tools).allowed.unwrap_or_default());
+    disallowed_tools.extend(reader.denied("permission"));
+    let labels = reader.take_tools("labels").allowed.unwrap_or_default();
+    let tools = tools.allowed;
+    let (other_fields, diagnostics) = reader.finish(&vocabulary);
+
     let (summary, mut examples) = example::split_description(&description);
     examples.extend(example::in_body(&prompt));
     let definition = AgentDefinition {
         responsibilities: body::responsibilities(&prompt),
         exclusions: body::exclusions(&summary, &prompt),
-        tool_servers: tools::tool_servers(tools.as_deref(), &other_fields, &prompt),
+        tool_servers: tools::tool_servers(format, tools.as_deref(), &other_fields, &prompt),
         name,
         display_name,
         description,
@@ -130,10 +178,10 @@ pub fn parse(source: &[u8], origin: &Origin<'_>) -> Result<ParsedDefinition, Def
         disallowed_tools,
         color,
         labels,
+        max_turns,
         other_fields,
         prompt,
     };
-    let format = origin.format.unwrap_or(Format::ClaudeCode);
     Ok(ParsedDefinition { definition, format, parse_mode, diagnostics })
 }
 
@@ -161,41 +209,60 @@ fn decode(source: &[u8]) -> Result<&str, DefinitionError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// The agent's name, and what it is shown as.
 fn read_name(
     reader: &mut FieldReader,
-    fallback_name: Option<&str>,
+    vocabulary: &Vocabulary,
+    origin: &Origin<'_>,
 ) -> Result<(AgentName, String), DefinitionError> {
     let line = reader.line_of("name");
-    let display_name = if let Some(name) = reader.take_text("name").filter(|name| !name.is_empty())
-    {
-        name
-    } else {
-        let fallback = fallback_name.unwrap_or_default();
-        reader.warn_at_start(
-            "name_missing",
-            &format!("the file names no agent, so `{fallback}` is used"),
-            "add a `name` field",
-        );
+    let fallback = origin.fallback_name();
+    let shown = reader.take_first_text("display_name");
+    let written = reader.take_first_text("name");
+    if let Some(id) = fallback.filter(|_| vocabulary.naming == Naming::File) {
+        let display_name = written.unwrap_or_else(|| id.to_owned());
+        let name = AgentName::slug(id).ok_or_else(|| name_invalid(id, line))?;
+        return Ok((name, display_name));
+    }
+    let own_name = written.unwrap_or_else(|| {
+        let fallback = fallback.unwrap_or_default();
+        if vocabulary.naming == Naming::Field {
+            reader.warn_at_start(
+                "name_missing",
+                &format!("the file names no agent, so `{fallback}` is used"),
+                "add a `name` field",
+            );
+        }
         fallback.to_owned()
-    };
-    let Some(name) = AgentName::slug(&display_name) else {
-        return Err(DefinitionError::invalid(Diagnostic::error(
-            "name_invalid",
-            line,
-            1,
-            &format!(
-                "the name `{display_name}` holds no letter or digit from which a slug could be made"
-            ),
-            "give the agent a name with at least one of a-z or 0-9",
-        )));
-    };
-    if name.as_str() != display_name {
+    });
+    let name = AgentName::slug(&own_name).ok_or_else(|| name_invalid(&own_name, line))?;
+    if name.as_str() != own_name {
         reader.note_at(
             line,
             "name_derived",
-            &format!("the agent is called `{name}`; `{display_name}` is kept as its display name"),
+            &format!("the agent is called `{name}`; `{own_name}` is kept as its display name"),
             "use lower-case letters, digits and single hyphens to have the name as it is",
         );
     }
-    Ok((name, display_name))
+    Ok((name, shown.unwrap_or(own_name)))
+}
+
+fn name_invalid(name: &str, line: usize) -> DefinitionError {
+    DefinitionError::invalid(Diagnostic::error(
+        "name_invalid",
+        line,
+        1,
+        &format!("the name `{name}` holds no letter or digit from which a slug could be made"),
+        "give the agent a name with at least one of a-z or 0-9",
+    ))
+}
+
+fn not_an_agent() -> DefinitionError {
+    DefinitionError::NotAnAgent(Diagnostic::note(
+        "not_an_agent",
+        1,
+        1,
+        "none of the fields is an agent's, so the file is taken for documentation",
+        "add at least the fields `name` and `description` if it should be an agent",
+    ))
 }

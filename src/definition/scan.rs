@@ -4,18 +4,10 @@ use serde_json::Value;
 
 use super::Diagnostic;
 use super::strict::strict;
-
-/// Keys that open a new field in a file that is not valid YAML; every other line continues the field above it.
-pub(super) const KNOWN_FIELDS: &[&str] = &[
-    "name", "description", "tools", "allowedTools", "allowed-tools", "allowed_tools",
-    "disallowedTools", "disallowed-tools", "disallowed_tools", "model", "permissionMode",
-    "permission_mode", "maxTurns", "max_turns", "skills", "mcpServers", "mcp_servers", "hooks",
-    "memory", "background", "effort", "isolation", "color", "colour", "initialPrompt",
-    "omitClaudeMd", "labels", "tags", "category", "version", "author",
-];
+use super::vocabulary::Vocabulary;
 
 /// Fields whose value is text, whatever YAML makes of it.
-pub(super) const TEXT_FIELDS: &[&str] = &["name", DESCRIPTION, "model", "color"];
+pub(super) const TEXT_FIELDS: &[&str] = &["name", DESCRIPTION, "model", "color", "display_name"];
 
 /// The text field that is prose. The others are words: they end with their line, and ` #` begins a comment.
 pub(super) const DESCRIPTION: &str = "description";
@@ -25,6 +17,8 @@ pub(super) struct RawField<'a> {
     pub line: usize,
     /// What follows the colon, and every line up to the next field.
     pub text: String,
+    /// Whether it is known by its name, and not only because it stands behind a word.
+    is_known: bool,
 }
 
 pub(super) struct Scan<'a> {
@@ -32,24 +26,28 @@ pub(super) struct Scan<'a> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Cuts a frontmatter at the lines that open a field: those whose key `is_field` accepts, and behind a field that
-/// is no more than a word (a name, a model) every line that looks like a field. All else continues the field above.
-pub(super) fn scan(
-    frontmatter: &str,
+/// Cuts a frontmatter at the lines that open a field: those that the vocabulary or `is_field` accepts, and behind a
+/// field that is no more than a word (a name, a model) every line that looks like a field. All else continues the
+/// field above.
+pub(super) fn scan<'a>(
+    frontmatter: &'a str,
     first_line: usize,
+    vocabulary: &Vocabulary,
     is_field: impl Fn(&str) -> bool,
-) -> Scan<'_> {
+) -> Scan<'a> {
     let mut scan = Scan { fields: Vec::new(), diagnostics: Vec::new() };
     let mut skips_repeated = false;
     for (index, line) in frontmatter.lines().enumerate() {
         let number = first_line + index;
         let is_behind_a_word = scan.fields.last().is_some_and(RawField::is_word);
-        let opened =
-            open_field(line).filter(|(key, _)| is_field(key) || (is_behind_a_word && is_key(key)));
-        if let Some((key, rest)) = opened {
+        let opened = open_field(line).and_then(|(key, rest)| {
+            let is_known = vocabulary.opens(key, rest);
+            let opens = is_known || is_field(key) || (is_behind_a_word && is_key(key));
+            opens.then_some((key, rest, is_known))
+        });
+        if let Some((key, rest, is_known)) = opened {
             // Valid YAML repeats no key, so the many others that it may have are not searched.
-            skips_repeated =
-                KNOWN_FIELDS.contains(&key) && scan.fields.iter().any(|field| field.key == key);
+            skips_repeated = is_known && scan.fields.iter().any(|field| field.key == key);
             if skips_repeated {
                 scan.diagnostics.push(Diagnostic::warning(
                     "field_repeated",
@@ -59,7 +57,7 @@ pub(super) fn scan(
                     "remove one of the two",
                 ));
             } else {
-                scan.fields.push(RawField { key, line: number, text: rest.to_owned() });
+                scan.fields.push(RawField { key, line: number, text: rest.to_owned(), is_known });
             }
         } else if let Some(field) = scan.fields.last_mut() {
             if !skips_repeated {
@@ -82,19 +80,19 @@ pub(super) fn scan(
 impl RawField<'_> {
     /// Whether its value is one word or a few on its own line.
     fn is_word(&self) -> bool {
-        let is_unknown = !KNOWN_FIELDS.contains(&self.key);
         let is_word_field = TEXT_FIELDS.contains(&self.key) && self.key != DESCRIPTION;
-        (is_unknown || is_word_field) && is_plain(&self.text) && !self.text.is_empty()
+        (!self.is_known || is_word_field) && is_plain(&self.text) && !self.text.is_empty()
     }
 }
 
 /// Whether a key is written as keys of a frontmatter are.
-fn is_key(key: &str) -> bool {
+pub(super) fn is_key(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_alphabetic())
         && key.chars().all(|other| other.is_ascii_alphanumeric() || matches!(other, '-' | '_'))
 }
 
-fn open_field(line: &str) -> Option<(&str, &str)> {
+/// A line `key: value`, cut at its colon.
+pub(super) fn open_field(line: &str) -> Option<(&str, &str)> {
     let (key, rest) = line.split_once(':')?;
     let key = key.trim_end();
     let is_value = rest.is_empty() || rest.starts_with([' ', '\t']);

@@ -5,6 +5,7 @@
 mod agent;
 mod error;
 mod plan;
+mod read;
 mod report;
 mod scan;
 mod store;
@@ -20,7 +21,7 @@ use sqlx::PgPool;
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use error::RegistryError;
 pub use report::{Action, FileReport, Verdict};
-pub use scan::{ScannedFile, scan_folder};
+pub use scan::{LiveFiles, ScannedFile, scan_folder};
 pub use store::QuarantinedFile;
 pub use sync::{SyncOptions, SyncReport};
 
@@ -125,7 +126,8 @@ impl Registry {
         if options.prunes && !settings.agents_dir.is_dir() {
             return Err(RegistryError::AgentsFolderMissing(settings.agents_dir));
         }
-        let scan = tokio::task::spawn_blocking(move || scan_folder(&settings))
+        let live = self.live_files().await?;
+        let scan = tokio::task::spawn_blocking(move || scan_folder(&settings, &live))
             .await
             .expect("scanning a folder does not panic");
         let mut report = sync::run(&self.inner.pool, scan, &options).await?;
@@ -133,6 +135,17 @@ impl Registry {
             report.roster_revision = self.refresh().await?.revision;
         }
         Ok(report)
+    }
+
+    /// What the roster has from files, by place.
+    async fn live_files(&self) -> Result<LiveFiles, RegistryError> {
+        let roster = self.roster();
+        let files = store::list_files(&mut *self.inner.pool.acquire().await?).await?;
+        let by_place = files.into_iter().filter_map(|(place, file)| {
+            let agent = roster.agents.get(file.served_agent()?)?;
+            Some((place, Arc::clone(agent)))
+        });
+        Ok(LiveFiles::new(by_place.collect()))
     }
 
     /// Reads an agent file as it would be put, with every finding.
@@ -262,7 +275,7 @@ fn parse_and_lint(
     known_world: &KnownWorld,
 ) -> Result<ParsedDefinition, DefinitionError> {
     let mut parsed = definition::parse(source, origin)?;
-    let findings = definition::lint(&parsed.definition, source, known_world);
+    let findings = definition::lint(&parsed, source, known_world);
     parsed.diagnostics.extend(findings);
     Ok(parsed)
 }

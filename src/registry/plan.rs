@@ -55,12 +55,12 @@ pub(super) struct Before {
 pub(super) fn plan(files: Vec<ScannedFile>, before: &Before, prunes: bool) -> Plan {
     let mut planner =
         Planner { before, plan: Plan::default(), taken: names_of_bad(&files, before) };
-    let paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
+    let places: BTreeSet<String> = files.iter().map(ScannedFile::place).collect();
     for file in files {
         planner.add(file);
     }
     if prunes {
-        planner.prune(&paths);
+        planner.prune(&places);
     }
     planner.plan
 }
@@ -69,9 +69,11 @@ pub(super) fn plan(files: Vec<ScannedFile>, before: &Before, prunes: bool) -> Pl
 fn names_of_bad(files: &[ScannedFile], before: &Before) -> BTreeMap<String, String> {
     files
         .iter()
-        .filter(|file| matches!(file.outcome, ScanOutcome::Quarantined(_)))
+        .filter(|file| {
+            matches!(file.outcome, ScanOutcome::Quarantined(_) | ScanOutcome::Skipped(_))
+        })
         .filter_map(|file| {
-            let agent = before.files.get(&file.path)?.served_agent()?;
+            let agent = before.files.get(&file.place())?.served_agent()?;
             Some((agent.to_owned(), file.path.clone()))
         })
         .collect()
@@ -84,46 +86,59 @@ struct Planner<'a> {
     taken: BTreeMap<String, String>,
 }
 
+/// Where a file was found, and what it held there.
+struct Found {
+    path: String,
+    place: String,
+    sha256: String,
+}
+
+/// What a definition needs to become a revision.
+struct Content {
+    source_bytes: Vec<u8>,
+    parsed: ParsedDefinition,
+}
+
 impl Planner<'_> {
     fn add(&mut self, file: ScannedFile) {
-        let known = self.before.files.get(&file.path);
+        let found = Found { place: file.place(), path: file.path, sha256: file.sha256 };
         match file.outcome {
             ScanOutcome::Quarantined(diagnostics) => {
-                let agent = known.and_then(KnownFile::served_agent).map(str::to_owned);
-                self.report(
-                    file.path,
-                    file.sha256,
-                    Verdict::Quarantined,
-                    Action::None,
-                    agent,
-                    diagnostics,
-                );
+                let agent = self.last_agent(&found);
+                self.report(found, Verdict::Quarantined, Action::None, agent, diagnostics);
             }
-            ScanOutcome::Skipped(diagnostics) => {
-                self.report(
-                    file.path,
-                    file.sha256,
-                    Verdict::Skipped,
-                    Action::None,
-                    None,
-                    diagnostics,
-                );
-            }
+            ScanOutcome::Skipped(notes) => match self.last_agent(&found) {
+                None => self.report(found, Verdict::Skipped, Action::None, None, notes),
+                // What gave an agent is no documentation: it went bad.
+                agent => {
+                    let errors = notes.into_iter().map(Diagnostic::into_error).collect();
+                    self.report(found, Verdict::Quarantined, Action::None, agent, errors);
+                }
+            },
             ScanOutcome::Parsed { source, parsed } => {
-                self.add_definition(file.path, file.sha256, source, *parsed);
+                let name = parsed.definition.name.to_string();
+                let diagnostics = parsed.diagnostics.clone();
+                let content = Content { source_bytes: source, parsed: *parsed };
+                self.add_agent(found, name, diagnostics, Some(content));
+            }
+            ScanOutcome::Live(agent) => {
+                self.add_agent(found, agent.name().to_string(), agent.diagnostics.to_vec(), None);
             }
         }
     }
 
-    fn add_definition(
+    /// The agent that the file gave when it was last seen.
+    fn last_agent(&self, found: &Found) -> Option<String> {
+        self.before.files.get(&found.place)?.served_agent().map(str::to_owned)
+    }
+
+    fn add_agent(
         &mut self,
-        path: String,
-        sha256: String,
-        source_bytes: Vec<u8>,
-        parsed: ParsedDefinition,
+        found: Found,
+        name: String,
+        mut diagnostics: Vec<Diagnostic>,
+        content: Option<Content>,
     ) {
-        let name = parsed.definition.name.to_string();
-        let mut diagnostics = parsed.diagnostics.clone();
         if let Some(winner) = self.taken.get(&name) {
             diagnostics.push(Diagnostic::warning(
                 "duplicate_name",
@@ -132,38 +147,49 @@ impl Planner<'_> {
                 &format!("`{winner}` has the agent name `{name}` too and comes first"),
                 "rename one of the two agents",
             ));
-            self.report(path, sha256, Verdict::Skipped, Action::None, Some(name), diagnostics);
+            self.report(found, Verdict::Skipped, Action::None, Some(name), diagnostics);
             return;
         }
-        self.taken.insert(name.clone(), path.clone());
+        self.taken.insert(name.clone(), found.path.clone());
         let verdict =
             if has_warnings(&diagnostics) { Verdict::LoadedWithWarnings } else { Verdict::Loaded };
-        let action = self.action(&path, &sha256, &name);
+        let mut action = self.action(&found, &name);
         match action {
-            Action::Created | Action::Updated if !self.is_content_live(&name, &sha256) => {
-                let folder_labels = folders(&path);
-                let sha256 = sha256.clone();
-                let revision = PlannedRevision { sha256, source_bytes, parsed, folder_labels };
-                self.plan.revisions.push(revision);
+            Action::Created | Action::Updated if !self.is_content_live(&name, &found.sha256) => {
+                match content {
+                    Some(Content { source_bytes, parsed }) => {
+                        self.plan.revisions.push(PlannedRevision {
+                            sha256: found.sha256.clone(),
+                            source_bytes,
+                            parsed,
+                            folder_labels: folders(&found.path),
+                        });
+                    }
+                    // Another instance has changed the agent since the folder was read: the next sync sees to it.
+                    None => action = Action::Unchanged,
+                }
             }
             Action::Updated => self.plan.revived.push(name.clone()),
-            Action::Unchanged if self.has_moved(&name, &path) => {
-                self.plan.moved.push((name.clone(), folders(&path)));
+            Action::Unchanged if self.has_moved(&name, &found.path) => {
+                self.plan.moved.push((name.clone(), folders(&found.path)));
             }
             _ => {}
         }
-        self.report(path, sha256, verdict, action, Some(name), diagnostics);
+        self.report(found, verdict, action, Some(name), diagnostics);
     }
 
-    fn action(&self, path: &str, sha256: &str, name: &str) -> Action {
+    fn action(&self, found: &Found, name: &str) -> Action {
         let Some(head) = self.before.heads.get(name) else { return Action::Created };
-        if head.source == AgentSource::Api {
+        let is_archived = head.state == AgentState::Archived;
+        let known = self.before.files.get(&found.place).filter(|known| known.was_loaded);
+        let is_as_last_seen = known.is_some_and(|known| {
+            known.sha256 == found.sha256 && known.agent.as_deref() == Some(name)
+        });
+        // An agent that was put by the API and archived since keeps no file waiting, once that is changed.
+        if head.source == AgentSource::Api && (!is_archived || is_as_last_seen) {
             return Action::Shadowed;
         }
-        let known = self.before.files.get(path).filter(|known| known.was_loaded);
-        let is_as_last_seen = known
-            .is_some_and(|known| known.sha256 == sha256 && known.agent.as_deref() == Some(name));
-        let is_served = self.is_content_live(name, sha256) && head.state != AgentState::Archived;
+        let is_served = self.is_content_live(name, &found.sha256) && !is_archived;
         if is_as_last_seen || is_served { Action::Unchanged } else { Action::Updated }
     }
 
@@ -175,60 +201,74 @@ impl Planner<'_> {
         self.before.heads.get(name).is_some_and(|head| head.sha256 == sha256)
     }
 
-    /// Archives the agents of files that are gone, unless another file has the name now.
-    fn prune(&mut self, paths: &BTreeSet<String>) {
-        for (path, known) in &self.before.files {
-            if paths.contains(path) || self.is_below_unreadable(path) {
+    /// Archives the agents that came from files and that no file gives any more, and forgets the files that are gone.
+    fn prune(&mut self, places: &BTreeSet<String>) {
+        // What lies in a folder that could not be read this time may still be there.
+        let unreadable: Vec<String> = self
+            .plan
+            .reports
+            .iter()
+            .filter(|report| report.verdict == Verdict::Quarantined)
+            .map(|report| report.path.clone())
+            .collect();
+        let may_be_there = |place: &str| {
+            unreadable.iter().any(|path| {
+                place.strip_prefix(path).is_some_and(|rest| rest.starts_with(['/', '#']))
+            })
+        };
+        let mut last_places: BTreeMap<&str, &str> = BTreeMap::new();
+        for (place, known) in &self.before.files {
+            if let Some(agent) = known.served_agent() {
+                last_places.insert(agent, place);
+            }
+            if !places.contains(place) && !may_be_there(place) {
+                self.plan.forgotten.push(place.clone());
+            }
+        }
+        for (name, head) in &self.before.heads {
+            let place = last_places.get(name.as_str()).copied();
+            let is_kept = head.source != AgentSource::File
+                || head.state == AgentState::Archived
+                || self.taken.contains_key(name)
+                || place.is_some_and(may_be_there);
+            if is_kept {
                 continue;
             }
-            self.plan.forgotten.push(path.clone());
-            let Some(agent) = known.served_agent() else { continue };
-            let is_served = self.before.heads.get(agent).is_some_and(|head| {
-                head.source == AgentSource::File && head.state != AgentState::Archived
-            });
-            if !is_served || self.taken.contains_key(agent) {
-                continue;
-            }
-            self.plan.archived.push(agent.to_owned());
+            self.plan.archived.push(name.clone());
             self.plan.reports.push(FileReport {
-                path: path.clone(),
+                path: place.unwrap_or(name).to_owned(),
                 verdict: Verdict::Skipped,
                 action: Action::Archived,
-                agent: Some(agent.to_owned()),
+                agent: Some(name.clone()),
                 diagnostics: vec![Diagnostic::note(
                     "file_gone",
                     1,
                     1,
-                    "the file is gone, so its agent is archived",
+                    "no file gives this agent any more, so it is archived",
                     "put the file back to have the agent again",
                 )],
             });
         }
     }
 
-    /// Whether the file lies in a folder that could not be read this time: it may still be there.
-    fn is_below_unreadable(&self, path: &str) -> bool {
-        self.plan.reports.iter().any(|report| {
-            report.verdict == Verdict::Quarantined
-                && path.strip_prefix(&report.path).is_some_and(|rest| rest.starts_with('/'))
-        })
-    }
-
     fn report(
         &mut self,
-        path: String,
-        sha256: String,
+        found: Found,
         verdict: Verdict,
         action: Action,
         agent: Option<String>,
         diagnostics: Vec<Diagnostic>,
     ) {
-        let is_known = self.before.files.get(&path).is_some_and(|known| {
+        let Found { path, place, sha256 } = found;
+        let known = self.before.files.get(&place);
+        let is_known = known.is_some_and(|known| {
             known.sha256 == sha256 && known.verdict == verdict.as_str() && known.agent == agent
         });
-        if !is_known {
+        // What never gave an agent and is none need not be remembered.
+        let is_of_no_interest = verdict == Verdict::Skipped && agent.is_none() && known.is_none();
+        if !is_known && !is_of_no_interest {
             self.plan.seen.push(SeenFile {
-                path: path.clone(),
+                place,
                 sha256,
                 agent: agent.clone(),
                 verdict,

@@ -1,50 +1,103 @@
-//! Reads the agents folder. Whatever lies there, each file gets an outcome and the scan goes on.
+//! Walks the agents folder. Whatever lies there, each file gets an outcome and the walk goes on.
 
-use std::fs::File;
-use std::io::Read;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Settings, parse_and_lint, sha256_hex};
-use crate::definition::{DefinitionError, Diagnostic, Origin, ParsedDefinition};
+use super::Settings;
+use super::agent::Agent;
+use super::read::read_file;
+use crate::definition::{Diagnostic, ParsedDefinition};
 
-/// One file of the folder.
+/// Endings of files that may hold agents. Others are not read.
+const ENDINGS: &[&str] = &["md", "markdown", "toml", "json"];
+
+/// One agent's file; a file of several agents is one of these for each.
 #[derive(Debug)]
 pub struct ScannedFile {
     /// Relative to the folder, with `/` between its parts.
     pub path: String,
+    /// The agent's name in a file of several.
+    pub member: Option<String>,
+    /// Empty if the file was not read.
     pub sha256: String,
     pub outcome: ScanOutcome,
 }
 
 #[derive(Debug)]
 pub enum ScanOutcome {
-    Parsed { source: Vec<u8>, parsed: Box<ParsedDefinition> },
+    Parsed {
+        source: Vec<u8>,
+        parsed: Box<ParsedDefinition>,
+    },
+    /// The bytes are those of the agent's live revision, which came from this place.
+    Live(Arc<Agent>),
     Quarantined(Vec<Diagnostic>),
     Skipped(Vec<Diagnostic>),
 }
 
-/// Reads every Markdown file below the folder (or the one file that the setting names), in byte order of path.
-/// Hidden folders are passed over.
-pub fn scan_folder(settings: &Settings) -> Vec<ScannedFile> {
+/// Agents whose live revisions came from files, by the place that each came from. What is found there unchanged is not
+/// parsed again.
+#[derive(Debug, Default)]
+pub struct LiveFiles {
+    by_place: HashMap<String, Arc<Agent>>,
+}
+
+impl LiveFiles {
+    pub fn new(by_place: HashMap<String, Arc<Agent>>) -> Self {
+        Self { by_place }
+    }
+
+    pub(super) fn find(&self, place: &str, sha256: &str) -> Option<&Arc<Agent>> {
+        self.by_place.get(place).filter(|agent| agent.sha256 == sha256)
+    }
+}
+
+impl ScannedFile {
+    /// The file, and the agent's name in it if it holds several.
+    pub fn place(&self) -> String {
+        place(&self.path, self.member.as_deref())
+    }
+}
+
+pub(super) fn place(path: &str, member: Option<&str>) -> String {
+    member.map_or_else(|| path.to_owned(), |member| format!("{path}#{member}"))
+}
+
+/// Reads every file below the folder that may hold an agent (or the one file that the setting names), in byte order of
+/// path. Hidden files and folders are passed over.
+pub fn scan_folder(settings: &Settings, live: &LiveFiles) -> Vec<ScannedFile> {
     let root = &settings.agents_dir;
     if !root.exists() {
         tracing::warn!(folder = %root.display(), "the agents folder does not exist");
         return Vec::new();
     }
-    let mut files: Vec<ScannedFile> = WalkDir::new(root)
-        .follow_links(true)
-        .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry))
-        .filter_map(|entry| match entry {
-            Ok(entry) => (is_wanted(&entry) && !entry.file_type().is_dir()).then(|| {
+    // The folders above the root may tell the format too.
+    let whole_root = root.canonicalize().unwrap_or_else(|_| root.clone());
+    let mut files = Vec::new();
+    let entries = WalkDir::new(root).follow_links(true).into_iter();
+    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => {
                 let path = relative(entry.path(), root);
-                scan_file(settings, entry.path(), path)
-            }),
-            Err(error) => unreadable_entry(&error, root),
-        })
-        .collect();
+                if may_hold_agent(&entry) {
+                    let below = entry.path().strip_prefix(root).ok();
+                    let whole_path = match below.filter(|below| !below.as_os_str().is_empty()) {
+                        Some(below) => whole_root.join(below),
+                        None => whole_root.clone(),
+                    };
+                    files.extend(read_file(settings, &whole_path, &path, live));
+                } else {
+                    files.push(not_an_agent_file(path));
+                }
+            }
+            Err(error) => files.extend(unreadable_entry(&error, root)),
+        }
+    }
+    // Stable: the agents of one file stay in its order.
     files.sort_by(|one, other| one.path.cmp(&other.path));
     files
 }
@@ -53,10 +106,13 @@ fn is_hidden(entry: &DirEntry) -> bool {
     entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-/// Markdown files, and whatever file the root itself is.
-fn is_wanted(entry: &DirEntry) -> bool {
+/// By its ending, and whatever file the root itself is.
+fn may_hold_agent(entry: &DirEntry) -> bool {
     let extension = entry.path().extension();
-    entry.depth() == 0 || extension.is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
+    entry.depth() == 0
+        || extension.is_some_and(|extension| {
+            ENDINGS.iter().any(|ending| extension.eq_ignore_ascii_case(ending))
+        })
 }
 
 fn relative(path: &Path, root: &Path) -> String {
@@ -67,6 +123,22 @@ fn relative(path: &Path, root: &Path) -> String {
     below.to_string_lossy().replace('\\', "/")
 }
 
+fn not_an_agent_file(path: String) -> ScannedFile {
+    let note = Diagnostic::note(
+        "not_an_agent_file",
+        1,
+        1,
+        "by its ending the file holds no agent, so it was not read",
+        "agents are Markdown, TOML or JSON: name it `.md`, `.toml` or `.json` if it should be one",
+    );
+    ScannedFile {
+        path,
+        member: None,
+        sha256: String::new(),
+        outcome: ScanOutcome::Skipped(vec![note]),
+    }
+}
+
 fn unreadable_entry(error: &walkdir::Error, root: &Path) -> Option<ScannedFile> {
     let path = error.path()?;
     let message = if error.loop_ancestor().is_some() {
@@ -74,58 +146,19 @@ fn unreadable_entry(error: &walkdir::Error, root: &Path) -> Option<ScannedFile> 
     } else {
         format!(
             "it cannot be read: {}",
-            error.io_error().map_or_else(String::new, ToString::to_string)
+            error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
         )
     };
     Some(quarantined(relative(path, root), "unreadable", &message, "mend or remove it"))
 }
 
-fn scan_file(settings: &Settings, path: &Path, relative: String) -> ScannedFile {
-    let source = match read_bounded(path, settings.definition_bytes) {
-        Ok(Some(source)) => source,
-        Ok(None) => {
-            return quarantined(
-                relative,
-                "too_large",
-                &format!("the file is over {} bytes", settings.definition_bytes),
-                "shorten it, or raise `limits.definition_bytes`",
-            );
-        }
-        Err(error) => {
-            let message = format!("it cannot be read: {error}");
-            return quarantined(relative, "unreadable", &message, "mend or remove it");
-        }
-    };
-    let sha256 = sha256_hex(&source);
-    let whole_path = path.to_string_lossy();
-    let origin = Origin { path: Some(&whole_path), ..Origin::default() };
-    let outcome = match parse_and_lint(&source, &origin, &settings.known_world) {
-        Ok(parsed) => ScanOutcome::Parsed { source, parsed: Box::new(parsed) },
-        Err(DefinitionError::NoFrontmatter) => ScanOutcome::Skipped(vec![Diagnostic::note(
-            "frontmatter_missing",
-            1,
-            1,
-            "the file has no frontmatter, so it is taken for documentation",
-            "begin it with `---` and the fields of an agent if it should be one",
-        )]),
-        Err(error) => ScanOutcome::Quarantined(error.into_diagnostics()),
-    };
-    ScannedFile { path: relative, sha256, outcome }
-}
-
-/// `None` if the file is over the limit. Only regular files are read: a pipe would block.
-fn read_bounded(path: &Path, limit_bytes: usize) -> std::io::Result<Option<Vec<u8>>> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
-    let mut source = Vec::new();
-    File::open(path)?.take(limit_bytes as u64 + 1).read_to_end(&mut source)?;
-    Ok((source.len() <= limit_bytes).then_some(source))
-}
-
-fn quarantined(path: String, code: &'static str, message: &str, help: &str) -> ScannedFile {
+pub(super) fn quarantined(
+    path: String,
+    code: &'static str,
+    message: &str,
+    help: &str,
+) -> ScannedFile {
     let diagnostic = Diagnostic::error(code, 1, 1, message, help);
     let outcome = ScanOutcome::Quarantined(vec![diagnostic]);
-    ScannedFile { path, sha256: String::new(), outcome }
+    ScannedFile { path, member: None, sha256: String::new(), outcome }
 }

@@ -76,7 +76,7 @@ impl KnownFile {
 /// What a sync saw at a path, to be remembered.
 #[derive(Debug)]
 pub(super) struct SeenFile {
-    pub path: String,
+    pub place: String,
     pub sha256: String,
     pub agent: Option<String>,
     pub verdict: Verdict,
@@ -228,6 +228,17 @@ pub(super) async fn set_state(
     Ok(())
 }
 
+/// Brings an agent back, which is a file's from now on.
+pub(super) async fn revive(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE agents SET state = 'live', source = 'file', updated_at = now() WHERE name = $1",
+        name
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn set_folder_labels(
     connection: &mut PgConnection,
     name: &str,
@@ -285,7 +296,7 @@ pub(super) async fn save_file(
          ON CONFLICT (path) DO UPDATE SET
             sha256 = excluded.sha256, agent_name = excluded.agent_name, verdict = excluded.verdict,
             diagnostics = excluded.diagnostics, seen_at = now()",
-        file.path,
+        file.place,
         file.sha256,
         file.agent,
         file.verdict.as_str(),
@@ -380,9 +391,11 @@ async fn read_agent(connection: &mut PgConnection, head: &Head) -> Result<Agent,
         || RegistryError::StoredDefinition { name: head.name.clone(), revision: head.revision };
     let origin = Origin {
         format: Some(Format::find(&row.format).ok_or_else(unreadable)?),
-        ..Origin::named(&head.display_name)
+        ..Origin::named(&head.name)
     };
-    let parsed = definition::parse(&row.source_bytes, &origin).map_err(|_| unreadable())?;
+    let mut parsed = definition::parse(&row.source_bytes, &origin).map_err(|_| unreadable())?;
+    // A file that names no agent was called something when it came in.
+    parsed.definition.display_name.clone_from(&head.display_name);
     let parse_mode = if row.parse_mode == "scan" { ParseMode::Scan } else { ParseMode::Strict };
     Ok(Agent {
         labels: labels(&parsed.definition.labels, &head.folder_labels),

@@ -74,12 +74,11 @@ async fn apply(
         };
         store::save_revision(transaction, head, &revision).await?;
     }
-    for (names, state) in
-        [(&plan.archived, AgentState::Archived), (&plan.revived, AgentState::Live)]
-    {
-        for name in names {
-            store::set_state(transaction, name, state).await?;
-        }
+    for name in &plan.archived {
+        store::set_state(transaction, name, AgentState::Archived).await?;
+    }
+    for name in &plan.revived {
+        store::revive(transaction, name).await?;
     }
     for (name, folder_labels) in &plan.moved {
         store::set_folder_labels(transaction, name, folder_labels).await?;

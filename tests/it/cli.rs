@@ -43,7 +43,7 @@ fn check_gives_each_file_a_verdict() {
     folder
         .write("good.md", agent_file("good", "fine"))
         .write("loose.md", agent_file("loose", "Use when: asked"))
-        .write("bad.md", "---\nname: bad\n")
+        .write("bad.md", "---\nno field\n")
         .write("notes.md", "# Notes\n");
     let path = folder.path().display().to_string();
     let output = run(&["check", &path]);

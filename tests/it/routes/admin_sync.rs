@@ -79,7 +79,7 @@ async fn a_bad_file_is_quarantined_by_itself_and_keeps_its_last_revision(pool: P
         (&json!("bad.md"), &json!("encoding_invalid"), &json!(3))
     );
 
-    folder.write("good.md", "---\nname: good\nno end");
+    folder.write("good.md", b"---\nname: good\n\xff".as_slice());
     assert_eq!(sync(&app).await[2], file("good.md", "quarantined", "none"));
     assert_eq!(state_of(&app, "good").await, (json!("live"), json!(1)));
     folder.write("good.md", agent_file("good", "mended")).remove("bad.md");

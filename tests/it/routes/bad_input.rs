@@ -82,7 +82,7 @@ async fn bad_agent_files_are_refused_whole(pool: PgPool) {
     for (source, class) in [
         (b"---\nname: a\ndescription: \xff\n---\n".to_vec(), "encoding_invalid"),
         (b"# just text\n".to_vec(), "frontmatter_missing"),
-        (b"---\nname: a\n".to_vec(), "frontmatter_unclosed"),
+        (b"---\nno field\n".to_vec(), "frontmatter_unclosed"),
         (b"---\n---\nbody\n".to_vec(), "frontmatter_empty"),
         ("---\nname: \u{65e5}\u{672c}\n---\n".into(), "name_invalid"),
         (Vec::new(), "frontmatter_missing"),
