@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::bail;
 use rolecall::config::Config;
 use rolecall::definition::{Diagnostic, Level};
-use rolecall::registry::{self, FileReport, LiveFiles, Verdict, check_files, scan_folder};
+use rolecall::dispatch::find_overlaps;
+use rolecall::registry::{self, FileReport, LiveFiles, Roster, Verdict, check_files, scan_folder};
 use serde_json::json;
 
 use super::{print_json, print_text};
@@ -28,7 +29,13 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
             bail!("there is nothing at {}", path.display());
         }
         let settings = registry::Settings { agents_dir: path.clone(), ..config.registry.clone() };
-        for mut report in check_files(scan_folder(&settings, &LiveFiles::default())) {
+        let files = scan_folder(&settings, &LiveFiles::default());
+        let mut overlaps = find_overlaps(&Roster::of_files(&files));
+        for mut report in check_files(files) {
+            let agent = report.agent.as_deref().filter(|_| report.verdict != Verdict::Skipped);
+            if let Some(overlap) = agent.and_then(|agent| overlaps.remove(agent)) {
+                report.add(overlap);
+            }
             // As it was named on the command line, so that it can be opened.
             let place = if path.is_dir() { path.join(&report.path) } else { path.clone() };
             report.path = place.to_string_lossy().into_owned();
@@ -38,7 +45,10 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
     if as_json {
         print_json(&json!({"files": reports}))?;
     } else {
-        let mut lines: Vec<String> = reports.iter().map(describe).collect();
+        let mut lines: Vec<String> = reports
+            .iter()
+            .map(|report| describe(report, config.registry.definition_bytes))
+            .collect();
         let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
         lines.push(format!(
             "{} files: {} loaded, {} loaded with warnings, {} quarantined, {} skipped",
@@ -54,10 +64,9 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn describe(report: &FileReport) -> String {
+fn describe(report: &FileReport, definition_bytes: usize) -> String {
     let mut lines = vec![format!("{}: {}", report.path, report.verdict.as_str().replace('_', " "))];
-    let source = std::fs::read(Path::new(&report.path)).unwrap_or_default();
-    let source = String::from_utf8_lossy(&source);
+    let source = read_source(Path::new(&report.path), definition_bytes);
     for diagnostic in &report.diagnostics {
         let level = match diagnostic.level {
             Level::Error => "error",
@@ -73,6 +82,14 @@ fn describe(report: &FileReport) -> String {
         lines.push(format!("      = {help}"));
     }
     lines.join("\n")
+}
+
+/// The text of a file to quote from; empty if it is none that is worth reading, such as a pipe.
+fn read_source(path: &Path, limit_bytes: usize) -> String {
+    let is_small = std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() <= limit_bytes as u64);
+    let source = if is_small { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+    String::from_utf8_lossy(&source).into_owned()
 }
 
 /// The part of a line around a column, and where the column is in it.

@@ -19,7 +19,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
-    let roster = Roster::of_files(scan_folder(&config.registry, &LiveFiles::default()));
+    let roster = Roster::of_files(&scan_folder(&config.registry, &LiveFiles::default()));
     let index = Index::build(&roster, None);
     let request = DispatchRequest {
         input: args.text.clone(),

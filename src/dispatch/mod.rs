@@ -10,6 +10,7 @@ mod error;
 mod index;
 mod local;
 mod named;
+mod overlap;
 mod reasons;
 mod score;
 mod steals;
@@ -25,8 +26,10 @@ use uuid::Uuid;
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
 pub use index::Index;
+pub use overlap::find_overlaps;
 pub use steals::Steal;
 
+use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
 use crate::registry::{Agent, Registry};
 
@@ -131,6 +134,14 @@ impl Dispatcher {
         tokio::task::spawn_blocking(move || steals::find(&roster, &agent, &index))
             .await
             .expect("searching a roster does not panic")
+    }
+
+    /// Says so if the description of `agent`, as it is or as it would be, nearly coincides with another's.
+    pub async fn find_overlap(&self, agent: Arc<Agent>) -> Option<Diagnostic> {
+        let roster = self.inner.registry.roster();
+        tokio::task::spawn_blocking(move || overlap::find_overlap_of(&agent, &roster))
+            .await
+            .expect("comparing descriptions does not panic")
     }
 
     /// The index of the registry's present roster.

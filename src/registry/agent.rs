@@ -124,15 +124,14 @@ impl Roster {
     }
 
     /// The agents of a folder, read without a database: the first file of a name has it.
-    pub fn of_files(files: Vec<ScannedFile>) -> Self {
+    pub fn of_files(files: &[ScannedFile]) -> Self {
         let mut roster = Self::default();
         for file in files {
-            if let ScanOutcome::Parsed { parsed, .. } = file.outcome {
+            if let ScanOutcome::Parsed { parsed, .. } = &file.outcome {
                 let name = parsed.definition.name.clone();
-                roster
-                    .agents
-                    .entry(name)
-                    .or_insert_with(|| Arc::new(Agent::unsaved(*parsed, file.sha256, 1)));
+                roster.agents.entry(name).or_insert_with(|| {
+                    Arc::new(Agent::unsaved((**parsed).clone(), file.sha256.clone(), 1))
+                });
             }
         }
         roster

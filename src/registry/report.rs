@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::definition::Diagnostic;
+use crate::definition::{Diagnostic, Level};
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -47,4 +47,14 @@ pub struct FileReport {
     pub action: Action,
     pub agent: Option<String>,
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl FileReport {
+    /// Adds a finding that needed more than the file.
+    pub fn add(&mut self, diagnostic: Diagnostic) {
+        if self.verdict == Verdict::Loaded && diagnostic.level >= Level::Warning {
+            self.verdict = Verdict::LoadedWithWarnings;
+        }
+        self.diagnostics.push(diagnostic);
+    }
 }

@@ -12,7 +12,7 @@ fn index() -> Index {
         definition_bytes: 1024 * 1024,
         known_world: KnownWorld::default(),
     };
-    Index::build(&Roster::of_files(scan_folder(&settings, &LiveFiles::default())), None)
+    Index::build(&Roster::of_files(&scan_folder(&settings, &LiveFiles::default())), None)
 }
 
 fn pick(index: &Index, input: &str) -> (Outcome, Option<String>) {
