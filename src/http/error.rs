@@ -250,6 +250,7 @@ impl From<RegistryError> for ApiError {
                 Self::new(ErrorCode::RevisionMismatch, detail).with("live_revision", json!(live))
             }
             RegistryError::AgentsFolderMissing(_) => Self::new(ErrorCode::Conflict, detail),
+            RegistryError::Busy => Self::new(ErrorCode::Unavailable, detail),
             RegistryError::Database(error) => Self::database(error),
             RegistryError::StoredDefinition { .. } => {
                 Self::new(ErrorCode::Internal, "the service failed to handle the request")

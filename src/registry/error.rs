@@ -18,6 +18,8 @@ pub enum RegistryError {
     RevisionMismatch { live: Option<i32> },
     #[error("the agents folder {} does not exist, so nothing is pruned", .0.display())]
     AgentsFolderMissing(PathBuf),
+    #[error("other changes of the registry take too long")]
+    Busy,
     #[error("failed to read or write the registry")]
     Database(#[from] sqlx::Error),
     #[error("revision {revision} of agent `{name}` as it is stored cannot be read")]

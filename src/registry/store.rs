@@ -108,12 +108,15 @@ pub(super) async fn begin_change(pool: &PgPool) -> Result<Transaction, sqlx::Err
     Ok(transaction)
 }
 
-/// Counts the change and commits it.
-pub(super) async fn commit_change(mut transaction: Transaction) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE change_counters SET roster_revision = roster_revision + 1")
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await
+/// Counts the change and commits it. Returns the roster's revision with it.
+pub(super) async fn commit_change(mut transaction: Transaction) -> Result<i64, sqlx::Error> {
+    let revision = sqlx::query_scalar!(
+        "UPDATE change_counters SET roster_revision = roster_revision + 1 RETURNING roster_revision"
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(revision)
 }
 
 pub(super) async fn find_roster_revision(
@@ -364,6 +367,15 @@ fn with_head(agent: &Agent, head: &Head) -> Agent {
     agent.state = head.state;
     agent.updated_at = head.updated_at;
     agent
+}
+
+/// An agent as the transaction sees it.
+pub(super) async fn find_agent(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Agent, RegistryError> {
+    let head = find_head(connection, name).await?.ok_or(RegistryError::NotFound)?;
+    read_agent(connection, &head).await
 }
 
 /// The definition is read from the source each time, so that the source is the only truth.

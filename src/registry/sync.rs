@@ -42,13 +42,13 @@ pub(super) async fn run(
         heads: store::list_heads(&mut transaction).await?,
     };
     let plan = plan(files, &before, options.prunes);
-    let roster_revision = store::find_roster_revision(&mut transaction).await?;
+    let mut roster_revision = store::find_roster_revision(&mut transaction).await?;
     if options.is_dry_run {
         transaction.rollback().await?;
     } else {
         apply(&mut transaction, &plan, &before, &options.author).await?;
         if plan.changes_roster() {
-            store::commit_change(transaction).await?;
+            roster_revision = store::commit_change(transaction).await?;
         } else {
             transaction.commit().await?;
         }

@@ -61,8 +61,8 @@ pub struct AdminAgentBody {
     updated_at: DateTime<Utc>,
 }
 
-/// What a put did.
-struct PutReport {
+/// What a change did.
+struct ChangeReport {
     is_changed: bool,
     steals: Option<Vec<Steal>>,
 }
@@ -213,7 +213,7 @@ pub async fn put_agent(
     let status =
         if outcome.is_new && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
     let steals = dispatcher.find_steals(Arc::clone(&outcome.agent)).await;
-    let report = PutReport { is_changed: outcome.is_changed, steals };
+    let report = ChangeReport { is_changed: outcome.is_changed, steals };
     Ok(answer(status, &outcome.agent, Some(report)))
 }
 
@@ -239,11 +239,12 @@ pub async fn delete_agent(
         precondition: precondition(&headers)?,
         is_dry_run: false,
     };
-    let agent = registry.archive(&known, change).await?;
-    Ok(answer(StatusCode::OK, &agent, None))
+    let outcome = registry.archive(&known, change).await?;
+    let report = ChangeReport { is_changed: outcome.is_changed, steals: None };
+    Ok(answer(StatusCode::OK, &outcome.agent, Some(report)))
 }
 
-fn answer(status: StatusCode, agent: &Agent, report: Option<PutReport>) -> Response {
+fn answer(status: StatusCode, agent: &Agent, report: Option<ChangeReport>) -> Response {
     let etag = HeaderValue::from_str(&format!("\"{}\"", agent.revision))
         .expect("a number in quotes is a header value");
     let mut body = AdminAgentBody::of(agent);
