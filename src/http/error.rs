@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::error_code::ErrorCode;
 use crate::access::AccessError;
+use crate::audit::AuditError;
 use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
 use crate::dispatch::DispatchError;
 use crate::ledger::LedgerError;
@@ -257,6 +258,13 @@ impl From<RegistryError> for ApiError {
                     .caused_by(error)
             }
         }
+    }
+}
+
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        let AuditError::Database(error) = error;
+        Self::database(error)
     }
 }
 

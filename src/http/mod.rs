@@ -28,7 +28,9 @@ use error_code::ErrorCode;
 
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
-    use routes::{admin_agents, admin_sync, agents, dispatches, keys, operations, prompts, runs};
+    use routes::{
+        admin_agents, admin_sync, agents, audit, dispatches, keys, operations, prompts, runs,
+    };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
         None => router
@@ -56,6 +58,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(admin_agents::get_agent_source))
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
+            .routes(routes!(audit::list_audit_entries))
             .routes(routes!(keys::create_key, keys::list_keys))
             .routes(routes!(keys::delete_key)),
     }

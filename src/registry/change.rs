@@ -10,6 +10,7 @@ use super::agent::{Agent, AgentState};
 use super::error::RegistryError;
 use super::store::{self, Head};
 use super::{Inner, Registry};
+use crate::audit::{self, Author, NewEntry};
 
 /// Longest wait for other changes of this process to end.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
@@ -17,7 +18,7 @@ const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// Who changes an agent, and under which condition.
 #[derive(Debug, Clone)]
 pub struct Change {
-    pub author: String,
+    pub author: Author,
     pub precondition: Precondition,
     pub is_dry_run: bool,
 }
@@ -84,6 +85,11 @@ impl<'a> OpenChange<'a> {
 
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+
+    /// Tells the audit of it.
+    pub async fn record(&mut self, author: &Author, entry: NewEntry) -> Result<(), RegistryError> {
+        Ok(audit::record(&mut self.transaction, author, &[entry]).await?)
     }
 
     /// Counts the change, commits it, and sees to it that this instance serves it.

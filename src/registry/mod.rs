@@ -10,6 +10,7 @@ mod report;
 mod scan;
 mod store;
 mod sync;
+mod trail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -191,11 +192,12 @@ impl Registry {
             source_bytes: source,
             parsed: &parsed,
             source: AgentSource::Api,
-            author: &change.author,
+            author: &change.author.name,
             folder_labels: &[],
         };
         store::save_revision(open.connection(), head.as_ref(), &revision).await?;
         let agent = store::find_agent(open.connection(), name.as_str()).await?;
+        open.record(&change.author, trail::put(&agent, is_new)).await?;
         open.commit().await?;
         Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
     }
@@ -216,8 +218,9 @@ impl Registry {
         }
         let agent = store::find_agent(open.connection(), name.as_str()).await?;
         if is_changed {
+            open.record(&change.author, trail::state(&agent)).await?;
             open.commit().await?;
-            tracing::info!(agent.name = %name, author = %change.author, "agent archived");
+            tracing::info!(agent.name = %name, author = %change.author.name, "agent archived");
         } else {
             open.abandon().await?;
         }

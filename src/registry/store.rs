@@ -156,6 +156,17 @@ pub(super) async fn find_head(
     Ok(row.map(Head::from))
 }
 
+/// Which revision is live, by name.
+pub(super) async fn list_live_revisions(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<BTreeMap<String, i32>, sqlx::Error> {
+    let rows = sqlx::query!("SELECT name, live_revision FROM agents WHERE name = ANY($1)", names)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.live_revision)).collect())
+}
+
 /// The number of the revision that an agent would get next. Numbers are never used again.
 pub(super) async fn next_revision(
     connection: &mut PgConnection,

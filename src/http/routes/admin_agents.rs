@@ -205,7 +205,7 @@ pub async fn put_agent(
         ));
     };
     let change = Change {
-        author: caller.name().to_owned(),
+        author: caller.author(),
         precondition: precondition(&headers)?,
         is_dry_run: query.dry_run,
     };
@@ -235,7 +235,7 @@ pub async fn delete_agent(
     refuse_slash(&name)?;
     let known = AgentName::parse(&name).ok_or_else(|| not_found(&name))?;
     let change = Change {
-        author: caller.name().to_owned(),
+        author: caller.author(),
         precondition: precondition(&headers)?,
         is_dry_run: false,
     };

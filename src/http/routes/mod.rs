@@ -3,6 +3,7 @@
 pub(super) mod admin_agents;
 pub(super) mod admin_sync;
 pub(super) mod agents;
+pub(super) mod audit;
 pub(super) mod dispatches;
 pub(super) mod keys;
 mod messages;
