@@ -29,7 +29,8 @@ use error_code::ErrorCode;
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
-        admin_agents, admin_sync, agents, audit, dispatches, keys, operations, prompts, runs,
+        admin_agents, admin_sync, agent_states, agents, audit, dispatches, keys, operations,
+        prompts, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -56,6 +57,12 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
                 admin_agents::delete_agent
             ))
             .routes(routes!(admin_agents::get_agent_source))
+            .routes(routes!(agent_states::activate_agent))
+            .routes(routes!(agent_states::disable_agent))
+            .routes(routes!(agent_states::enable_agent))
+            .routes(routes!(revisions::list_revisions))
+            .routes(routes!(revisions::get_revision))
+            .routes(routes!(revisions::get_revision_source))
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(audit::list_audit_entries))

@@ -5,6 +5,8 @@
 mod agent;
 mod change;
 mod error;
+mod history;
+mod lifecycle;
 mod plan;
 mod report;
 mod scan;
@@ -22,6 +24,7 @@ use sqlx::PgPool;
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use change::{Change, ChangeOutcome, Precondition};
 pub use error::RegistryError;
+pub use history::{Revision, RevisionDetail};
 pub use report::{Action, FileReport, Verdict};
 pub use scan::{ScannedFile, scan_folder};
 pub use store::QuarantinedFile;
@@ -200,31 +203,6 @@ impl Registry {
         open.record(&change.author, trail::put(&agent, is_new)).await?;
         open.commit().await?;
         Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
-    }
-
-    /// Takes an agent out of service. Its revisions stay.
-    pub async fn archive(
-        &self,
-        name: &AgentName,
-        change: Change,
-    ) -> Result<ChangeOutcome, RegistryError> {
-        let mut open = OpenChange::begin(self).await?;
-        let head = store::find_head(open.connection(), name.as_str()).await?;
-        let head = head.ok_or(RegistryError::NotFound)?;
-        change.precondition.check(Some(&head))?;
-        let is_changed = head.state != AgentState::Archived;
-        if is_changed {
-            store::set_state(open.connection(), name.as_str(), AgentState::Archived).await?;
-        }
-        let agent = store::find_agent(open.connection(), name.as_str()).await?;
-        if is_changed {
-            open.record(&change.author, trail::state(&agent)).await?;
-            open.commit().await?;
-            tracing::info!(agent.name = %name, author = %change.author.name, "agent archived");
-        } else {
-            open.abandon().await?;
-        }
-        Ok(ChangeOutcome { agent: Arc::new(agent), is_changed })
     }
 
     /// The exact bytes of an agent's live revision.

@@ -227,6 +227,26 @@ pub(super) async fn save_revision(
     Ok(())
 }
 
+/// Makes a stored revision live. An archived agent is revived; a disabled one stays disabled.
+pub(super) async fn set_live(
+    connection: &mut PgConnection,
+    name: &str,
+    revision: i32,
+    display_name: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE agents SET live_revision = $2, display_name = $3, updated_at = now(),
+            state = CASE WHEN state = 'archived' THEN 'live' ELSE state END
+         WHERE name = $1",
+        name,
+        revision,
+        display_name
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn set_state(
     connection: &mut PgConnection,
     name: &str,

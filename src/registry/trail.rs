@@ -10,6 +10,7 @@ use super::plan::{Before, Plan};
 use super::report::Action;
 use super::store;
 use crate::audit::{self, NewEntry};
+use crate::definition::AgentName;
 
 pub(super) fn put(agent: &Agent, is_new: bool) -> NewEntry {
     NewEntry {
@@ -19,15 +20,22 @@ pub(super) fn put(agent: &Agent, is_new: bool) -> NewEntry {
     }
 }
 
+pub(super) fn activate(name: &AgentName, from: i32, to: i32, was_archived: bool) -> NewEntry {
+    NewEntry {
+        action: audit::Action::AgentActivate,
+        subject: name.to_string(),
+        detail: json!({"from": from, "to": to, "revived": was_archived}),
+    }
+}
+
 /// An agent has got another state, and kept its revision.
-pub(super) fn state(agent: &Agent) -> NewEntry {
-    let action = match agent.state {
+pub(super) fn state(name: &AgentName, state: AgentState, revision: i32) -> NewEntry {
+    let action = match state {
         AgentState::Live => audit::Action::AgentEnable,
         AgentState::Disabled => audit::Action::AgentDisable,
         AgentState::Archived => audit::Action::AgentArchive,
     };
-    let subject = agent.name().to_string();
-    NewEntry { action, subject, detail: json!({"revision": agent.revision}) }
+    NewEntry { action, subject: name.to_string(), detail: json!({"revision": revision}) }
 }
 
 /// One entry for each agent that a sync has changed, once the plan is applied.

@@ -2,6 +2,7 @@
 
 pub(super) mod admin_agents;
 pub(super) mod admin_sync;
+pub(super) mod agent_states;
 pub(super) mod agents;
 pub(super) mod audit;
 pub(super) mod dispatches;
@@ -9,4 +10,5 @@ pub(super) mod keys;
 mod messages;
 pub(super) mod operations;
 pub(super) mod prompts;
+pub(super) mod revisions;
 pub(super) mod runs;
