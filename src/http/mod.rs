@@ -9,6 +9,7 @@ mod extract;
 mod openapi;
 mod pagination;
 mod request_log;
+mod roster_revision;
 mod routes;
 mod sse;
 mod state;
@@ -93,6 +94,7 @@ pub fn router(state: AppState) -> Router {
         })
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(request_log::panicked))
+        .layer(middleware::from_fn_with_state(state.registry.clone(), roster_revision::name_roster))
         .layer(middleware::from_fn(request_log::log_request))
         .with_state(state)
 }
