@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::agent::AgentState;
 use super::change::{Change, ChangeOutcome, OpenChange};
 use super::{Registry, RegistryError, history, store, trail};
+use crate::audit::Author;
 use crate::definition::AgentName;
 
 impl Registry {
@@ -36,7 +37,7 @@ impl Registry {
             let entry = trail::activate(name, head.revision, revision, was_archived);
             open.record(&change.author, entry).await?;
         }
-        finish(open, name, is_changed).await
+        finish(open, name, is_changed, &change.author).await
     }
 
     /// Takes an agent out of service. Its revisions stay.
@@ -84,7 +85,7 @@ impl Registry {
             store::set_state(open.connection(), name.as_str(), state).await?;
             open.record(&change.author, trail::state(name, state, head.revision)).await?;
         }
-        finish(open, name, is_changed).await
+        finish(open, name, is_changed, &change.author).await
     }
 }
 
@@ -92,11 +93,18 @@ async fn finish(
     mut open: OpenChange<'_>,
     name: &AgentName,
     is_changed: bool,
+    author: &Author,
 ) -> Result<ChangeOutcome, RegistryError> {
     let agent = store::find_agent(open.connection(), name.as_str()).await?;
     if is_changed {
         open.commit().await?;
-        tracing::info!(agent.name = %name, agent.state = %agent.state, agent.revision, "agent changed");
+        tracing::info!(
+            agent.name = %name,
+            agent.state = %agent.state,
+            agent.revision,
+            author = %author.name,
+            "agent changed"
+        );
     } else {
         open.abandon().await?;
     }
