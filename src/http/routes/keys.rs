@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{Access, ApiKey, Caller, NewKey, Scope};
+use crate::definition::AgentName;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
@@ -78,6 +79,15 @@ pub async fn create_key(
     if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH {
         let detail = format!("must have 1 to {MAX_NAME_LENGTH} characters");
         return Err(ApiError::invalid_field("/name", detail));
+    }
+    // PostgreSQL stores no NUL, and a line break would forge a line of a list.
+    if name.contains(char::is_control) {
+        return Err(ApiError::invalid_field("/name", "must hold no control characters"));
+    }
+    let mut agents = body.agents.iter().flatten();
+    if let Some(index) = agents.position(|agent| AgentName::parse(agent).is_none()) {
+        let detail = "must be an agent's name: a-z, 0-9 and single hyphens";
+        return Err(ApiError::invalid_field(format!("/agents/{index}"), detail));
     }
     if body.scopes.is_empty() {
         return Err(ApiError::invalid_field("/scopes", "must name at least one scope"));
