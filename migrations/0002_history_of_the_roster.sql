@@ -39,3 +39,4 @@ CREATE TABLE audit_entries (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX audit_entries_subject ON audit_entries (subject, id);
+CREATE INDEX audit_entries_action ON audit_entries (action, id);

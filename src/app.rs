@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, FirstKey};
+use crate::audit::{Audit, Author};
 use crate::config::Config;
 use crate::conversation::Conversations;
 use crate::db::Database;
@@ -54,6 +55,7 @@ impl App {
         );
         let state = AppState {
             access,
+            audit: Audit::new(pool.clone()),
             conversations,
             dispatcher,
             ledger,
@@ -125,7 +127,8 @@ impl App {
 
 /// Makes the roster what the agents folder says, then says that the service is ready.
 async fn first_sync(state: &AppState) -> anyhow::Result<()> {
-    let options = SyncOptions { is_dry_run: false, prunes: false, author: "start".to_owned() };
+    let author = Author::without_key("start");
+    let options = SyncOptions { is_dry_run: false, prunes: false, author };
     let report = state.registry.sync(options).await?;
     for file in &report.files {
         if file.verdict == Verdict::Quarantined {

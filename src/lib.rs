@@ -7,11 +7,12 @@
 //! - [`conversation`] makes runs: one request answered by one agent
 //! - [`dispatch`] picks the agent, [`prompt`] builds what its model is given
 //! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`access`] knows the callers
-//! - [`ledger`] keeps the records of decisions and runs
+//! - [`ledger`] keeps the records of decisions and runs, [`audit`] who changed what
 //! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to PostgreSQL
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod chat;
 pub mod config;
 pub mod conversation;

@@ -10,6 +10,8 @@ use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::audit::Author;
+
 /// What a key permits. Each scope contains those after it: admin, run, dispatch, read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +108,11 @@ impl Caller {
 
     pub fn name(&self) -> &str {
         &self.key.name
+    }
+
+    /// The caller as the author of a change.
+    pub fn author(&self) -> Author {
+        Author { name: self.key.name.clone(), key_id: Some(self.key.id) }
     }
 
     pub fn allows(&self, scope: Scope) -> bool {

@@ -5,6 +5,7 @@
 mod error;
 mod key;
 mod store;
+mod trail;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub use error::AccessError;
 pub use key::{ApiKey, Caller, Scope};
 
 use key::{KeyOrigin, NewSecret, Presented, hash};
+
+use crate::audit::Author;
 
 /// Shortest text that is accepted as `ROLECALL_ADMIN_KEY`, in characters.
 const MIN_ADMIN_KEY_LENGTH: usize = 16;
@@ -117,12 +120,14 @@ impl Access {
         from_environment: Option<&SecretString>,
         data_dir: &Path,
     ) -> Result<FirstKey, AccessError> {
+        let author = Author::without_key("start");
         let made = match from_environment {
             Some(key) => {
                 if key.expose_secret().chars().count() < MIN_ADMIN_KEY_LENGTH {
                     return Err(AccessError::AdminKeyTooShort { minimum: MIN_ADMIN_KEY_LENGTH });
                 }
-                store::replace_environment_key(&self.inner.pool, hash(key.expose_secret())).await?;
+                let secret_hash = hash(key.expose_secret());
+                store::replace_environment_key(&self.inner.pool, secret_hash, &author).await?;
                 FirstKey::NotNeeded
             }
             None if self.has_admin_key() => FirstKey::NotNeeded,
@@ -136,7 +141,8 @@ impl Access {
                     agents: None,
                     expires_at: None,
                 };
-                store::insert(&self.inner.pool, &key, &secret, KeyOrigin::FirstStart).await?;
+                let origin = KeyOrigin::FirstStart;
+                store::insert(&self.inner.pool, &key, &secret, origin, &author).await?;
                 FirstKey::Made(secret.full)
             }
         };
@@ -145,9 +151,14 @@ impl Access {
     }
 
     /// Makes a key. Its text is returned this once.
-    pub async fn create_key(&self, key: NewKey) -> Result<(ApiKey, SecretString), AccessError> {
+    pub async fn create_key(
+        &self,
+        key: NewKey,
+        author: &Author,
+    ) -> Result<(ApiKey, SecretString), AccessError> {
         let secret = NewSecret::generate();
-        let stored = store::insert(&self.inner.pool, &key, &secret, KeyOrigin::Created).await?;
+        let origin = KeyOrigin::Created;
+        let stored = store::insert(&self.inner.pool, &key, &secret, origin, author).await?;
         self.refresh().await?;
         tracing::info!(key.name = %stored.name, key.id = %stored.id, "key created");
         Ok((stored, secret.full))
@@ -163,8 +174,8 @@ impl Access {
     }
 
     /// Ends a key. False if there is none with that id.
-    pub async fn revoke_key(&self, id: Uuid) -> Result<bool, AccessError> {
-        let was_there = store::revoke(&self.inner.pool, id).await?;
+    pub async fn revoke_key(&self, id: Uuid, author: &Author) -> Result<bool, AccessError> {
+        let was_there = store::revoke(&self.inner.pool, id, author).await?;
         self.refresh().await?;
         Ok(was_there)
     }

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::NewKey;
 use super::key::{ApiKey, KeyOrigin, NewSecret, Scope};
+use super::trail;
+use crate::audit::{self, Author};
 
 struct Row {
     id: Uuid,
@@ -76,6 +78,7 @@ pub(super) async fn insert(
     key: &NewKey,
     secret: &NewSecret,
     origin: KeyOrigin,
+    author: &Author,
 ) -> Result<ApiKey, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let scopes: Vec<String> = key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
@@ -95,15 +98,18 @@ pub(super) async fn insert(
     )
     .fetch_one(&mut *transaction)
     .await?;
+    let key = ApiKey::from(row);
+    audit::record(&mut transaction, author, &[trail::created(&key)]).await?;
     count_change(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(row.into())
+    Ok(key)
 }
 
 /// Revokes what the environment gave before, if it gives another key now.
 pub(super) async fn replace_environment_key(
     pool: &PgPool,
     secret_hash: [u8; 32],
+    author: &Author,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE")
@@ -119,37 +125,54 @@ pub(super) async fn replace_environment_key(
     if is_stored {
         return transaction.rollback().await;
     }
-    sqlx::query!(
-        "UPDATE api_keys SET revoked_at = now() WHERE origin = 'environment' AND revoked_at IS NULL"
+    let revoked = sqlx::query_as!(
+        Row,
+        "UPDATE api_keys SET revoked_at = now() WHERE origin = 'environment' AND revoked_at IS NULL
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at"
     )
-    .execute(&mut *transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     let id = Uuid::now_v7();
-    sqlx::query!(
+    let made = sqlx::query_as!(
+        Row,
         "INSERT INTO api_keys (id, public_id, secret_hash, name, scopes, origin)
-         VALUES ($1, $2, $3, 'ROLECALL_ADMIN_KEY', '{admin}', 'environment')",
+         VALUES ($1, $2, $3, 'ROLECALL_ADMIN_KEY', '{admin}', 'environment')
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at",
         id,
         // No key that is presented can name it: public ids of made keys are shorter.
         id.to_string(),
         &secret_hash[..],
     )
-    .execute(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
+    let mut entries: Vec<_> =
+        revoked.into_iter().map(|row| trail::revoked(&ApiKey::from(row))).collect();
+    entries.push(trail::created(&ApiKey::from(made)));
+    audit::record(&mut transaction, author, &entries).await?;
     count_change(&mut transaction).await?;
     transaction.commit().await
 }
 
-pub(super) async fn revoke(pool: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
+/// Ends a key. False if there is none with that id.
+pub(super) async fn revoke(pool: &PgPool, id: Uuid, author: &Author) -> Result<bool, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let result = sqlx::query!(
-        "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL",
+    let row = sqlx::query_as!(
+        Row,
+        "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at",
         id
     )
-    .execute(&mut *transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
+    let Some(row) = row else {
+        transaction.rollback().await?;
+        return Ok(false);
+    };
+    let entry = trail::revoked(&ApiKey::from(row));
+    audit::record(&mut transaction, author, &[entry]).await?;
     count_change(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(result.rows_affected() > 0)
+    Ok(true)
 }
 
 async fn count_change(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

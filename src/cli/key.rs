@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use rolecall::access::{Access, ApiKey, NewKey, Scope};
+use rolecall::audit::Author;
 use rolecall::config::Config;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -35,6 +36,9 @@ pub(super) enum Args {
     Revoke { id: Uuid },
 }
 
+/// Who changes keys, as the audit names it.
+const AUTHOR: &str = "rolecall key";
+
 /// Keys in one page of `key list`.
 const PAGE: i64 = 1_000;
 
@@ -57,7 +61,7 @@ pub(super) async fn run(args: Args, config: Config, as_json: bool) -> anyhow::Re
 }
 
 async fn create(access: &Access, new: NewKey, as_json: bool) -> anyhow::Result<()> {
-    let (key, text) = access.create_key(new).await?;
+    let (key, text) = access.create_key(new, &Author::without_key(AUTHOR)).await?;
     if as_json {
         let mut value = describe(&key);
         value["key"] = json!(text.expose_secret());
@@ -90,7 +94,7 @@ async fn list(access: &Access, as_json: bool) -> anyhow::Result<()> {
 }
 
 async fn revoke(access: &Access, id: Uuid, as_json: bool) -> anyhow::Result<()> {
-    if !access.revoke_key(id).await? {
+    if !access.revoke_key(id, &Author::without_key(AUTHOR)).await? {
         bail!("there is no key {id}");
     }
     if as_json {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rolecall::audit::Author;
 use rolecall::config::Config;
 use rolecall::registry::{Action, Registry, SyncOptions, SyncReport, Verdict};
 
@@ -23,7 +24,7 @@ pub(super) async fn run(args: &Args, config: Config, as_json: bool) -> anyhow::R
     let options = SyncOptions {
         is_dry_run: args.dry_run,
         prunes: args.prune,
-        author: "rolecall sync".to_owned(),
+        author: Author::without_key("rolecall sync"),
     };
     let report = async {
         let registry = Registry::open(database.pool.clone(), config.registry).await?;

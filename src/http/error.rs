@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::error_code::ErrorCode;
 use crate::access::AccessError;
+use crate::audit::AuditError;
 use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
 use crate::dispatch::DispatchError;
 use crate::ledger::LedgerError;
@@ -246,16 +247,27 @@ impl From<RegistryError> for ApiError {
             }
             RegistryError::NameMismatch { .. } => Self::new(ErrorCode::NameMismatch, detail),
             RegistryError::NotFound => Self::new(ErrorCode::AgentNotFound, detail),
+            RegistryError::RevisionNotFound(_) => Self::new(ErrorCode::RevisionNotFound, detail),
             RegistryError::RevisionMismatch { live } => {
                 Self::new(ErrorCode::RevisionMismatch, detail).with("live_revision", json!(live))
             }
-            RegistryError::AgentsFolderMissing(_) => Self::new(ErrorCode::Conflict, detail),
-            RegistryError::Database(error) => Self::database(error),
-            RegistryError::StoredDefinition { .. } => {
-                Self::new(ErrorCode::Internal, "the service failed to handle the request")
-                    .caused_by(error)
+            RegistryError::AgentsFolderMissing(_) | RegistryError::Archived => {
+                Self::new(ErrorCode::Conflict, detail)
             }
+            RegistryError::StoredDefinition { .. } => Self::new(
+                ErrorCode::Conflict,
+                format!("{detail}: activate another revision, or put the file again"),
+            ),
+            RegistryError::Busy => Self::new(ErrorCode::Unavailable, detail),
+            RegistryError::Database(error) => Self::database(error),
         }
+    }
+}
+
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        let AuditError::Database(error) = error;
+        Self::database(error)
     }
 }
 

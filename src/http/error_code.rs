@@ -37,6 +37,7 @@ error_codes! {
     DispatchNotFound, "dispatch_not_found", NOT_FOUND, "Dispatch not found";
     KeyNotFound, "key_not_found", NOT_FOUND, "Key not found";
     ModelNotFound, "model_not_found", NOT_FOUND, "Model not found";
+    RevisionNotFound, "revision_not_found", NOT_FOUND, "Revision not found";
     RunNotFound, "run_not_found", NOT_FOUND, "Run not found";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     Conflict, "conflict", CONFLICT, "Conflict";

@@ -9,6 +9,7 @@ mod extract;
 mod openapi;
 mod pagination;
 mod request_log;
+mod roster_revision;
 mod routes;
 mod sse;
 mod state;
@@ -28,7 +29,10 @@ use error_code::ErrorCode;
 
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
-    use routes::{admin_agents, admin_sync, agents, dispatches, keys, operations, prompts, runs};
+    use routes::{
+        admin_agents, admin_sync, agent_states, agents, audit, dispatches, keys, operations,
+        prompts, revisions, runs,
+    };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
         None => router
@@ -54,8 +58,15 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
                 admin_agents::delete_agent
             ))
             .routes(routes!(admin_agents::get_agent_source))
+            .routes(routes!(agent_states::activate_agent))
+            .routes(routes!(agent_states::disable_agent))
+            .routes(routes!(agent_states::enable_agent))
+            .routes(routes!(revisions::list_revisions))
+            .routes(routes!(revisions::get_revision))
+            .routes(routes!(revisions::get_revision_source))
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
+            .routes(routes!(audit::list_audit_entries))
             .routes(routes!(keys::create_key, keys::list_keys))
             .routes(routes!(keys::delete_key)),
     }
@@ -83,6 +94,7 @@ pub fn router(state: AppState) -> Router {
         })
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(request_log::panicked))
+        .layer(middleware::from_fn_with_state(state.registry.clone(), roster_revision::name_roster))
         .layer(middleware::from_fn(request_log::log_request))
         .with_state(state)
 }

@@ -1,5 +1,7 @@
 //! Lists: a page of items, and the cursor that continues it.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,6 +22,11 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
+    /// For lists that have filters too: a flattened structure reads no numbers from a query.
+    pub fn new(limit: Option<usize>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
     pub fn limit(&self) -> Result<usize, ApiError> {
         match self.limit.unwrap_or(DEFAULT_LIMIT) {
             limit @ 1..=MAX_LIMIT => Ok(limit),
@@ -27,9 +34,20 @@ impl PageQuery {
         }
     }
 
+    /// Rows to ask for: one more than the limit, which tells whether the list goes on.
+    pub fn rows(&self) -> Result<i64, ApiError> {
+        Ok(i64::try_from(self.limit()? + 1).unwrap_or(i64::MAX))
+    }
+
     /// The key of the last item that was seen.
     pub fn after(&self) -> Option<&str> {
         self.cursor.as_deref()
+    }
+
+    /// The key of the last item that was seen, where it is not a text.
+    pub fn parse_after<T: FromStr>(&self) -> Result<Option<T>, ApiError> {
+        let parsed = self.after().map(str::parse).transpose();
+        parsed.map_err(|_| ApiError::invalid_field("/cursor", "is no cursor of this list"))
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use sqlx::PgPool;
 
 use crate::access::Access;
+use crate::audit::Audit;
 use crate::conversation::Conversations;
 use crate::dispatch::Dispatcher;
 use crate::ledger::Ledger;
@@ -27,6 +28,7 @@ pub struct Settings {
 #[derive(Debug, Clone, FromRef)]
 pub struct AppState {
     pub access: Access,
+    pub audit: Audit,
     pub conversations: Conversations,
     pub dispatcher: Dispatcher,
     pub ledger: Ledger,

@@ -14,12 +14,18 @@ pub enum RegistryError {
     NameMismatch { path: AgentName, file: AgentName },
     #[error("there is no such agent")]
     NotFound,
+    #[error("the agent has no revision {0}")]
+    RevisionNotFound(i32),
+    #[error("the agent is archived: activate one of its revisions, or put it again, before this")]
+    Archived,
     #[error("the live revision is another one")]
     RevisionMismatch { live: Option<i32> },
     #[error("the agents folder {} does not exist, so nothing is pruned", .0.display())]
     AgentsFolderMissing(PathBuf),
+    #[error("other changes of the registry take too long")]
+    Busy,
     #[error("failed to read or write the registry")]
     Database(#[from] sqlx::Error),
-    #[error("revision {revision} of agent `{name}` as it is stored cannot be read")]
+    #[error("revision {revision} of agent `{name}` as it is stored cannot be read by this version")]
     StoredDefinition { name: String, revision: i32 },
 }

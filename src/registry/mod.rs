@@ -3,13 +3,17 @@
 //! Everything that answers a request reads the snapshot; only changes and history go to the database.
 
 mod agent;
+mod change;
 mod error;
+mod history;
+mod lifecycle;
 mod plan;
 mod read;
 mod report;
 mod scan;
 mod store;
 mod sync;
+mod trail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,11 +23,15 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 pub use agent::{Agent, AgentSource, AgentState, Roster};
+pub use change::{Change, ChangeOutcome, Precondition};
 pub use error::RegistryError;
+pub use history::{Revision, RevisionDetail};
 pub use report::{Action, FileReport, Verdict};
 pub use scan::{LiveFiles, ScannedFile, scan_folder};
 pub use store::QuarantinedFile;
 pub use sync::{SyncOptions, SyncReport};
+
+use change::OpenChange;
 
 use crate::definition::{
     self, AgentName, DefinitionError, Diagnostic, KnownWorld, Origin, ParsedDefinition,
@@ -49,28 +57,10 @@ struct Inner {
     pool: PgPool,
     settings: Settings,
     roster: ArcSwap<Roster>,
+    /// Held while this process changes the registry.
+    changing: tokio::sync::Mutex<()>,
     /// Held while the snapshot is read anew, so that an older one never replaces a newer one.
     refreshing: tokio::sync::Mutex<()>,
-}
-
-/// Who changes an agent, and under which condition.
-#[derive(Debug, Clone)]
-pub struct Change {
-    pub author: String,
-    pub precondition: Precondition,
-    pub is_dry_run: bool,
-}
-
-/// What must be true of the agent before a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precondition {
-    None,
-    /// The live revision is this one.
-    LiveRevision(i32),
-    /// There is such an agent.
-    Present,
-    /// There is no such agent.
-    Absent,
 }
 
 /// What a put did, or would do.
@@ -88,6 +78,7 @@ impl Registry {
             pool,
             settings,
             roster: ArcSwap::default(),
+            changing: tokio::sync::Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
         };
         let registry = Self { inner: Arc::new(inner) };
@@ -101,12 +92,25 @@ impl Registry {
     }
 
     /// Reads the snapshot anew; only agents that changed are parsed again.
-    pub async fn refresh(&self) -> Result<Arc<Roster>, RegistryError> {
+    pub async fn refresh(&self) -> Result<(), RegistryError> {
         let _refreshing = self.inner.refreshing.lock().await;
-        let before = self.roster();
-        let roster = Arc::new(store::read_roster(&self.inner.pool, &before).await?);
-        self.inner.roster.store(Arc::clone(&roster));
-        Ok(roster)
+        self.read_snapshot().await
+    }
+
+    /// Reads the snapshot anew unless it is of this revision or a later one: of many changes at once, most find
+    /// themselves in what another has read.
+    async fn refresh_to(&self, revision: i64) -> Result<(), RegistryError> {
+        let _refreshing = self.inner.refreshing.lock().await;
+        if self.roster().revision >= revision {
+            return Ok(());
+        }
+        self.read_snapshot().await
+    }
+
+    async fn read_snapshot(&self) -> Result<(), RegistryError> {
+        let roster = store::read_roster(&self.inner.pool, &self.roster()).await?;
+        self.inner.roster.store(Arc::new(roster));
+        Ok(())
     }
 
     /// Reads the snapshot anew if the roster has changed, by whichever instance.
@@ -130,10 +134,10 @@ impl Registry {
         let scan = tokio::task::spawn_blocking(move || scan_folder(&settings, &live))
             .await
             .expect("scanning a folder does not panic");
-        let mut report = sync::run(&self.inner.pool, scan, &options).await?;
-        if !options.is_dry_run {
-            report.roster_revision = self.refresh().await?.revision;
-        }
+        let turn = self.inner.take_turn().await?;
+        let report = sync::run(&self.inner.pool, scan, &options).await?;
+        drop(turn);
+        self.refresh_to(report.roster_revision).await?;
         Ok(report)
     }
 
@@ -180,54 +184,38 @@ impl Registry {
             });
         }
         let sha256 = sha256_hex(source);
-        let mut transaction = store::begin_change(&self.inner.pool).await?;
-        let head = store::find_head(&mut transaction, name.as_str()).await?;
-        check_precondition(head.as_ref(), change.precondition)?;
+        let mut open = OpenChange::begin(self).await?;
+        let head = store::find_head(open.connection(), name.as_str()).await?;
+        change.precondition.check(head.as_ref())?;
 
+        let is_new = head.is_none();
         let is_live_already = head
             .as_ref()
             .is_some_and(|head| head.sha256 == sha256 && head.state != AgentState::Archived);
         if is_live_already {
-            // The snapshot may be older than what another instance has just put.
-            self.refresh().await?;
+            let agent = store::find_agent(open.connection(), name.as_str()).await?;
+            open.abandon().await?;
+            return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: false });
         }
-        if is_live_already || change.is_dry_run {
-            let next = store::next_revision(&mut transaction, name.as_str()).await?;
-            transaction.rollback().await?;
-            let live = self.roster().agents.get(name).filter(|_| is_live_already).cloned();
-            let agent = live.unwrap_or_else(|| Arc::new(Agent::unsaved(parsed, sha256, next)));
-            return Ok(PutOutcome { agent, is_new: head.is_none(), is_changed: !is_live_already });
+        if change.is_dry_run {
+            let next = store::next_revision(open.connection(), name.as_str()).await?;
+            open.abandon().await?;
+            let agent = Arc::new(Agent::unsaved(parsed, sha256, next));
+            return Ok(PutOutcome { agent, is_new, is_changed: true });
         }
         let revision = store::NewRevision {
             sha256: &sha256,
             source_bytes: source,
             parsed: &parsed,
             source: AgentSource::Api,
-            author: &change.author,
+            author: &change.author.name,
             folder_labels: &[],
         };
-        store::save_revision(&mut transaction, head.as_ref(), &revision).await?;
-        store::commit_change(transaction).await?;
-        let roster = self.refresh().await?;
-        let agent = roster.agents.get(name).cloned().ok_or(RegistryError::NotFound)?;
-        Ok(PutOutcome { agent, is_new: head.is_none(), is_changed: true })
-    }
-
-    /// Takes an agent out of service. Its revisions stay.
-    pub async fn archive(
-        &self,
-        name: &AgentName,
-        change: Change,
-    ) -> Result<Arc<Agent>, RegistryError> {
-        let mut transaction = store::begin_change(&self.inner.pool).await?;
-        let head = store::find_head(&mut transaction, name.as_str()).await?;
-        let head = head.ok_or(RegistryError::NotFound)?;
-        check_precondition(Some(&head), change.precondition)?;
-        store::set_state(&mut transaction, name.as_str(), AgentState::Archived).await?;
-        store::commit_change(transaction).await?;
-        let roster = self.refresh().await?;
-        tracing::info!(agent.name = %name, author = %change.author, "agent archived");
-        roster.agents.get(name).cloned().ok_or(RegistryError::NotFound)
+        store::save_revision(open.connection(), head.as_ref(), &revision).await?;
+        let agent = store::find_agent(open.connection(), name.as_str()).await?;
+        open.record(&change.author, trail::put(&agent, is_new)).await?;
+        open.commit().await?;
+        Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
     }
 
     /// The exact bytes of an agent's live revision.
@@ -252,21 +240,6 @@ pub fn check_files(files: Vec<ScannedFile>) -> Vec<FileReport> {
         report.action = Action::None;
     }
     reports
-}
-
-fn check_precondition(
-    head: Option<&store::Head>,
-    precondition: Precondition,
-) -> Result<(), RegistryError> {
-    let live = head.filter(|head| head.state != AgentState::Archived).map(|head| head.revision);
-    match precondition {
-        Precondition::LiveRevision(wanted) if live != Some(wanted) => {
-            Err(RegistryError::RevisionMismatch { live })
-        }
-        Precondition::Present if live.is_none() => Err(RegistryError::RevisionMismatch { live }),
-        Precondition::Absent if live.is_some() => Err(RegistryError::RevisionMismatch { live }),
-        _ => Ok(()),
-    }
 }
 
 fn parse_and_lint(

@@ -108,12 +108,15 @@ pub(super) async fn begin_change(pool: &PgPool) -> Result<Transaction, sqlx::Err
     Ok(transaction)
 }
 
-/// Counts the change and commits it.
-pub(super) async fn commit_change(mut transaction: Transaction) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE change_counters SET roster_revision = roster_revision + 1")
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await
+/// Counts the change and commits it. Returns the roster's revision with it.
+pub(super) async fn commit_change(mut transaction: Transaction) -> Result<i64, sqlx::Error> {
+    let revision = sqlx::query_scalar!(
+        "UPDATE change_counters SET roster_revision = roster_revision + 1 RETURNING roster_revision"
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(revision)
 }
 
 pub(super) async fn find_roster_revision(
@@ -151,6 +154,17 @@ pub(super) async fn find_head(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(Head::from))
+}
+
+/// Which revision is live, by name.
+pub(super) async fn list_live_revisions(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<BTreeMap<String, i32>, sqlx::Error> {
+    let rows = sqlx::query!("SELECT name, live_revision FROM agents WHERE name = ANY($1)", names)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.live_revision)).collect())
 }
 
 /// The number of the revision that an agent would get next. Numbers are never used again.
@@ -207,6 +221,26 @@ pub(super) async fn save_revision(
         Json(&new.parsed.diagnostics) as _,
         new.source.as_str(),
         new.author,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes a stored revision live. An archived agent is revived; a disabled one stays disabled.
+pub(super) async fn set_live(
+    connection: &mut PgConnection,
+    name: &str,
+    revision: i32,
+    display_name: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE agents SET live_revision = $2, display_name = $3, updated_at = now(),
+            state = CASE WHEN state = 'archived' THEN 'live' ELSE state END
+         WHERE name = $1",
+        name,
+        revision,
+        display_name
     )
     .execute(connection)
     .await?;
@@ -375,6 +409,15 @@ fn with_head(agent: &Agent, head: &Head) -> Agent {
     agent.state = head.state;
     agent.updated_at = head.updated_at;
     agent
+}
+
+/// An agent as the transaction sees it.
+pub(super) async fn find_agent(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<Agent, RegistryError> {
+    let head = find_head(connection, name).await?.ok_or(RegistryError::NotFound)?;
+    read_agent(connection, &head).await
 }
 
 /// The definition is read from the source each time, so that the source is the only truth.

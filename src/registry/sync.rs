@@ -10,6 +10,8 @@ use super::plan::{Before, Plan, plan};
 use super::report::FileReport;
 use super::scan::ScannedFile;
 use super::store::{self, NewRevision};
+use super::trail;
+use crate::audit::{self, Author};
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -19,7 +21,7 @@ pub struct SyncOptions {
     /// Archive the agents of files that are gone.
     pub prunes: bool,
     /// Who asked for it.
-    pub author: String,
+    pub author: Author,
 }
 
 /// What a sync did, or would do.
@@ -42,13 +44,13 @@ pub(super) async fn run(
         heads: store::list_heads(&mut transaction).await?,
     };
     let plan = plan(files, &before, options.prunes);
-    let roster_revision = store::find_roster_revision(&mut transaction).await?;
+    let mut roster_revision = store::find_roster_revision(&mut transaction).await?;
     if options.is_dry_run {
         transaction.rollback().await?;
     } else {
         apply(&mut transaction, &plan, &before, &options.author).await?;
         if plan.changes_roster() {
-            store::commit_change(transaction).await?;
+            roster_revision = store::commit_change(transaction).await?;
         } else {
             transaction.commit().await?;
         }
@@ -60,7 +62,7 @@ async fn apply(
     transaction: &mut store::Transaction,
     plan: &Plan,
     before: &Before,
-    author: &str,
+    author: &Author,
 ) -> Result<(), RegistryError> {
     for planned in &plan.revisions {
         let head = before.heads.get(planned.parsed.definition.name.as_str());
@@ -69,7 +71,7 @@ async fn apply(
             source_bytes: &planned.source_bytes,
             parsed: &planned.parsed,
             source: AgentSource::File,
-            author,
+            author: &author.name,
             folder_labels: &planned.folder_labels,
         };
         store::save_revision(transaction, head, &revision).await?;
@@ -87,5 +89,7 @@ async fn apply(
         store::save_file(transaction, file).await?;
     }
     store::delete_files(transaction, &plan.forgotten).await?;
+    let entries = trail::sync(transaction, plan, before).await?;
+    audit::record(transaction, author, &entries).await?;
     Ok(())
 }

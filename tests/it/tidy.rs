@@ -8,8 +8,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "access", "chat", "conversation", "db", "definition", "dispatch", "ledger", "prompt",
-            "provider", "registry",
+            "access", "audit", "chat", "conversation", "db", "definition", "dispatch", "ledger",
+            "prompt", "provider", "registry",
         ],
     ),
     (
@@ -21,10 +21,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("dispatch", &["chat", "db", "definition", "ledger", "provider", "registry"]),
     ("prompt", &["chat", "definition"]),
-    ("registry", &["db", "definition"]),
+    ("registry", &["audit", "db", "definition"]),
     ("provider", &["chat", "db"]),
-    ("access", &["db"]),
+    ("access", &["audit", "db"]),
     ("ledger", &["chat", "db"]),
+    ("audit", &["db"]),
     ("definition", &[]),
     ("chat", &[]),
     ("db", &[]),

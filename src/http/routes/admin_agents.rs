@@ -18,7 +18,9 @@ use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
-use crate::registry::{Agent, AgentSource, AgentState, Change, Precondition, Registry};
+use crate::registry::{
+    Agent, AgentSource, AgentState, Change, ChangeOutcome, Precondition, Registry,
+};
 
 /// An agent in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,8 +63,8 @@ pub struct AdminAgentBody {
     updated_at: DateTime<Utc>,
 }
 
-/// What a put did.
-struct PutReport {
+/// What a change did.
+struct ChangeReport {
     is_changed: bool,
     steals: Option<Vec<Steal>>,
 }
@@ -154,11 +156,9 @@ pub async fn get_agent_source(
     State(registry): State<Registry>,
     ApiPath(name): ApiPath<String>,
 ) -> Result<Response, ApiError> {
-    refuse_slash(&name)?;
-    let known = AgentName::parse(&name).ok_or_else(|| not_found(&name))?;
+    let known = known_name(&name)?;
     let source = registry.find_source(&known).await?.ok_or_else(|| not_found(&name))?;
-    let content_type = HeaderValue::from_static("text/markdown; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, content_type)], source).into_response())
+    Ok(source_answer(source))
 }
 
 /// How to put.
@@ -204,16 +204,12 @@ pub async fn put_agent(
             format!("an agent's name in a path is made of a-z, 0-9 and single hyphens{slug}"),
         ));
     };
-    let change = Change {
-        author: caller.name().to_owned(),
-        precondition: precondition(&headers)?,
-        is_dry_run: query.dry_run,
-    };
+    let change = Change { is_dry_run: query.dry_run, ..change(&caller, &headers)? };
     let outcome = registry.put(&known, &source, change).await?;
     let status =
         if outcome.is_new && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
     let steals = dispatcher.find_steals(Arc::clone(&outcome.agent)).await;
-    let report = PutReport { is_changed: outcome.is_changed, steals };
+    let report = ChangeReport { is_changed: outcome.is_changed, steals };
     Ok(answer(status, &outcome.agent, Some(report)))
 }
 
@@ -232,26 +228,46 @@ pub async fn delete_agent(
     ApiPath(name): ApiPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    refuse_slash(&name)?;
-    let known = AgentName::parse(&name).ok_or_else(|| not_found(&name))?;
-    let change = Change {
-        author: caller.name().to_owned(),
-        precondition: precondition(&headers)?,
-        is_dry_run: false,
-    };
-    let agent = registry.archive(&known, change).await?;
-    Ok(answer(StatusCode::OK, &agent, None))
+    let change = change(&caller, &headers)?;
+    let outcome = registry.archive(&known_name(&name)?, change).await?;
+    Ok(outcome_answer(&outcome))
 }
 
-fn answer(status: StatusCode, agent: &Agent, report: Option<PutReport>) -> Response {
-    let etag = HeaderValue::from_str(&format!("\"{}\"", agent.revision))
-        .expect("a number in quotes is a header value");
+/// A name in a path that may be an agent's.
+pub(super) fn known_name(name: &str) -> Result<AgentName, ApiError> {
+    refuse_slash(name)?;
+    AgentName::parse(name).ok_or_else(|| not_found(name))
+}
+
+/// A change that a caller asks for, on the condition in the headers.
+pub(super) fn change(caller: &Caller, headers: &HeaderMap) -> Result<Change, ApiError> {
+    let precondition = precondition(headers)?;
+    Ok(Change { author: caller.author(), precondition, is_dry_run: false })
+}
+
+/// The agent that a change has left, and whether it was changed.
+pub(super) fn outcome_answer(outcome: &ChangeOutcome) -> Response {
+    let report = ChangeReport { is_changed: outcome.is_changed, steals: None };
+    answer(StatusCode::OK, &outcome.agent, Some(report))
+}
+
+/// An agent file as it came in.
+pub(super) fn source_answer(source: Vec<u8>) -> Response {
+    let content_type = HeaderValue::from_static("text/markdown; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], source).into_response()
+}
+
+pub(super) fn etag(revision: i32) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{revision}\"")).expect("a number in quotes is a header value")
+}
+
+fn answer(status: StatusCode, agent: &Agent, report: Option<ChangeReport>) -> Response {
     let mut body = AdminAgentBody::of(agent);
     if let Some(report) = report {
         body.changed = Some(report.is_changed);
         body.steals = report.steals;
     }
-    (status, [(header::ETAG, etag)], Json(body)).into_response()
+    (status, [(header::ETAG, etag(agent.revision))], Json(body)).into_response()
 }
 
 /// No content type means Markdown, so that `curl -T file.md` works.

@@ -33,11 +33,8 @@ pub async fn create_sync(
     Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateSync>,
 ) -> Result<Json<SyncReport>, ApiError> {
-    let options = SyncOptions {
-        is_dry_run: body.dry_run,
-        prunes: body.prune,
-        author: caller.name().to_owned(),
-    };
+    let options =
+        SyncOptions { is_dry_run: body.dry_run, prunes: body.prune, author: caller.author() };
     Ok(Json(registry.sync(options).await?))
 }
 
@@ -84,8 +81,8 @@ pub async fn list_quarantine(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<QuarantineItem>>, ApiError> {
     let limit = query.limit()?;
-    let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let files = registry.list_quarantine(query.after().unwrap_or_default(), rows).await?;
+    let after = query.after().unwrap_or_default();
+    let files = registry.list_quarantine(after, query.rows()?).await?;
     let items = files.into_iter().map(QuarantineItem::from).collect();
     Ok(Json(Page::new(items, limit, |file: &QuarantineItem| file.path.clone())))
 }

@@ -1,7 +1,7 @@
 //! API keys: making, listing and revoking them.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use secrecy::ExposeSecret;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::{Access, ApiKey, NewKey, Scope};
+use crate::access::{Access, ApiKey, Caller, NewKey, Scope};
+use crate::definition::AgentName;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
@@ -71,12 +72,22 @@ impl From<ApiKey> for KeyBody {
 )]
 pub async fn create_key(
     State(access): State<Access>,
+    Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
     let name = body.name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH {
         let detail = format!("must have 1 to {MAX_NAME_LENGTH} characters");
         return Err(ApiError::invalid_field("/name", detail));
+    }
+    // PostgreSQL stores no NUL, and a line break would forge a line of a list.
+    if name.contains(char::is_control) {
+        return Err(ApiError::invalid_field("/name", "must hold no control characters"));
+    }
+    let mut agents = body.agents.iter().flatten();
+    if let Some(index) = agents.position(|agent| AgentName::parse(agent).is_none()) {
+        let detail = "must be an agent's name: a-z, 0-9 and single hyphens";
+        return Err(ApiError::invalid_field(format!("/agents/{index}"), detail));
     }
     if body.scopes.is_empty() {
         return Err(ApiError::invalid_field("/scopes", "must name at least one scope"));
@@ -90,7 +101,7 @@ pub async fn create_key(
         agents: body.agents,
         expires_at: body.expires_at,
     };
-    let (stored, text) = access.create_key(new).await?;
+    let (stored, text) = access.create_key(new, &caller.author()).await?;
     let created = CreatedKey { key: text.expose_secret().to_owned(), body: stored.into() };
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -106,13 +117,7 @@ pub async fn list_keys(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<KeyBody>>, ApiError> {
     let limit = query.limit()?;
-    let after = query
-        .after()
-        .map(str::parse::<Uuid>)
-        .transpose()
-        .map_err(|_| ApiError::invalid_field("/cursor", "is no cursor of this list"))?;
-    let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let keys = access.list_keys(after, rows).await?;
+    let keys = access.list_keys(query.parse_after()?, query.rows()?).await?;
     let items = keys.into_iter().map(KeyBody::from).collect();
     Ok(Json(Page::new(items, limit, |key: &KeyBody| key.id.to_string())))
 }
@@ -128,9 +133,10 @@ pub async fn list_keys(
 )]
 pub async fn delete_key(
     State(access): State<Access>,
+    Extension(caller): Extension<Caller>,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<StatusCode, ApiError> {
-    if access.revoke_key(id).await? {
+    if access.revoke_key(id, &caller.author()).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::new(ErrorCode::KeyNotFound, format!("there is no key `{id}`")))

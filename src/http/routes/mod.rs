@@ -2,10 +2,13 @@
 
 pub(super) mod admin_agents;
 pub(super) mod admin_sync;
+pub(super) mod agent_states;
 pub(super) mod agents;
+pub(super) mod audit;
 pub(super) mod dispatches;
 pub(super) mod keys;
 mod messages;
 pub(super) mod operations;
 pub(super) mod prompts;
+pub(super) mod revisions;
 pub(super) mod runs;

@@ -16,6 +16,7 @@ use crate::conversation::{Conversations, NewRun, Run, RunHandle, RunStatus};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath};
+use crate::http::roster_revision::ROSTER_REVISION;
 use crate::http::sse;
 use crate::http::state::Settings;
 use crate::prompt::PromptInput;
@@ -131,7 +132,7 @@ fn run_headers(run: &Run, roster_revision: i64) -> HeaderMap {
         ("x-rolecall-dispatch", run.dispatch_id.to_string()),
         ("x-rolecall-run", run.id.to_string()),
         ("x-rolecall-model", run.model.resolved.clone()),
-        ("x-rolecall-roster-revision", roster_revision.to_string()),
+        (ROSTER_REVISION, roster_revision.to_string()),
     ]
     .into_iter()
     .filter_map(|(name, value)| {

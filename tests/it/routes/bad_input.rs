@@ -39,6 +39,12 @@ async fn bad_bodies_name_the_field(pool: PgPool) {
         ),
         ("/v1/prompts", json!({"input": "x", "stream": "yes"}), "/stream"),
         ("/admin/v1/keys", json!({"name": "", "scopes": ["run"]}), "/name"),
+        ("/admin/v1/keys", json!({"name": "a\u{0}b", "scopes": ["run"]}), "/name"),
+        (
+            "/admin/v1/keys",
+            json!({"name": "x", "scopes": ["run"], "agents": ["a", "b\u{0}"]}),
+            "/agents/1",
+        ),
         ("/admin/v1/keys", json!({"name": "x", "scopes": []}), "/scopes"),
         ("/admin/v1/keys", json!({"name": "x", "scopes": ["root"]}), "/scopes/0"),
         ("/admin/v1/sync", json!({"prune": 1}), "/prune"),

@@ -2,11 +2,14 @@
 
 mod admin_agents;
 mod admin_sync;
+mod agent_states;
 mod agents;
+mod audit;
 mod bad_input;
 mod dispatches;
 mod keys;
 mod operations;
 mod prompts;
+mod revisions;
 mod runs;
 mod runs_under_faults;

@@ -2,7 +2,9 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::TestApp;
+use crate::support::{AgentFolder, TestApp, agent_file};
+
+const ROSTER_REVISION: &str = "x-rolecall-roster-revision";
 
 #[sqlx::test]
 async fn health_needs_no_key_and_names_each_dependency(pool: PgPool) {
@@ -48,6 +50,34 @@ fn every_operation_has_a_name_and_every_answer_a_description() {
                 assert!(!text.is_empty(), "{method} {path} {status}");
             }
         }
+    }
+}
+
+#[sqlx::test]
+async fn every_answer_of_both_planes_names_the_roster_that_is_served(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let put = app.admin.put_agent("a", agent_file("a", "one")).await;
+    let revision = app.admin.get("/readyz").await.body["roster_revision"].to_string();
+    assert_ne!(revision, "0");
+    assert_eq!(put.header(ROSTER_REVISION), revision, "it serves what was put");
+    let stranger = app.admin.with_key("");
+    for answer in [
+        app.admin.get("/v1/agents").await,
+        app.admin.get("/v1/agents/nobody").await,
+        app.admin.get("/v1/nowhere").await,
+        app.admin.get("/admin/v1/nowhere").await,
+        app.admin.delete("/v1/dispatch").await,
+        app.admin.post("/v1/dispatch", json!({"surprise": 1})).await,
+        app.admin.dispatch("x").await,
+        app.admin.post("/v1/runs", json!({"input": "x", "agent": "a"})).await,
+        app.admin.get("/admin/v1/keys").await,
+        stranger.get("/admin/v1/agents").await,
+    ] {
+        assert_eq!(answer.header(ROSTER_REVISION), revision, "{}", answer.text);
+    }
+    for path in ["/livez", "/readyz", "/openapi.json", "/v1"] {
+        assert_eq!(stranger.get(path).await.header(ROSTER_REVISION), "", "{path}");
     }
 }
 
