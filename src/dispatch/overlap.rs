@@ -23,7 +23,7 @@ pub fn find_overlaps(roster: &Roster) -> BTreeMap<AgentName, Diagnostic> {
         if words.len() < MIN_WORDS {
             continue;
         }
-        let rarest = &words[..words.len() - needed(words.len()) + 1];
+        let rarest = &words[..=words.len() - needed(words.len())];
         let mut others: Vec<usize> =
             rarest.iter().filter_map(|word| by_word.get(word)).flatten().copied().collect();
         others.sort_unstable();
@@ -133,7 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{find_overlap_of, find_overlaps};
-    use crate::definition::{Origin, parse};
+    use crate::definition::{AgentName, Origin, parse};
     use crate::registry::{Agent, Roster};
 
     fn agent(name: &str, description: &str) -> Arc<Agent> {
@@ -154,8 +154,8 @@ mod tests {
         let named = agents.iter().map(|agent| (agent.name().clone(), Arc::clone(agent)));
         let roster = Roster { revision: 1, agents: named.collect() };
         let overlaps = find_overlaps(&roster);
-        let names: Vec<&str> = overlaps.keys().map(|name| name.as_str()).collect();
-        assert_eq!(names, ["decorator", "painter"]);
+        let found: Vec<&str> = overlaps.keys().map(AgentName::as_str).collect();
+        assert_eq!(found, ["decorator", "painter"]);
         assert!(overlaps.values().next().is_some_and(|found| found.message.contains("`painter`")));
         assert!(find_overlap_of(&agents[0], &roster).is_some());
         assert!(find_overlap_of(&agents[2], &roster).is_none());
