@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::scan::{ScanOutcome, ScannedFile};
+use super::folder::{ScanOutcome, ScannedFile};
 use crate::definition::{
     AgentDefinition, AgentName, Diagnostic, Format, ParseMode, ParsedDefinition,
 };

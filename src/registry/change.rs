@@ -9,8 +9,9 @@ use tokio::sync::MutexGuard;
 use super::agent::{Agent, AgentState};
 use super::error::RegistryError;
 use super::store::{self, Head};
-use super::{Inner, Registry};
+use super::{Inner, Registry, snapshot};
 use crate::audit::{self, Author, NewEntry};
+use crate::definition::AgentName;
 
 /// Longest wait for other changes of this process to end.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
@@ -85,6 +86,12 @@ impl<'a> OpenChange<'a> {
 
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+
+    /// The agent as the change has left it so far.
+    pub async fn find_agent(&mut self, name: &AgentName) -> Result<Agent, RegistryError> {
+        let settings = &self.registry.inner.settings;
+        snapshot::find_agent(&mut self.transaction, name.as_str(), settings).await
     }
 
     /// Tells the audit of it.

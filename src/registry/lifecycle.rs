@@ -26,8 +26,8 @@ impl Registry {
         change.precondition.check(Some(&head))?;
         let content = history::find_content(open.connection(), name.as_str(), revision).await?;
         let content = content.ok_or(RegistryError::RevisionNotFound(revision))?;
-        let parsed = content
-            .parse(name)
+        let parsed = self
+            .parse_content(&content, name)
             .ok_or_else(|| RegistryError::StoredDefinition { name: name.to_string(), revision })?;
         let was_archived = head.state == AgentState::Archived;
         let is_changed = was_archived || head.revision != revision;
@@ -82,7 +82,7 @@ impl Registry {
         }
         let is_changed = head.state != state;
         if is_changed {
-            store::set_state(open.connection(), name.as_str(), state).await?;
+            store::set_state(open.connection(), &[name.to_string()], state).await?;
             open.record(&change.author, trail::state(name, state, head.revision)).await?;
         }
         finish(open, name, is_changed, &change.author).await
@@ -95,7 +95,7 @@ async fn finish(
     is_changed: bool,
     author: &Author,
 ) -> Result<ChangeOutcome, RegistryError> {
-    let agent = store::find_agent(open.connection(), name.as_str()).await?;
+    let agent = open.find_agent(name).await?;
     if is_changed {
         open.commit().await?;
         tracing::info!(

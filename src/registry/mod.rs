@@ -5,12 +5,11 @@
 mod agent;
 mod change;
 mod error;
+mod folder;
 mod history;
 mod lifecycle;
-mod plan;
-mod read;
 mod report;
-mod scan;
+mod snapshot;
 mod store;
 mod sync;
 mod trail;
@@ -25,16 +24,15 @@ use sqlx::PgPool;
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use change::{Change, ChangeOutcome, Precondition};
 pub use error::RegistryError;
+pub use folder::{LiveFiles, ScannedFile, scan_folder};
 pub use history::{Revision, RevisionDetail};
 pub use report::{Action, FileReport, Verdict};
-pub use scan::{LiveFiles, ScannedFile, scan_folder};
-pub use store::QuarantinedFile;
-pub use sync::{SyncOptions, SyncReport};
+pub use sync::{QuarantinedFile, SyncOptions, SyncReport};
 
 use change::OpenChange;
 
 use crate::definition::{
-    self, AgentName, DefinitionError, Diagnostic, KnownWorld, Origin, ParsedDefinition,
+    self, AgentName, DefinitionError, Diagnostic, Format, KnownWorld, Origin, ParsedDefinition,
 };
 
 #[derive(Debug, Clone)]
@@ -108,7 +106,7 @@ impl Registry {
     }
 
     async fn read_snapshot(&self) -> Result<(), RegistryError> {
-        let roster = store::read_roster(&self.inner.pool, &self.roster()).await?;
+        let roster = snapshot::read(&self.inner.pool, &self.roster(), &self.inner.settings).await?;
         self.inner.roster.store(Arc::new(roster));
         Ok(())
     }
@@ -144,7 +142,7 @@ impl Registry {
     /// What the roster has from files, by place.
     async fn live_files(&self) -> Result<LiveFiles, RegistryError> {
         let roster = self.roster();
-        let files = store::list_files(&mut *self.inner.pool.acquire().await?).await?;
+        let files = sync::list_files(&mut *self.inner.pool.acquire().await?).await?;
         let by_place = files.into_iter().filter_map(|(place, file)| {
             let agent = roster.agents.get(file.served_agent()?)?;
             Some((place, Arc::clone(agent)))
@@ -193,13 +191,14 @@ impl Registry {
             .as_ref()
             .is_some_and(|head| head.sha256 == sha256 && head.state != AgentState::Archived);
         if is_live_already {
-            let agent = store::find_agent(open.connection(), name.as_str()).await?;
+            let agent = open.find_agent(name).await?;
             open.abandon().await?;
             return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: false });
         }
         if change.is_dry_run {
-            let next = store::next_revision(open.connection(), name.as_str()).await?;
+            let last = store::last_revisions(open.connection(), &[name.to_string()]).await?;
             open.abandon().await?;
+            let next = last.into_values().next().unwrap_or(0) + 1;
             let agent = Arc::new(Agent::unsaved(parsed, sha256, next));
             return Ok(PutOutcome { agent, is_new, is_changed: true });
         }
@@ -207,12 +206,11 @@ impl Registry {
             sha256: &sha256,
             source_bytes: source,
             parsed: &parsed,
-            source: AgentSource::Api,
-            author: &change.author.name,
             folder_labels: &[],
         };
-        store::save_revision(open.connection(), head.as_ref(), &revision).await?;
-        let agent = store::find_agent(open.connection(), name.as_str()).await?;
+        let author = &change.author.name;
+        store::save_revisions(open.connection(), &[revision], AgentSource::Api, author).await?;
+        let agent = open.find_agent(name).await?;
         open.record(&change.author, trail::put(&agent, is_new)).await?;
         open.commit().await?;
         Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
@@ -229,13 +227,13 @@ impl Registry {
         after: &str,
         limit: i64,
     ) -> Result<Vec<QuarantinedFile>, RegistryError> {
-        Ok(store::list_quarantine(&self.inner.pool, after, limit).await?)
+        Ok(sync::list_quarantine(&self.inner.pool, after, limit).await?)
     }
 }
 
 /// What a sync of an empty registry would say of each file, without a database.
 pub fn check_files(files: Vec<ScannedFile>) -> Vec<FileReport> {
-    let mut reports = plan::plan(files, &plan::Before::default(), false).reports;
+    let mut reports = sync::plan(files, &sync::Before::default(), false).reports;
     for report in &mut reports {
         report.action = Action::None;
     }
@@ -251,6 +249,18 @@ fn parse_and_lint(
     let findings = definition::lint(&parsed, source, known_world);
     parsed.diagnostics.extend(findings);
     Ok(parsed)
+}
+
+/// Reads a revision as it is stored; `None` if this version cannot, or finds another agent in it.
+fn parse_stored(
+    source: &[u8],
+    format: &str,
+    name: &str,
+    settings: &Settings,
+) -> Option<ParsedDefinition> {
+    let origin = Origin { format: Some(Format::find(format)?), ..Origin::named(name) };
+    let parsed = parse_and_lint(source, &origin, &settings.known_world).ok()?;
+    (parsed.definition.name.as_str() == name).then_some(parsed)
 }
 
 fn has_warnings(diagnostics: &[Diagnostic]) -> bool {

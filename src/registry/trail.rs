@@ -6,9 +6,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::agent::{Agent, AgentState};
-use super::plan::{Before, Plan};
 use super::report::Action;
 use super::store;
+use super::sync::{Before, Plan};
 use crate::audit::{self, NewEntry};
 use crate::definition::AgentName;
 

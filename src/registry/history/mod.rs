@@ -9,8 +9,8 @@ pub(super) use store::find_content;
 use store::{Content, agent_exists};
 
 use super::agent::AgentSource;
-use super::{Registry, RegistryError};
-use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode};
+use super::{Registry, RegistryError, parse_stored};
+use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode, ParsedDefinition};
 
 /// A revision, without its content.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Registry {
         let found = store::find(&self.inner.pool, name.as_str(), revision).await?;
         Ok(RevisionDetail {
             revision: found.ok_or(RegistryError::RevisionNotFound(revision))?,
-            definition: content.parse(name).map(|parsed| parsed.definition),
+            definition: self.parse_content(&content, name).map(|parsed| parsed.definition),
             diagnostics: content.diagnostics,
         })
     }
@@ -91,6 +91,16 @@ impl Registry {
             diff::unified((&old_title, &old), (&new_title, &new))
         });
         Ok(diff.await.expect("comparing two texts does not panic"))
+    }
+
+    /// Reads the source of a revision anew; `None` if this version cannot.
+    pub(super) fn parse_content(
+        &self,
+        content: &Content,
+        name: &AgentName,
+    ) -> Option<ParsedDefinition> {
+        let settings = &self.inner.settings;
+        parse_stored(&content.source_bytes, &content.format, name.as_str(), settings)
     }
 
     async fn find_revision_content(

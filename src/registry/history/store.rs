@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::super::agent::AgentSource;
 use super::Revision;
-use crate::definition::{self, AgentName, Diagnostic, Format, Origin, ParseMode, ParsedDefinition};
+use crate::definition::{Diagnostic, ParseMode};
 
 struct Row {
     revision: i32,
@@ -39,19 +39,7 @@ impl From<Row> for Revision {
 pub(in crate::registry) struct Content {
     pub source_bytes: Vec<u8>,
     pub diagnostics: Vec<Diagnostic>,
-    format: String,
-    /// What the agent is called if the source does not say.
-    fallback_name: String,
-}
-
-impl Content {
-    /// Reads the source anew; `None` if this version cannot, or finds another agent in it.
-    pub fn parse(&self, name: &AgentName) -> Option<ParsedDefinition> {
-        let format = Format::find(&self.format)?;
-        let origin = Origin { format: Some(format), ..Origin::named(&self.fallback_name) };
-        let parsed = definition::parse(&self.source_bytes, &origin).ok()?;
-        (parsed.definition.name == *name).then_some(parsed)
-    }
+    pub format: String,
 }
 
 pub(super) async fn agent_exists(
@@ -109,12 +97,9 @@ pub(in crate::registry) async fn find_content(
     name: &str,
     revision: i32,
 ) -> Result<Option<Content>, sqlx::Error> {
-    // The display name is that of the live revision; of others without a name only the slug is known.
     let row = sqlx::query!(
-        r#"SELECT source_bytes, diagnostics AS "diagnostics: Json<Vec<Diagnostic>>", format,
-            CASE WHEN revision = live_revision THEN display_name ELSE name END AS "fallback_name!"
-           FROM revisions JOIN agents ON name = agent_name
-           WHERE agent_name = $1 AND revision = $2"#,
+        r#"SELECT source_bytes, diagnostics AS "diagnostics: Json<Vec<Diagnostic>>", format
+           FROM revisions WHERE agent_name = $1 AND revision = $2"#,
         name,
         revision
     )
@@ -124,6 +109,5 @@ pub(in crate::registry) async fn find_content(
         source_bytes: row.source_bytes,
         diagnostics: row.diagnostics.0,
         format: row.format,
-        fallback_name: row.fallback_name,
     }))
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use nix::libc::O_NONBLOCK;
 
-use super::scan::{LiveFiles, ScanOutcome, ScannedFile, place, quarantined};
-use super::{Settings, parse_and_lint, sha256_hex};
+use super::super::{Settings, parse_and_lint, sha256_hex};
+use super::{LiveFiles, ScanOutcome, ScannedFile, place, quarantined};
 use crate::definition::{self, DefinitionError, Origin};
 
 /// Reads the file at `whole_path`, which is called `path` in what is said of it.

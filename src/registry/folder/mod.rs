@@ -1,5 +1,7 @@
 //! Walks the agents folder. Whatever lies there, each file gets an outcome and the walk goes on.
 
+mod read;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +10,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Settings;
 use super::agent::Agent;
-use super::read::read_file;
 use crate::definition::{Diagnostic, ParsedDefinition};
+use read::read_file;
 
 /// Endings of files that may hold agents. Others are not read.
 const ENDINGS: &[&str] = &["md", "markdown", "toml", "json"];

@@ -1,17 +1,23 @@
 //! One sync: plan, then apply, in one transaction under the registry's lock.
 
+mod plan;
+mod store;
+
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
-use super::plan::{Before, Plan, plan};
+use super::folder::ScannedFile;
 use super::report::FileReport;
-use super::scan::ScannedFile;
-use super::store::{self, NewRevision};
+use super::store::{self as registry_store, NewRevision};
 use super::trail;
 use crate::audit::{self, Author};
+
+pub(super) use plan::{Before, Plan, plan};
+pub use store::QuarantinedFile;
+pub(super) use store::{list_files, list_quarantine};
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -38,19 +44,20 @@ pub(super) async fn run(
     files: Vec<ScannedFile>,
     options: &SyncOptions,
 ) -> Result<SyncReport, RegistryError> {
-    let mut transaction = store::begin_change(pool).await?;
+    let mut transaction = registry_store::begin_change(pool).await?;
+    let heads = registry_store::list_heads(&mut transaction, -1).await?;
     let before = Before {
-        files: store::list_files(&mut transaction).await?,
-        heads: store::list_heads(&mut transaction).await?,
+        files: list_files(&mut transaction).await?,
+        heads: heads.into_iter().map(|head| (head.name.clone(), head)).collect(),
     };
     let plan = plan(files, &before, options.prunes);
-    let mut roster_revision = store::find_roster_revision(&mut transaction).await?;
+    let mut roster_revision = registry_store::find_roster_revision(&mut transaction).await?;
     if options.is_dry_run {
         transaction.rollback().await?;
     } else {
         apply(&mut transaction, &plan, &before, &options.author).await?;
         if plan.changes_roster() {
-            roster_revision = store::commit_change(transaction).await?;
+            roster_revision = registry_store::commit_change(transaction).await?;
         } else {
             transaction.commit().await?;
         }
@@ -59,35 +66,27 @@ pub(super) async fn run(
 }
 
 async fn apply(
-    transaction: &mut store::Transaction,
+    transaction: &mut registry_store::Transaction,
     plan: &Plan,
     before: &Before,
     author: &Author,
 ) -> Result<(), RegistryError> {
-    for planned in &plan.revisions {
-        let head = before.heads.get(planned.parsed.definition.name.as_str());
-        let revision = NewRevision {
+    let revisions: Vec<NewRevision<'_>> = plan
+        .revisions
+        .iter()
+        .map(|planned| NewRevision {
             sha256: &planned.sha256,
             source_bytes: &planned.source_bytes,
             parsed: &planned.parsed,
-            source: AgentSource::File,
-            author: &author.name,
             folder_labels: &planned.folder_labels,
-        };
-        store::save_revision(transaction, head, &revision).await?;
-    }
-    for name in &plan.archived {
-        store::set_state(transaction, name, AgentState::Archived).await?;
-    }
-    for name in &plan.revived {
-        store::revive(transaction, name).await?;
-    }
-    for (name, folder_labels) in &plan.moved {
-        store::set_folder_labels(transaction, name, folder_labels).await?;
-    }
-    for file in &plan.seen {
-        store::save_file(transaction, file).await?;
-    }
+        })
+        .collect();
+    registry_store::save_revisions(transaction, &revisions, AgentSource::File, &author.name)
+        .await?;
+    registry_store::set_state(transaction, &plan.archived, AgentState::Archived).await?;
+    store::revive(transaction, &plan.revived).await?;
+    store::set_folder_labels(transaction, &plan.moved).await?;
+    store::save_files(transaction, &plan.seen).await?;
     store::delete_files(transaction, &plan.forgotten).await?;
     let entries = trail::sync(transaction, plan, before).await?;
     audit::record(transaction, author, &entries).await?;

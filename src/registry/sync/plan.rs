@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::agent::{AgentSource, AgentState};
-use super::has_warnings;
-use super::report::{Action, FileReport, Verdict};
-use super::scan::{ScanOutcome, ScannedFile};
-use super::store::{Head, KnownFile, SeenFile};
+use super::super::agent::{AgentSource, AgentState};
+use super::super::folder::{ScanOutcome, ScannedFile};
+use super::super::has_warnings;
+use super::super::report::{Action, FileReport, Verdict};
+use super::super::store::Head;
+use super::store::{KnownFile, SeenFile};
 use crate::definition::{Diagnostic, ParsedDefinition};
 
 /// Everything that one sync does.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(in crate::registry) struct Plan {
     pub reports: Vec<FileReport>,
     pub revisions: Vec<PlannedRevision>,
     /// Agents to archive because their files are gone.
@@ -27,7 +28,7 @@ pub(super) struct Plan {
 }
 
 #[derive(Debug)]
-pub(super) struct PlannedRevision {
+pub(in crate::registry) struct PlannedRevision {
     pub sha256: String,
     pub source_bytes: Vec<u8>,
     pub parsed: ParsedDefinition,
@@ -46,13 +47,13 @@ impl Plan {
 
 /// What the database knows before a sync.
 #[derive(Default)]
-pub(super) struct Before {
+pub(in crate::registry) struct Before {
     pub files: BTreeMap<String, KnownFile>,
     pub heads: BTreeMap<String, Head>,
 }
 
 /// Compares. `files` are in byte order of path: the first of two with one name wins.
-pub(super) fn plan(files: Vec<ScannedFile>, before: &Before, prunes: bool) -> Plan {
+pub(in crate::registry) fn plan(files: Vec<ScannedFile>, before: &Before, prunes: bool) -> Plan {
     let mut planner =
         Planner { before, plan: Plan::default(), taken: names_of_bad(&files, before) };
     let places: BTreeSet<String> = files.iter().map(ScannedFile::place).collect();
