@@ -1,4 +1,6 @@
-//! The service as a whole: its components put together, its background tasks, its life from start to stop.
+//! The service as a whole: its components put together, its life from start to stop.
+
+mod background;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,10 +20,7 @@ use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::{Registry, SyncOptions, Verdict};
 
-/// How often changes by other processes are looked for.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+use background::Background;
 
 /// How long open connections and unwritten records may hold up a stop, once the runs have ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -78,8 +77,7 @@ impl App {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let background = CancellationToken::new();
-        let poll = tokio::spawn(keep_current(self.state.clone(), background.clone()));
+        let background = Background::start(&self.state);
         let state = self.state.clone();
         let syncing = tokio::spawn(async move { first_sync(&state).await });
 
@@ -116,8 +114,7 @@ impl App {
             tracing::warn!("closing connections that callers keep open");
             server.abort();
         }
-        background.cancel();
-        let _ = poll.await;
+        background.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
         result
     }
@@ -137,33 +134,6 @@ async fn first_sync(state: &AppState) -> anyhow::Result<()> {
     let agents = state.registry.roster().live().count();
     tracing::info!(agents, files = report.files.len(), "ready");
     Ok(())
-}
-
-/// Takes over what other processes change, and says that this one lives.
-async fn keep_current(state: AppState, stop: CancellationToken) {
-    let mut poll = tokio::time::interval(POLL_INTERVAL);
-    let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        // A tick that fails is made up for by the next; `/readyz` tells of the database.
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = poll.tick() => {
-                if let Err(error) = state.registry.refresh_if_changed().await {
-                    tracing::debug!(%error, "failed to look for changes of the roster");
-                }
-                if let Err(error) = state.access.refresh().await {
-                    tracing::debug!(%error, "failed to look for changes of the keys");
-                }
-            }
-            _ = heartbeat.tick() => {
-                if let Err(error) = state.ledger.beat().await {
-                    tracing::debug!(%error, "failed to say that this instance lives");
-                }
-            }
-        }
-    }
 }
 
 /// Where the first admin key is written.

@@ -1,0 +1,75 @@
+//! What the service does beside answering: it takes over what other processes change, and says that it lives.
+
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::http::AppState;
+use crate::ledger::Ledger;
+use crate::registry::Registry;
+
+/// How often changes by other processes are looked for.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Tasks that run until they are stopped. A stop does not wait for what they have begun.
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    pub fn start(state: &AppState) -> Self {
+        let background = Self::default();
+        background.spawn(keep_current(state.registry.clone(), state.access.clone()));
+        background.spawn(beat(state.ledger.clone()));
+        background
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+}
+
+/// Takes over what other processes change.
+async fn keep_current(registry: Registry, access: Access) {
+    let mut poll = interval(POLL_INTERVAL);
+    loop {
+        poll.tick().await;
+        // What fails is made up for by the next tick; `/readyz` tells of the database.
+        if let Err(error) = registry.refresh_if_changed().await {
+            tracing::debug!(%error, "failed to look for changes of the roster");
+        }
+        if let Err(error) = access.refresh().await {
+            tracing::debug!(%error, "failed to look for changes of the keys");
+        }
+    }
+}
+
+async fn beat(ledger: Ledger) {
+    let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+    loop {
+        heartbeat.tick().await;
+        if let Err(error) = ledger.beat().await {
+            tracing::debug!(%error, "failed to say that this instance lives");
+        }
+    }
+}
+
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
