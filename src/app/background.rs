@@ -1,17 +1,20 @@
 //! What the service does beside answering: it takes over what other processes change, and says that it lives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::db::listen_for_changes;
 use crate::http::AppState;
 use crate::ledger::Ledger;
 use crate::registry::Registry;
 
-/// How often changes by other processes are looked for.
+/// How often changes by other processes are looked for, in case that one was not heard of.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
@@ -26,7 +29,10 @@ pub(super) struct Background {
 impl Background {
     pub fn start(state: &AppState) -> Self {
         let background = Self::default();
-        background.spawn(keep_current(state.registry.clone(), state.access.clone()));
+        let (pool, changed) = (state.pool.clone(), Arc::new(Notify::new()));
+        let heard = Arc::clone(&changed);
+        background.spawn(async move { listen_for_changes(&pool, &heard).await });
+        background.spawn(keep_current(state.registry.clone(), state.access.clone(), changed));
         background.spawn(beat(state.ledger.clone()));
         background
     }
@@ -43,11 +49,15 @@ impl Background {
     }
 }
 
-/// Takes over what other processes change.
-async fn keep_current(registry: Registry, access: Access) {
+/// Takes over what other processes change, as soon as it is heard of and at each tick. However much is heard of
+/// meanwhile, one more look follows.
+async fn keep_current(registry: Registry, access: Access, changed: Arc<Notify>) {
     let mut poll = interval(POLL_INTERVAL);
     loop {
-        poll.tick().await;
+        tokio::select! {
+            () = changed.notified() => {}
+            _ = poll.tick() => {}
+        }
         // What fails is made up for by the next tick; `/readyz` tells of the database.
         if let Err(error) = registry.refresh_if_changed().await {
             tracing::debug!(%error, "failed to look for changes of the roster");

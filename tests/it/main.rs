@@ -5,6 +5,7 @@ mod cli;
 mod dispatch_quality;
 mod migrations;
 mod private_postgres;
+mod replicas;
 mod routes;
 mod support;
 mod tidy;

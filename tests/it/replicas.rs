@@ -1,0 +1,126 @@
+//! Two processes over one database: what changes through one is soon served by the other.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sqlx::{ConnectOptions, PgPool};
+
+use crate::support::{AgentFolder, Service, agent_file};
+
+/// Two services, each with a data directory of its own and the same folder.
+struct Replicas {
+    one: Service,
+    other: Service,
+    _data: [tempfile::TempDir; 2],
+}
+
+impl Replicas {
+    async fn start(pool: &PgPool, agents_dir: &Path) -> Self {
+        let url = pool.connect_options().to_url_lossy().to_string();
+        let environment = [("DATABASE_URL", url.as_str())];
+        let data = [(), ()].map(|()| tempfile::tempdir().expect("a temporary folder"));
+        let one = Service::start(data[0].path(), agents_dir, &environment).await;
+        let other = Service::start(data[1].path(), agents_dir, &environment).await;
+        Self { one, other, _data: data }
+    }
+
+    /// Puts the agent through one, again and again, and says how long the other took each time.
+    async fn put_rounds(&self, rounds: u32, first_revision: i64) -> Vec<Duration> {
+        let mut took = Vec::new();
+        for revision in (first_revision..).take(rounds as usize) {
+            let source = agent_file("a", &format!("revision {revision}"));
+            let answer = self.one.caller.put_agent("a", source).await;
+            assert_eq!(answer.body["revision"], revision, "{}", answer.text);
+            took.push(wait_for_revision(&self.other, "a", revision).await);
+        }
+        took
+    }
+}
+
+async fn wait_for_revision(service: &Service, name: &str, revision: i64) -> Duration {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(5) {
+        let agent = service.caller.get(&format!("/v1/agents/{name}")).await;
+        if agent.body["revision"] == revision {
+            return started.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("revision {revision} of {name} does not arrive");
+}
+
+/// Process ids of the connections that listen, on the server's side.
+async fn listening(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity
+         WHERE query LIKE 'LISTEN%' AND datname = current_database() ORDER BY pid",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("the server answers")
+}
+
+async fn wait_until_both_listen(pool: &PgPool, but_not: &[i32]) -> Vec<i32> {
+    for _ in 0..500 {
+        let listening = listening(pool).await;
+        if listening.len() == 2 && listening.iter().all(|pid| !but_not.contains(pid)) {
+            return listening;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("both services listen within 5 s");
+}
+
+#[sqlx::test]
+async fn a_change_through_one_is_served_by_the_other_at_once(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let mut replicas = Replicas::start(&pool, &folder.path()).await;
+    let connections = wait_until_both_listen(&pool, &[]).await;
+    // Each round waits for the one before: by the poll of every second alone, ten take nine seconds.
+    let took = replicas.put_rounds(10, 1).await;
+    println!("a put through one, served by the other: {took:?}");
+    assert!(took.iter().all(|took| *took < Duration::from_secs(1)), "{took:?}");
+    assert!(took.iter().sum::<Duration>() < Duration::from_secs(5), "{took:?}");
+
+    let key = json!({"name": "new", "scopes": ["read"]});
+    let key = replicas.one.caller.post("/admin/v1/keys", key).await;
+    let caller = replicas.other.caller.with_key(key.body["key"].as_str().expect("is shown"));
+    let started = Instant::now();
+    while caller.get("/v1/agents").await.status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(1), "the key works at the other");
+    }
+
+    for pid in &connections {
+        sqlx::query("SELECT pg_terminate_backend($1)")
+            .bind(pid)
+            .execute(&pool)
+            .await
+            .expect("is ended");
+    }
+    // At once, while nobody listens, and when both listen again.
+    let took = replicas.put_rounds(1, 11).await;
+    println!("without a connection that listens: {took:?}");
+    wait_until_both_listen(&pool, &connections).await;
+    let took = replicas.put_rounds(10, 12).await;
+    println!("with a new one: {took:?}");
+    assert!(took.iter().sum::<Duration>() < Duration::from_secs(5), "{took:?}");
+
+    let started = Instant::now();
+    assert!(replicas.one.stop() && replicas.other.stop());
+    println!("both stopped after {:?}", started.elapsed());
+}
+
+#[sqlx::test]
+async fn many_changes_in_a_row_end_with_the_last(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let replicas = Replicas::start(&pool, &folder.path()).await;
+    wait_until_both_listen(&pool, &[]).await;
+    for number in 1..=200 {
+        let source = agent_file("a", &format!("number {number}"));
+        assert_eq!(replicas.one.caller.put_agent("a", source).await.body["revision"], number);
+    }
+    let took = wait_for_revision(&replicas.other, "a", 200).await;
+    println!("the last of 200 changes: {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
