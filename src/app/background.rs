@@ -1,4 +1,5 @@
-//! What the service does beside answering: it takes over what other processes change, and says that it lives.
+//! What the service does beside answering: it takes over what other processes change and what changes in the
+//! agents folder, and says that it lives.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,10 @@ impl Background {
         background.spawn(keep_current(state.registry.clone(), state.access.clone(), changed));
         background.spawn(beat(state.ledger.clone()));
         background
+    }
+
+    pub fn follow_folder(&self, registry: Registry) {
+        self.spawn(async move { registry.follow_folder().await });
     }
 
     pub async fn stop(self) {

@@ -18,7 +18,7 @@ use crate::dispatch::Dispatcher;
 use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
-use crate::registry::{Registry, SyncOptions, Verdict};
+use crate::registry::Registry;
 
 use background::Background;
 
@@ -30,6 +30,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct App {
     state: AppState,
     shutdown_grace: Duration,
+    follows_folder: bool,
     /// The admin key, if this start has made the first one.
     pub first_key: FirstKey,
 }
@@ -62,7 +63,8 @@ impl App {
             readiness: Readiness::default(),
             settings: config.http,
         };
-        Ok(Self { state, shutdown_grace: config.shutdown_grace, first_key })
+        let (shutdown_grace, follows_folder) = (config.shutdown_grace, config.follows_folder);
+        Ok(Self { state, shutdown_grace, follows_folder, first_key })
     }
 
     /// Whether no model is configured.
@@ -94,8 +96,13 @@ impl App {
 
         let first_sync = async {
             match syncing.await.context("the first sync panicked") {
-                // From here on only a signal ends the service.
-                Ok(Ok(())) => std::future::pending().await,
+                Ok(Ok(())) => {
+                    if self.follows_folder {
+                        background.follow_folder(self.state.registry.clone());
+                    }
+                    // From here on only a signal ends the service.
+                    std::future::pending().await
+                }
                 Ok(Err(error)) | Err(error) => error,
             }
         };
@@ -122,17 +129,10 @@ impl App {
 
 /// Makes the roster what the agents folder says, then says that the service is ready.
 async fn first_sync(state: &AppState) -> anyhow::Result<()> {
-    let options = SyncOptions { is_dry_run: false, prunes: false, author: "start".to_owned() };
-    let report = state.registry.sync(options).await?;
-    for file in &report.files {
-        if file.verdict == Verdict::Quarantined {
-            let cause = file.diagnostics.first().map(|first| first.message.as_str());
-            tracing::warn!(file = %file.path, cause, "file quarantined");
-        }
-    }
+    let report = state.registry.take_over_folder("start").await?;
     state.readiness.set_synced();
     let agents = state.registry.roster().live().count();
-    tracing::info!(agents, files = report.files.len(), "ready");
+    tracing::info!(agents, files = report.map_or(0, |report| report.files.len()), "ready");
     Ok(())
 }
 

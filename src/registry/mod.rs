@@ -4,11 +4,14 @@
 
 mod agent;
 mod error;
+mod follow;
+mod places;
 mod plan;
 mod report;
 mod scan;
 mod store;
 mod sync;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +26,8 @@ pub use report::{Action, FileReport, Verdict};
 pub use scan::{ScannedFile, scan_folder};
 pub use store::QuarantinedFile;
 pub use sync::{SyncOptions, SyncReport};
+
+use follow::FolderContent;
 
 use crate::definition::{
     self, AgentName, DefinitionError, Diagnostic, KnownWorld, Origin, ParsedDefinition,
@@ -50,6 +55,9 @@ struct Inner {
     roster: ArcSwap<Roster>,
     /// Held while the snapshot is read anew, so that an older one never replaces a newer one.
     refreshing: tokio::sync::Mutex<()>,
+    /// What the last sync of this process found in the agents folder. Held during a sync, so that an older state
+    /// of the folder never replaces a newer one.
+    last_seen: tokio::sync::Mutex<Option<FolderContent>>,
 }
 
 /// Who changes an agent, and under which condition.
@@ -88,6 +96,7 @@ impl Registry {
             settings,
             roster: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
+            last_seen: tokio::sync::Mutex::default(),
         };
         let registry = Self { inner: Arc::new(inner) };
         registry.refresh().await?;
@@ -121,17 +130,36 @@ impl Registry {
 
     /// Brings the registry in line with the agents folder, in one transaction.
     pub async fn sync(&self, options: SyncOptions) -> Result<SyncReport, RegistryError> {
+        let agents_dir = &self.inner.settings.agents_dir;
+        if options.prunes && !agents_dir.is_dir() {
+            return Err(RegistryError::AgentsFolderMissing(agents_dir.clone()));
+        }
+        if options.is_dry_run {
+            return sync::run(&self.inner.pool, self.scan().await, &options).await;
+        }
+        let mut last_seen = self.inner.last_seen.lock().await;
+        let files = self.scan().await;
+        let content = FolderContent::of(&files);
+        let report = self.apply(files, &options).await?;
+        *last_seen = Some(content);
+        Ok(report)
+    }
+
+    async fn scan(&self) -> Vec<ScannedFile> {
         let settings = self.inner.settings.clone();
-        if options.prunes && !settings.agents_dir.is_dir() {
-            return Err(RegistryError::AgentsFolderMissing(settings.agents_dir));
-        }
-        let scan = tokio::task::spawn_blocking(move || scan_folder(&settings))
+        tokio::task::spawn_blocking(move || scan_folder(&settings))
             .await
-            .expect("scanning a folder does not panic");
-        let mut report = sync::run(&self.inner.pool, scan, &options).await?;
-        if !options.is_dry_run {
-            report.roster_revision = self.refresh().await?.revision;
-        }
+            .expect("scanning a folder does not panic")
+    }
+
+    async fn apply(
+        &self,
+        files: Vec<ScannedFile>,
+        options: &SyncOptions,
+    ) -> Result<SyncReport, RegistryError> {
+        let mut report = sync::run(&self.inner.pool, files, options).await?;
+        report.roster_revision = self.refresh().await?.revision;
+        report.log_changes(&options.author);
         Ok(report)
     }
 

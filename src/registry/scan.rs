@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -47,6 +47,18 @@ pub fn scan_folder(settings: &Settings) -> Vec<ScannedFile> {
         .collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     files
+}
+
+/// The folders that a scan reads, the root first.
+pub(super) fn list_folders(root: &Path) -> Vec<PathBuf> {
+    WalkDir::new(root)
+        .follow_links(true)
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry))
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_dir())
+        .map(DirEntry::into_path)
+        .collect()
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

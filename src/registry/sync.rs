@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
 use super::plan::{Before, Plan, plan};
-use super::report::FileReport;
+use super::report::{Action, FileReport, Verdict};
 use super::scan::ScannedFile;
 use super::store::{self, NewRevision};
 
@@ -29,6 +29,30 @@ pub struct SyncReport {
     pub is_dry_run: bool,
     pub roster_revision: i64,
     pub files: Vec<FileReport>,
+}
+
+impl SyncReport {
+    pub(super) fn quarantined(&self) -> impl Iterator<Item = &FileReport> {
+        self.files.iter().filter(|file| file.verdict == Verdict::Quarantined)
+    }
+
+    /// One line, if any agent has changed.
+    pub(super) fn log_changes(&self, author: &str) {
+        let is_change =
+            |action| matches!(action, Action::Created | Action::Updated | Action::Archived);
+        let agents = self.files.iter().filter(|file| is_change(file.action)).count();
+        if agents > 0 {
+            let quarantined = self.quarantined().count();
+            let revision = self.roster_revision;
+            tracing::info!(
+                author,
+                agents,
+                quarantined,
+                roster.revision = revision,
+                "agents changed"
+            );
+        }
+    }
 }
 
 pub(super) async fn run(

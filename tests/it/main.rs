@@ -3,6 +3,7 @@
 
 mod cli;
 mod dispatch_quality;
+mod folder_watch;
 mod migrations;
 mod private_postgres;
 mod replicas;
