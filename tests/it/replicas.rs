@@ -30,7 +30,11 @@ impl Replicas {
         let mut took = Vec::new();
         for revision in (first_revision..).take(rounds as usize) {
             let source = agent_file("a", &format!("revision {revision}"));
-            let answer = self.one.caller.put_agent("a", source).await;
+            let mut answer = self.one.caller.put_agent("a", source.clone()).await;
+            // Where the database takes no new connection, one of the pool has to be free.
+            while answer.status == 503 {
+                answer = self.one.caller.put_agent("a", source.clone()).await;
+            }
             assert_eq!(answer.body["revision"], revision, "{}", answer.text);
             took.push(wait_for_revision(&self.other, "a", revision).await);
         }
@@ -72,6 +76,11 @@ async fn wait_until_both_listen(pool: &PgPool, but_not: &[i32]) -> Vec<i32> {
     panic!("both services listen within 5 s");
 }
 
+async fn end_connections(pool: &PgPool, connections: &[i32]) {
+    let query = "SELECT pg_terminate_backend(pid) FROM unnest($1) AS pid";
+    sqlx::query(query).bind(connections).execute(pool).await.expect("they are ended");
+}
+
 #[sqlx::test]
 async fn a_change_through_one_is_served_by_the_other_at_once(pool: PgPool) {
     let folder = AgentFolder::new();
@@ -91,13 +100,7 @@ async fn a_change_through_one_is_served_by_the_other_at_once(pool: PgPool) {
         assert!(started.elapsed() < Duration::from_secs(1), "the key works at the other");
     }
 
-    for pid in &connections {
-        sqlx::query("SELECT pg_terminate_backend($1)")
-            .bind(pid)
-            .execute(&pool)
-            .await
-            .expect("is ended");
-    }
+    end_connections(&pool, &connections).await;
     // At once, while nobody listens, and when both listen again.
     let took = replicas.put_rounds(1, 11).await;
     println!("without a connection that listens: {took:?}");
@@ -112,6 +115,35 @@ async fn a_change_through_one_is_served_by_the_other_at_once(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn where_nobody_can_listen_changes_are_looked_for(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let mut replicas = Replicas::start(&pool, &folder.path()).await;
+    let connections = wait_until_both_listen(&pool, &[]).await;
+    replicas.put_rounds(3, 1).await;
+    allow_connections(&pool, false).await;
+    end_connections(&pool, &connections).await;
+    let took = replicas.put_rounds(3, 4).await;
+    println!("by the poll alone: {took:?}");
+    assert!(took.iter().all(|took| *took < Duration::from_secs(2)), "{took:?}");
+    allow_connections(&pool, true).await;
+    wait_until_both_listen(&pool, &connections).await;
+    assert!(replicas.other.stop());
+    let log = replicas.other.whole_log();
+    assert_eq!(log.matches("failed to listen for changes").count(), 1, "{log}");
+    assert!(log.contains("heard of again"), "{log}");
+}
+
+/// Whether the test's database takes new connections; those that are there go on.
+async fn allow_connections(pool: &PgPool, are_allowed: bool) {
+    let options = pool.connect_options();
+    let database = options.get_database().expect("is named");
+    let query = format!("ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS {are_allowed}");
+    let elsewhere = options.as_ref().clone().database("postgres");
+    let mut connection = elsewhere.connect().await.expect("connects");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(query)).execute(&mut connection).await.expect("is altered");
+}
+
+#[sqlx::test]
 async fn many_changes_in_a_row_end_with_the_last(pool: PgPool) {
     let folder = AgentFolder::new();
     let replicas = Replicas::start(&pool, &folder.path()).await;
@@ -123,4 +155,18 @@ async fn many_changes_in_a_row_end_with_the_last(pool: PgPool) {
     let took = wait_for_revision(&replicas.other, "a", 200).await;
     println!("the last of 200 changes: {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[sqlx::test]
+async fn a_changed_file_is_live_in_both(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "first"));
+    let replicas = Replicas::start(&pool, &folder.path()).await;
+    for revision in 2..5 {
+        folder.write("a.md", agent_file("a", &format!("number {revision}")));
+        let one = wait_for_revision(&replicas.one, "a", revision).await;
+        let other = wait_for_revision(&replicas.other, "a", revision).await;
+        println!("a changed file is live in one after {one:?}, in the other {other:?} later");
+        assert!(one + other < Duration::from_secs(2), "{one:?} {other:?}");
+    }
 }
