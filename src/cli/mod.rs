@@ -54,7 +54,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     let flags = cli.flags.without_empty();
     let verb = cli.verb.unwrap_or(Verb::Serve);
-    let default_filter = if matches!(verb, Verb::Serve) { "info,sqlx=warn" } else { "warn" };
+    // `notify` warns when a watched folder is deleted, which is nothing to warn of.
+    let default_filter =
+        if matches!(verb, Verb::Serve) { "info,sqlx=warn,notify=error" } else { "warn" };
     telemetry::init(flags.log.as_deref().unwrap_or(default_filter), flags.log_format)?;
     if matches!(verb, Verb::Openapi) {
         print_text(&rolecall::http::openapi().to_pretty_json()?)?;

@@ -28,6 +28,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub admin_key: Option<SecretString>,
     pub shutdown_grace: Duration,
+    /// Whether changes in the agents folder are taken over by themselves. No setting: always, but for tests that
+    /// sync step by step.
+    pub follows_folder: bool,
     pub db: db::Settings,
     pub registry: registry::Settings,
     pub provider: provider::Settings,
@@ -93,6 +96,7 @@ impl Config {
             // No flag: a process list would show it.
             admin_key: variables.get("ROLECALL_ADMIN_KEY").map(SecretString::from),
             shutdown_grace: milliseconds(limits.shutdown_grace_ms),
+            follows_folder: true,
             db: db::Settings {
                 url: flags.database_url.clone().map(SecretString::from),
                 data_dir: data_dir.clone(),

@@ -2,6 +2,7 @@
 //!
 //! Queries live in the `store.rs` of each component, not here.
 
+mod changes;
 mod error;
 mod private;
 
@@ -9,9 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
 
+pub use changes::listen_for_changes;
 pub use error::DatabaseError;
 
 use private::PrivatePostgres;
@@ -111,20 +113,20 @@ async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // The server ends what is stuck: a pool permit whose connection is silently gone never comes back.
-                sqlx::raw_sql(
-                    "SET statement_timeout = '60s'; \
-                     SET idle_in_transaction_session_timeout = '60s'; \
-                     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; \
-                     SET tcp_keepalives_count = 3; SET client_min_messages = warning",
-                )
-                .execute(connection)
-                .await?;
-                Ok(())
-            })
-        })
+        .after_connect(|connection, _| Box::pin(prepare_session(connection)))
         .connect_with(options)
         .await
+}
+
+async fn prepare_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // The server ends what is stuck: a pool permit whose connection is silently gone never comes back.
+    sqlx::raw_sql(
+        "SET statement_timeout = '60s'; \
+         SET idle_in_transaction_session_timeout = '60s'; \
+         SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; \
+         SET tcp_keepalives_count = 3; SET client_min_messages = warning",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

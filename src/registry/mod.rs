@@ -8,6 +8,7 @@ mod error;
 mod folder;
 mod history;
 mod lifecycle;
+mod put;
 mod report;
 mod snapshot;
 mod store;
@@ -26,10 +27,11 @@ pub use change::{Change, ChangeOutcome, Precondition};
 pub use error::RegistryError;
 pub use folder::{LiveFiles, ScannedFile, scan_folder};
 pub use history::{Revision, RevisionDetail};
+pub use put::PutOutcome;
 pub use report::{Action, FileReport, Verdict};
 pub use sync::{QuarantinedFile, SyncOptions, SyncReport};
 
-use change::OpenChange;
+use folder::FolderContent;
 
 use crate::definition::{
     self, AgentName, DefinitionError, Diagnostic, Format, KnownWorld, Origin, ParsedDefinition,
@@ -59,14 +61,9 @@ struct Inner {
     changing: tokio::sync::Mutex<()>,
     /// Held while the snapshot is read anew, so that an older one never replaces a newer one.
     refreshing: tokio::sync::Mutex<()>,
-}
-
-/// What a put did, or would do.
-#[derive(Debug)]
-pub struct PutOutcome {
-    pub agent: Arc<Agent>,
-    pub is_new: bool,
-    pub is_changed: bool,
+    /// What the last sync of this process found in the agents folder. Held during a sync, so that an older state
+    /// of the folder never replaces a newer one.
+    last_seen: tokio::sync::Mutex<Option<FolderContent>>,
 }
 
 impl Registry {
@@ -78,6 +75,7 @@ impl Registry {
             roster: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
+            last_seen: tokio::sync::Mutex::default(),
         };
         let registry = Self { inner: Arc::new(inner) };
         registry.refresh().await?;
@@ -120,100 +118,6 @@ impl Registry {
             self.refresh().await?;
         }
         Ok(())
-    }
-
-    /// Brings the registry in line with the agents folder, in one transaction.
-    pub async fn sync(&self, options: SyncOptions) -> Result<SyncReport, RegistryError> {
-        let settings = self.inner.settings.clone();
-        if options.prunes && !settings.agents_dir.is_dir() {
-            return Err(RegistryError::AgentsFolderMissing(settings.agents_dir));
-        }
-        let live = self.live_files().await?;
-        let scan = tokio::task::spawn_blocking(move || scan_folder(&settings, &live))
-            .await
-            .expect("scanning a folder does not panic");
-        let turn = self.inner.take_turn().await?;
-        let report = sync::run(&self.inner.pool, scan, &options).await?;
-        drop(turn);
-        self.refresh_to(report.roster_revision).await?;
-        Ok(report)
-    }
-
-    /// What the roster has from files, by place.
-    async fn live_files(&self) -> Result<LiveFiles, RegistryError> {
-        let roster = self.roster();
-        let files = sync::list_files(&mut *self.inner.pool.acquire().await?).await?;
-        let by_place = files.into_iter().filter_map(|(place, file)| {
-            let agent = roster.agents.get(file.served_agent()?)?;
-            Some((place, Arc::clone(agent)))
-        });
-        Ok(LiveFiles::new(by_place.collect()))
-    }
-
-    /// Reads an agent file as it would be put, with every finding.
-    ///
-    /// # Errors
-    /// [`RegistryError::TooLarge`], or [`RegistryError::InvalidDefinition`].
-    pub fn check(
-        &self,
-        source: &[u8],
-        origin: &Origin<'_>,
-    ) -> Result<ParsedDefinition, RegistryError> {
-        let limit = self.inner.settings.definition_bytes;
-        if source.len() > limit {
-            return Err(RegistryError::TooLarge { limit_bytes: limit });
-        }
-        parse_and_lint(source, origin, &self.inner.settings.known_world)
-            .map_err(|error| RegistryError::InvalidDefinition(error.into_diagnostics()))
-    }
-
-    /// Makes `source` the live revision of `name`. Bytes that are live already make no revision.
-    pub async fn put(
-        &self,
-        name: &AgentName,
-        source: &[u8],
-        change: Change,
-    ) -> Result<PutOutcome, RegistryError> {
-        let parsed = self.check(source, &Origin::named(name.as_str()))?;
-        if parsed.definition.name != *name {
-            return Err(RegistryError::NameMismatch {
-                path: name.clone(),
-                file: parsed.definition.name,
-            });
-        }
-        let sha256 = sha256_hex(source);
-        let mut open = OpenChange::begin(self).await?;
-        let head = store::find_head(open.connection(), name.as_str()).await?;
-        change.precondition.check(head.as_ref())?;
-
-        let is_new = head.is_none();
-        let is_live_already = head
-            .as_ref()
-            .is_some_and(|head| head.sha256 == sha256 && head.state != AgentState::Archived);
-        if is_live_already {
-            let agent = open.find_agent(name).await?;
-            open.abandon().await?;
-            return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: false });
-        }
-        if change.is_dry_run {
-            let last = store::last_revisions(open.connection(), &[name.to_string()]).await?;
-            open.abandon().await?;
-            let next = last.into_values().next().unwrap_or(0) + 1;
-            let agent = Arc::new(Agent::unsaved(parsed, sha256, next));
-            return Ok(PutOutcome { agent, is_new, is_changed: true });
-        }
-        let revision = store::NewRevision {
-            sha256: &sha256,
-            source_bytes: source,
-            parsed: &parsed,
-            folder_labels: &[],
-        };
-        let author = &change.author.name;
-        store::save_revisions(open.connection(), &[revision], AgentSource::Api, author).await?;
-        let agent = open.find_agent(name).await?;
-        open.record(&change.author, trail::put(&agent, is_new)).await?;
-        open.commit().await?;
-        Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
     }
 
     /// The exact bytes of an agent's live revision.

@@ -2,7 +2,9 @@
 //! the model vendor is simulated, over HTTP.
 
 mod cli;
+mod concurrent_changes;
 mod dispatch_quality;
+mod folder_watch;
 mod migrations;
 mod private_postgres;
 mod replicas;

@@ -1,151 +1,172 @@
-//! Several instances over one database: whatever is changed at once, each change counts once, and all agree.
+//! Two processes over one database: what changes through one is soon served by the other.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use serde_json::{Value, json};
-use sqlx::PgPool;
+use serde_json::json;
+use sqlx::{ConnectOptions, PgPool};
 
-use crate::support::{AgentFolder, Answer, TestApp, agent_file};
+use crate::support::{AgentFolder, Service, agent_file};
 
-const AGENTS: usize = 20;
-const PUTS: usize = 200;
-
-type Revision = (String, i64, String);
-
-fn name(number: usize) -> String {
-    format!("agent-{number:02}")
+/// Two services, each with a data directory of its own and the same folder.
+struct Replicas {
+    one: Service,
+    other: Service,
+    _data: [tempfile::TempDir; 2],
 }
 
-/// The agent, the revision and the hash of a put's answer.
-fn put_revision(answer: &Answer) -> Revision {
-    assert!(matches!(answer.status, 200 | 201), "{} {}", answer.status, answer.text);
-    assert_eq!(answer.body["changed"], true);
-    assert_eq!(answer.header("etag"), format!("\"{}\"", answer.body["revision"]));
-    let text = |field: &str| answer.body[field].as_str().expect("a text").to_owned();
-    (text("name"), answer.body["revision"].as_i64().expect("a number"), text("sha256"))
+impl Replicas {
+    async fn start(pool: &PgPool, agents_dir: &Path) -> Self {
+        let url = pool.connect_options().to_url_lossy().to_string();
+        let environment = [("DATABASE_URL", url.as_str())];
+        let data = [(), ()].map(|()| tempfile::tempdir().expect("a temporary folder"));
+        let one = Service::start(data[0].path(), agents_dir, &environment).await;
+        let other = Service::start(data[1].path(), agents_dir, &environment).await;
+        Self { one, other, _data: data }
+    }
+
+    /// Puts the agent through one, again and again, and says how long the other took each time.
+    async fn put_rounds(&self, rounds: u32, first_revision: i64) -> Vec<Duration> {
+        let mut took = Vec::new();
+        for revision in (first_revision..).take(rounds as usize) {
+            let source = agent_file("a", &format!("revision {revision}"));
+            let mut answer = self.one.caller.put_agent("a", source.clone()).await;
+            // Where the database takes no new connection, one of the pool has to be free.
+            while answer.status == 503 {
+                answer = self.one.caller.put_agent("a", source.clone()).await;
+            }
+            assert_eq!(answer.body["revision"], revision, "{}", answer.text);
+            took.push(wait_for_revision(&self.other, "a", revision).await);
+        }
+        took
+    }
 }
 
-async fn stored_revisions(pool: &PgPool) -> Vec<(Revision, String)> {
-    let rows: Vec<(String, i32, String, String)> = sqlx::query_as(
-        "SELECT agent_name, revision, sha256, source FROM revisions ORDER BY agent_name, revision",
+async fn wait_for_revision(service: &Service, name: &str, revision: i64) -> Duration {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(5) {
+        let agent = service.caller.get(&format!("/v1/agents/{name}")).await;
+        if agent.body["revision"] == revision {
+            return started.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("revision {revision} of {name} does not arrive");
+}
+
+/// Process ids of the connections that listen, on the server's side.
+async fn listening(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity
+         WHERE query LIKE 'LISTEN%' AND datname = current_database() ORDER BY pid",
     )
     .fetch_all(pool)
     .await
-    .expect("is read");
-    let rows = rows.into_iter();
-    rows.map(|(name, number, sha256, source)| ((name, number.into(), sha256), source)).collect()
+    .expect("the server answers")
+}
+
+async fn wait_until_both_listen(pool: &PgPool, but_not: &[i32]) -> Vec<i32> {
+    for _ in 0..500 {
+        let listening = listening(pool).await;
+        if listening.len() == 2 && listening.iter().all(|pid| !but_not.contains(pid)) {
+            return listening;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("both services listen within 5 s");
+}
+
+async fn end_connections(pool: &PgPool, connections: &[i32]) {
+    let query = "SELECT pg_terminate_backend(pid) FROM unnest($1) AS pid";
+    sqlx::query(query).bind(connections).execute(pool).await.expect("they are ended");
 }
 
 #[sqlx::test]
-async fn many_changes_through_two_replicas_count_once_each(pool: PgPool) {
+async fn a_change_through_one_is_served_by_the_other_at_once(pool: PgPool) {
     let folder = AgentFolder::new();
-    // Some of the agents are there before; the sync in the middle meets them as files or as agents of the API.
-    for number in 0..AGENTS / 2 {
-        folder.write(&format!("{}.md", name(number)), agent_file(&name(number), "from a file"));
-    }
-    let replicas = [
-        TestApp::builder(pool.clone()).agents(&folder).start().await,
-        TestApp::builder(pool.clone()).agents(&folder).start().await,
-    ];
-    for number in 0..AGENTS / 2 {
-        folder.write(&format!("{}.md", name(number)), agent_file(&name(number), "changed file"));
-    }
-    let puts = (0..PUTS).map(|number| {
-        let admin = replicas[number % 2].admin.clone();
-        let agent = name(number / 2 % AGENTS);
-        let file = agent_file(&agent, &format!("content {number}"));
-        async move { admin.put_agent(&agent, file).await }
-    });
-    let sync = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        replicas[1].admin.post("/admin/v1/sync", json!({})).await
-    };
-    let (answers, sync) = tokio::join!(join_all(puts), sync);
-    assert_eq!(sync.status, 200, "{}", sync.text);
+    let mut replicas = Replicas::start(&pool, &folder.path()).await;
+    let connections = wait_until_both_listen(&pool, &[]).await;
+    // Each round waits for the one before: by the poll of every second alone, ten take nine seconds.
+    let took = replicas.put_rounds(10, 1).await;
+    println!("a put through one, served by the other: {took:?}");
+    assert!(took.iter().all(|took| *took < Duration::from_secs(1)), "{took:?}");
+    assert!(took.iter().sum::<Duration>() < Duration::from_secs(5), "{took:?}");
 
-    let answered: BTreeSet<Revision> = answers.iter().map(put_revision).collect();
-    assert_eq!(answered.len(), PUTS, "no two puts made one revision");
-    let stored = stored_revisions(&pool).await;
-    let by_api: BTreeSet<Revision> = stored
-        .iter()
-        .filter(|(_, source)| source == "api")
-        .map(|(revision, _)| revision.clone())
-        .collect();
-    assert_eq!(by_api, answered, "what was answered is what is stored");
-    let mut numbers: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for ((name, number, _), _) in &stored {
-        numbers.entry(name).or_default().push(*number);
+    let key = json!({"name": "new", "scopes": ["read"]});
+    let key = replicas.one.caller.post("/admin/v1/keys", key).await;
+    let caller = replicas.other.caller.with_key(key.body["key"].as_str().expect("is shown"));
+    let started = Instant::now();
+    while caller.get("/v1/agents").await.status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(1), "the key works at the other");
     }
-    assert_eq!(numbers.len(), AGENTS);
-    for (name, numbers) in numbers {
-        let expected: Vec<i64> = (1..).take(numbers.len()).collect();
-        assert_eq!(numbers, expected, "{name} counts from 1 without gaps");
-    }
-    let put_entries: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM audit_entries WHERE action = 'agent.put'")
-            .fetch_one(&pool)
-            .await
-            .expect("is read");
-    assert_eq!(put_entries, i64::try_from(PUTS).expect("is small"));
-    assert_agree(&pool, &replicas).await;
-}
 
-/// Waits until every replica serves what is stored.
-async fn assert_agree(pool: &PgPool, replicas: &[TestApp]) {
-    let stored: i64 = sqlx::query_scalar("SELECT roster_revision FROM change_counters")
-        .fetch_one(pool)
-        .await
-        .expect("is read");
-    let heads: Vec<(String, i32)> =
-        sqlx::query_as("SELECT name, live_revision FROM agents ORDER BY name")
-            .fetch_all(pool)
-            .await
-            .expect("is read");
-    let heads: Vec<Value> =
-        heads.into_iter().map(|(name, revision)| json!([name, revision])).collect();
-    for replica in replicas {
-        let mut served = Vec::new();
-        for _ in 0..100 {
-            let answer = replica.admin.get("/admin/v1/agents").await;
-            let items = answer.body["items"].as_array().expect("a list");
-            served = items.iter().map(|item| json!([item["name"], item["revision"]])).collect();
-            if answer.header("x-rolecall-roster-revision") == stored.to_string() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        assert_eq!(served, heads);
-        assert_eq!(replica.admin.get("/readyz").await.body["roster_revision"], stored);
-    }
+    end_connections(&pool, &connections).await;
+    // At once, while nobody listens, and when both listen again.
+    let took = replicas.put_rounds(1, 11).await;
+    println!("without a connection that listens: {took:?}");
+    wait_until_both_listen(&pool, &connections).await;
+    let took = replicas.put_rounds(10, 12).await;
+    println!("with a new one: {took:?}");
+    assert!(took.iter().sum::<Duration>() < Duration::from_secs(5), "{took:?}");
+
+    let started = Instant::now();
+    assert!(replicas.one.stop() && replicas.other.stop());
+    println!("both stopped after {:?}", started.elapsed());
 }
 
 #[sqlx::test]
-async fn a_crowd_of_changes_leaves_connections_to_others(pool: PgPool) {
+async fn where_nobody_can_listen_changes_are_looked_for(pool: PgPool) {
     let folder = AgentFolder::new();
-    let app = TestApp::builder(pool.clone()).agents(&folder).start().await;
-    // Another instance holds the registry's lock.
-    let mut other = pool.begin().await.expect("a connection");
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(0x726f_6c65_6361_6c6c_i64)
-        .execute(&mut *other)
-        .await
-        .expect("is locked");
-    let puts = (0..PUTS).map(|number| {
-        let admin = app.admin.clone();
-        async move {
-            let name = name(number);
-            admin.put_agent(&name, agent_file(&name, "one")).await.status
-        }
-    });
-    let puts = tokio::spawn(join_all(puts));
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let reading = app.admin.get("/admin/v1/keys");
-    let keys = tokio::time::timeout(Duration::from_secs(2), reading).await;
-    assert_eq!(keys.expect("does not wait for the puts").status, 200);
-    assert!(!puts.is_finished());
-    other.rollback().await.expect("is unlocked");
-    let statuses = puts.await.expect("does not panic");
-    assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
+    let mut replicas = Replicas::start(&pool, &folder.path()).await;
+    let connections = wait_until_both_listen(&pool, &[]).await;
+    replicas.put_rounds(3, 1).await;
+    allow_connections(&pool, false).await;
+    end_connections(&pool, &connections).await;
+    let took = replicas.put_rounds(3, 4).await;
+    println!("by the poll alone: {took:?}");
+    assert!(took.iter().all(|took| *took < Duration::from_secs(2)), "{took:?}");
+    allow_connections(&pool, true).await;
+    wait_until_both_listen(&pool, &connections).await;
+    assert!(replicas.other.stop());
+    let log = replicas.other.whole_log();
+    assert_eq!(log.matches("failed to listen for changes").count(), 1, "{log}");
+    assert!(log.contains("heard of again"), "{log}");
+}
+
+/// Whether the test's database takes new connections; those that are there go on.
+async fn allow_connections(pool: &PgPool, are_allowed: bool) {
+    let options = pool.connect_options();
+    let database = options.get_database().expect("is named");
+    let query = format!("ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS {are_allowed}");
+    let elsewhere = options.as_ref().clone().database("postgres");
+    let mut connection = elsewhere.connect().await.expect("connects");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(query)).execute(&mut connection).await.expect("is altered");
+}
+
+#[sqlx::test]
+async fn many_changes_in_a_row_end_with_the_last(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let replicas = Replicas::start(&pool, &folder.path()).await;
+    wait_until_both_listen(&pool, &[]).await;
+    for number in 1..=200 {
+        let source = agent_file("a", &format!("number {number}"));
+        assert_eq!(replicas.one.caller.put_agent("a", source).await.body["revision"], number);
+    }
+    let took = wait_for_revision(&replicas.other, "a", 200).await;
+    println!("the last of 200 changes: {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[sqlx::test]
+async fn a_changed_file_is_live_in_both(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "first"));
+    let replicas = Replicas::start(&pool, &folder.path()).await;
+    for revision in 2..5 {
+        folder.write("a.md", agent_file("a", &format!("number {revision}")));
+        let one = wait_for_revision(&replicas.one, "a", revision).await;
+        let other = wait_for_revision(&replicas.other, "a", revision).await;
+        println!("a changed file is live in one after {one:?}, in the other {other:?} later");
+        assert!(one + other < Duration::from_secs(2), "{one:?} {other:?}");
+    }
 }

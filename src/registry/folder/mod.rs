@@ -1,9 +1,13 @@
 //! Walks the agents folder. Whatever lies there, each file gets an outcome and the walk goes on.
 
+mod content;
+mod follow;
+mod places;
 mod read;
+mod watch;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
@@ -11,6 +15,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::Settings;
 use super::agent::Agent;
 use crate::definition::{Diagnostic, ParsedDefinition};
+pub(super) use content::FolderContent;
 use read::read_file;
 
 /// Endings of files that may hold agents. Others are not read.
@@ -102,6 +107,18 @@ pub fn scan_folder(settings: &Settings, live: &LiveFiles) -> Vec<ScannedFile> {
     // Stable: the agents of one file stay in its order.
     files.sort_by(|one, other| one.path.cmp(&other.path));
     files
+}
+
+/// The folders that a scan reads, the root first.
+fn list_folders(root: &Path) -> Vec<PathBuf> {
+    WalkDir::new(root)
+        .follow_links(true)
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry))
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_dir())
+        .map(DirEntry::into_path)
+        .collect()
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

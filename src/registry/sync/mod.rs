@@ -3,21 +3,24 @@
 mod plan;
 mod store;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
-use super::folder::ScannedFile;
-use super::report::FileReport;
+use super::folder::{FolderContent, LiveFiles, ScannedFile, scan_folder};
+use super::report::{Action, FileReport, Verdict};
 use super::store::{self as registry_store, NewRevision};
-use super::trail;
+use super::{Registry, trail};
 use crate::audit::{self, Author};
 
 pub(super) use plan::{Before, Plan, plan};
 pub use store::QuarantinedFile;
-pub(super) use store::{list_files, list_quarantine};
+use store::list_files;
+pub(super) use store::list_quarantine;
 
 /// How to sync.
 #[derive(Debug, Clone)]
@@ -39,7 +42,89 @@ pub struct SyncReport {
     pub files: Vec<FileReport>,
 }
 
-pub(super) async fn run(
+impl SyncReport {
+    pub(super) fn quarantined(&self) -> impl Iterator<Item = &FileReport> {
+        self.files.iter().filter(|file| file.verdict == Verdict::Quarantined)
+    }
+
+    /// One line, if any agent has changed.
+    pub(super) fn log_changes(&self, author: &str) {
+        let is_change =
+            |action| matches!(action, Action::Created | Action::Updated | Action::Archived);
+        let agents = self.files.iter().filter(|file| is_change(file.action)).count();
+        if agents > 0 {
+            let quarantined = self.quarantined().count();
+            let revision = self.roster_revision;
+            tracing::info!(
+                author,
+                agents,
+                quarantined,
+                roster.revision = revision,
+                "agents changed"
+            );
+        }
+    }
+}
+
+impl Registry {
+    /// Brings the registry in line with the agents folder, in one transaction.
+    pub async fn sync(&self, options: SyncOptions) -> Result<SyncReport, RegistryError> {
+        let agents_dir = &self.inner.settings.agents_dir;
+        if options.prunes && !agents_dir.is_dir() {
+            return Err(RegistryError::AgentsFolderMissing(agents_dir.clone()));
+        }
+        let mut last_seen = self.inner.last_seen.lock().await;
+        let files = self.scan(last_seen.as_ref()).await?;
+        if options.is_dry_run {
+            return run(&self.inner.pool, files, &options).await;
+        }
+        let content = FolderContent::of(&files);
+        let report = self.apply(files, &options).await?;
+        *last_seen = Some(content);
+        Ok(report)
+    }
+
+    /// Reads the folder. What is there as it was last seen, and is live, is not parsed again.
+    pub(super) async fn scan(
+        &self,
+        last_seen: Option<&FolderContent>,
+    ) -> Result<Vec<ScannedFile>, RegistryError> {
+        let settings = self.inner.settings.clone();
+        let live = match last_seen {
+            Some(content) => content.live_files(&self.roster()),
+            None => self.live_files().await?,
+        };
+        let scan = tokio::task::spawn_blocking(move || scan_folder(&settings, &live));
+        Ok(scan.await.expect("scanning a folder does not panic"))
+    }
+
+    /// Applies what a scan has found.
+    pub(super) async fn apply(
+        &self,
+        files: Vec<ScannedFile>,
+        options: &SyncOptions,
+    ) -> Result<SyncReport, RegistryError> {
+        let turn = self.inner.take_turn().await?;
+        let report = run(&self.inner.pool, files, options).await?;
+        drop(turn);
+        self.refresh_to(report.roster_revision).await?;
+        report.log_changes(&options.author.name);
+        Ok(report)
+    }
+
+    /// What the roster has from files, by what any process has last seen in the folder.
+    async fn live_files(&self) -> Result<LiveFiles, RegistryError> {
+        let roster = self.roster();
+        let files = list_files(&mut *self.inner.pool.acquire().await?).await?;
+        let by_place = files.into_iter().filter_map(|(place, file)| {
+            let agent = roster.agents.get(file.served_agent()?)?;
+            Some((place, Arc::clone(agent)))
+        });
+        Ok(LiveFiles::new(by_place.collect()))
+    }
+}
+
+async fn run(
     pool: &PgPool,
     files: Vec<ScannedFile>,
     options: &SyncOptions,

@@ -60,7 +60,7 @@ async fn a_revision_says_what_it_said_then(pool: PgPool) {
     assert_eq!(first.status, 200, "{}", first.text);
     assert_eq!((&first.body["revision"], &first.body["live"]), (&json!(1), &json!(false)));
     assert_eq!(first.body["definition"]["description"], "one");
-    assert_eq!(first.body["diagnostics"], json!([]));
+    assert_eq!(first.body["diagnostics"][0]["code"], "when_to_use_missing");
     let live = app.admin.get(&format!("{PATH}/3")).await.body;
     let agent = app.admin.get("/admin/v1/agents/a").await.body;
     assert_eq!(live["live"], true);

@@ -1,5 +1,6 @@
 //! The service in this process, on a free port.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rolecall::app::App;
@@ -50,6 +51,8 @@ impl TestApp {
         config.data_dir = files.path().into();
         config.registry.agents_dir = shipped_agents();
         config.admin_key = Some(SecretString::from(ADMIN_KEY));
+        // Most tests say themselves when the folder is read.
+        config.follows_folder = false;
         TestAppBuilder { pool, config, files }
     }
 
@@ -73,6 +76,13 @@ impl TestApp {
 impl TestAppBuilder {
     pub fn agents(mut self, folder: &AgentFolder) -> Self {
         self.config.registry.agents_dir = folder.path();
+        self
+    }
+
+    /// The root of the agents, which may be missing, a link or a file, and is followed.
+    pub fn follows(mut self, agents_dir: &Path) -> Self {
+        self.config.registry.agents_dir = agents_dir.into();
+        self.config.follows_folder = true;
         self
     }
 

@@ -1,4 +1,6 @@
-//! The service as a whole: its components put together, its background tasks, its life from start to stop.
+//! The service as a whole: its components put together, its life from start to stop.
+
+mod background;
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, FirstKey};
-use crate::audit::{Audit, Author};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::conversation::Conversations;
 use crate::db::Database;
@@ -17,12 +19,9 @@ use crate::dispatch::Dispatcher;
 use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
-use crate::registry::{Registry, SyncOptions, Verdict};
+use crate::registry::Registry;
 
-/// How often changes by other processes are looked for.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+use background::Background;
 
 /// How long open connections and unwritten records may hold up a stop, once the runs have ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -32,6 +31,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct App {
     state: AppState,
     shutdown_grace: Duration,
+    follows_folder: bool,
     /// The admin key, if this start has made the first one.
     pub first_key: FirstKey,
 }
@@ -65,7 +65,8 @@ impl App {
             readiness: Readiness::default(),
             settings: config.http,
         };
-        Ok(Self { state, shutdown_grace: config.shutdown_grace, first_key })
+        let (shutdown_grace, follows_folder) = (config.shutdown_grace, config.follows_folder);
+        Ok(Self { state, shutdown_grace, follows_folder, first_key })
     }
 
     /// Whether no model is configured.
@@ -80,8 +81,7 @@ impl App {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let background = CancellationToken::new();
-        let poll = tokio::spawn(keep_current(self.state.clone(), background.clone()));
+        let background = Background::start(&self.state);
         let state = self.state.clone();
         let syncing = tokio::spawn(async move { first_sync(&state).await });
 
@@ -98,8 +98,13 @@ impl App {
 
         let first_sync = async {
             match syncing.await.context("the first sync panicked") {
-                // From here on only a signal ends the service.
-                Ok(Ok(())) => std::future::pending().await,
+                Ok(Ok(())) => {
+                    if self.follows_folder {
+                        background.follow_folder(self.state.registry.clone());
+                    }
+                    // From here on only a signal ends the service.
+                    std::future::pending().await
+                }
                 Ok(Err(error)) | Err(error) => error,
             }
         };
@@ -118,8 +123,7 @@ impl App {
             tracing::warn!("closing connections that callers keep open");
             server.abort();
         }
-        background.cancel();
-        let _ = poll.await;
+        background.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
         result
     }
@@ -127,46 +131,11 @@ impl App {
 
 /// Makes the roster what the agents folder says, then says that the service is ready.
 async fn first_sync(state: &AppState) -> anyhow::Result<()> {
-    let author = Author::without_key("start");
-    let options = SyncOptions { is_dry_run: false, prunes: false, author };
-    let report = state.registry.sync(options).await?;
-    for file in &report.files {
-        if file.verdict == Verdict::Quarantined {
-            let cause = file.diagnostics.first().map(|first| first.message.as_str());
-            tracing::warn!(file = %file.path, cause, "file quarantined");
-        }
-    }
+    let report = state.registry.take_over_folder("start").await?;
     state.readiness.set_synced();
     let agents = state.registry.roster().live().count();
-    tracing::info!(agents, files = report.files.len(), "ready");
+    tracing::info!(agents, files = report.map_or(0, |report| report.files.len()), "ready");
     Ok(())
-}
-
-/// Takes over what other processes change, and says that this one lives.
-async fn keep_current(state: AppState, stop: CancellationToken) {
-    let mut poll = tokio::time::interval(POLL_INTERVAL);
-    let mut heartbeat = tokio::time::interval(HEARTBEAT_INTERVAL);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        // A tick that fails is made up for by the next; `/readyz` tells of the database.
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = poll.tick() => {
-                if let Err(error) = state.registry.refresh_if_changed().await {
-                    tracing::debug!(%error, "failed to look for changes of the roster");
-                }
-                if let Err(error) = state.access.refresh().await {
-                    tracing::debug!(%error, "failed to look for changes of the keys");
-                }
-            }
-            _ = heartbeat.tick() => {
-                if let Err(error) = state.ledger.beat().await {
-                    tracing::debug!(%error, "failed to say that this instance lives");
-                }
-            }
-        }
-    }
 }
 
 /// Where the first admin key is written.

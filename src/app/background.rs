@@ -1,0 +1,90 @@
+//! What the service does beside answering: it takes over what other processes change and what changes in the
+//! agents folder, and says that it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::db::listen_for_changes;
+use crate::http::AppState;
+use crate::ledger::Ledger;
+use crate::registry::Registry;
+
+/// How often changes by other processes are looked for, in case that one was not heard of.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Tasks that run until they are stopped. A stop does not wait for what they have begun.
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    pub fn start(state: &AppState) -> Self {
+        let background = Self::default();
+        let (pool, changed) = (state.pool.clone(), Arc::new(Notify::new()));
+        let heard = Arc::clone(&changed);
+        background.spawn(async move { listen_for_changes(&pool, &heard).await });
+        background.spawn(keep_current(state.registry.clone(), state.access.clone(), changed));
+        background.spawn(beat(state.ledger.clone()));
+        background
+    }
+
+    pub fn follow_folder(&self, registry: Registry) {
+        self.spawn(async move { registry.follow_folder().await });
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+}
+
+/// Takes over what other processes change, as soon as it is heard of and at each tick. However much is heard of
+/// meanwhile, one more look follows.
+async fn keep_current(registry: Registry, access: Access, changed: Arc<Notify>) {
+    let mut poll = interval(POLL_INTERVAL);
+    loop {
+        tokio::select! {
+            () = changed.notified() => {}
+            _ = poll.tick() => {}
+        }
+        // What fails is made up for by the next tick; `/readyz` tells of the database.
+        if let Err(error) = registry.refresh_if_changed().await {
+            tracing::debug!(%error, "failed to look for changes of the roster");
+        }
+        if let Err(error) = access.refresh().await {
+            tracing::debug!(%error, "failed to look for changes of the keys");
+        }
+    }
+}
+
+async fn beat(ledger: Ledger) {
+    let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+    loop {
+        heartbeat.tick().await;
+        if let Err(error) = ledger.beat().await {
+            tracing::debug!(%error, "failed to say that this instance lives");
+        }
+    }
+}
+
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

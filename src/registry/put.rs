@@ -1,0 +1,84 @@
+//! Putting an agent's file: a new revision, live at once.
+
+use std::sync::Arc;
+
+use super::agent::{Agent, AgentSource, AgentState};
+use super::change::{Change, OpenChange};
+use super::{Registry, RegistryError, parse_and_lint, sha256_hex, store, trail};
+use crate::definition::{AgentName, Origin, ParsedDefinition};
+
+/// What a put did, or would do.
+#[derive(Debug)]
+pub struct PutOutcome {
+    pub agent: Arc<Agent>,
+    pub is_new: bool,
+    pub is_changed: bool,
+}
+
+impl Registry {
+    /// Reads an agent file as it would be put, with every finding.
+    ///
+    /// # Errors
+    /// [`RegistryError::TooLarge`], or [`RegistryError::InvalidDefinition`].
+    pub fn check(
+        &self,
+        source: &[u8],
+        origin: &Origin<'_>,
+    ) -> Result<ParsedDefinition, RegistryError> {
+        let limit = self.inner.settings.definition_bytes;
+        if source.len() > limit {
+            return Err(RegistryError::TooLarge { limit_bytes: limit });
+        }
+        parse_and_lint(source, origin, &self.inner.settings.known_world)
+            .map_err(|error| RegistryError::InvalidDefinition(error.into_diagnostics()))
+    }
+
+    /// Makes `source` the live revision of `name`. Bytes that are live already make no revision.
+    pub async fn put(
+        &self,
+        name: &AgentName,
+        source: &[u8],
+        change: Change,
+    ) -> Result<PutOutcome, RegistryError> {
+        let parsed = self.check(source, &Origin::named(name.as_str()))?;
+        if parsed.definition.name != *name {
+            return Err(RegistryError::NameMismatch {
+                path: name.clone(),
+                file: parsed.definition.name,
+            });
+        }
+        let sha256 = sha256_hex(source);
+        let mut open = OpenChange::begin(self).await?;
+        let head = store::find_head(open.connection(), name.as_str()).await?;
+        change.precondition.check(head.as_ref())?;
+
+        let is_new = head.is_none();
+        let is_live_already = head
+            .as_ref()
+            .is_some_and(|head| head.sha256 == sha256 && head.state != AgentState::Archived);
+        if is_live_already {
+            let agent = open.find_agent(name).await?;
+            open.abandon().await?;
+            return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: false });
+        }
+        if change.is_dry_run {
+            let last = store::last_revisions(open.connection(), &[name.to_string()]).await?;
+            open.abandon().await?;
+            let next = last.into_values().next().unwrap_or(0) + 1;
+            let agent = Arc::new(Agent::unsaved(parsed, sha256, next));
+            return Ok(PutOutcome { agent, is_new, is_changed: true });
+        }
+        let revision = store::NewRevision {
+            sha256: &sha256,
+            source_bytes: source,
+            parsed: &parsed,
+            folder_labels: &[],
+        };
+        let author = &change.author.name;
+        store::save_revisions(open.connection(), &[revision], AgentSource::Api, author).await?;
+        let agent = open.find_agent(name).await?;
+        open.record(&change.author, trail::put(&agent, is_new)).await?;
+        open.commit().await?;
+        Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
+    }
+}
