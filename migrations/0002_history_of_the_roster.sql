@@ -25,6 +25,9 @@ $$;
 CREATE TRIGGER changes_are_notified AFTER UPDATE ON change_counters
     FOR EACH ROW EXECUTE FUNCTION notify_change();
 
+-- By which version and configuration a file was read; another one may find other things in the same bytes.
+ALTER TABLE agent_files ADD COLUMN reading text NOT NULL DEFAULT '';
+
 CREATE TABLE audit_entries (
     id         uuid        PRIMARY KEY,
     -- The name of the key that was used, or of the part of the service that acted by itself.

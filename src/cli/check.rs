@@ -7,7 +7,9 @@ use anyhow::bail;
 use rolecall::config::Config;
 use rolecall::definition::{Diagnostic, Level};
 use rolecall::dispatch::find_overlaps;
-use rolecall::registry::{self, FileReport, LiveFiles, Roster, Verdict, check_files, scan_folder};
+use rolecall::registry::{
+    self, FileReport, KnownOutcomes, Roster, Verdict, check_files, scan_folder,
+};
 use serde_json::json;
 
 use super::{print_json, print_text};
@@ -29,7 +31,7 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
             bail!("there is nothing at {}", path.display());
         }
         let settings = registry::Settings { agents_dir: path.clone(), ..config.registry.clone() };
-        let files = scan_folder(&settings, &LiveFiles::default());
+        let files = scan_folder(&settings, &KnownOutcomes::default());
         let mut overlaps = find_overlaps(&Roster::of_files(&files));
         for mut report in check_files(files) {
             let agent = report.agent.as_deref().filter(|_| report.verdict != Verdict::Skipped);

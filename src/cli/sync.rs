@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use rolecall::audit::Author;
 use rolecall::config::Config;
-use rolecall::registry::{Action, Registry, SyncOptions, SyncReport, Verdict};
+use rolecall::registry::{Action, SyncOptions, SyncReport, Verdict, sync_once};
 
 use super::{open_database, print_json, print_text};
 
@@ -26,11 +26,7 @@ pub(super) async fn run(args: &Args, config: Config, as_json: bool) -> anyhow::R
         prunes: args.prune,
         author: Author::without_key("rolecall sync"),
     };
-    let report = async {
-        let registry = Registry::open(database.pool.clone(), config.registry).await?;
-        registry.sync(options).await
-    }
-    .await;
+    let report = sync_once(&database.pool, &config.registry, &options).await;
     database.close().await;
     let report = report?;
     if as_json {

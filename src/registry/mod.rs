@@ -25,11 +25,11 @@ use sqlx::PgPool;
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use change::{Change, ChangeOutcome, Precondition};
 pub use error::RegistryError;
-pub use folder::{LiveFiles, ScannedFile, scan_folder};
+pub use folder::{KnownOutcomes, ScannedFile, scan_folder};
 pub use history::{Revision, RevisionDetail};
 pub use put::PutOutcome;
 pub use report::{Action, FileReport, Verdict};
-pub use sync::{QuarantinedFile, SyncOptions, SyncReport};
+pub use sync::{QuarantinedFile, SyncOptions, SyncReport, sync_once};
 
 use folder::FolderContent;
 
@@ -44,6 +44,14 @@ pub struct Settings {
     pub definition_bytes: usize,
     /// What the operator has configured, for the lints.
     pub known_world: KnownWorld,
+}
+
+impl Settings {
+    /// Names the way in which files are read: another version, or another configuration, may find other things.
+    fn reading(&self) -> String {
+        let way = format!("{} {:?}", env!("CARGO_PKG_VERSION"), self.known_world);
+        sha256_hex(way.as_bytes())[..16].to_owned()
+    }
 }
 
 /// A cheap handle to the registry.

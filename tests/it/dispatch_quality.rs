@@ -2,7 +2,7 @@
 
 use rolecall::definition::KnownWorld;
 use rolecall::dispatch::{DispatchRequest, Index, Outcome, Settings, decide};
-use rolecall::registry::{self, LiveFiles, Roster, scan_folder};
+use rolecall::registry::{self, KnownOutcomes, Roster, scan_folder};
 
 use crate::support::shipped_agents;
 
@@ -12,7 +12,7 @@ fn index() -> Index {
         definition_bytes: 1024 * 1024,
         known_world: KnownWorld::default(),
     };
-    Index::build(&Roster::of_files(&scan_folder(&settings, &LiveFiles::default())), None)
+    Index::build(&Roster::of_files(&scan_folder(&settings, &KnownOutcomes::default())), None)
 }
 
 fn pick(index: &Index, input: &str) -> (Outcome, Option<String>) {

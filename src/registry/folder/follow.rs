@@ -48,9 +48,10 @@ impl Registry {
         if last_seen.is_some() && matches!(tokio::fs::try_exists(agents_dir).await, Ok(false)) {
             return Ok(None);
         }
-        let files = self.scan(last_seen.as_ref()).await?;
+        let files = self.scan_changed(last_seen.as_ref()).await?;
         let content = FolderContent::of(&files);
-        if last_seen.as_ref() == Some(&content) {
+        if last_seen.as_ref().is_some_and(|before| before.is_same(&content)) {
+            *last_seen = Some(content);
             return Ok(None);
         }
         let options =

@@ -2,20 +2,21 @@
 
 mod content;
 mod follow;
+mod known;
 mod places;
 mod read;
 mod watch;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::Settings;
-use super::agent::Agent;
-use crate::definition::{Diagnostic, ParsedDefinition};
+use crate::definition::{AgentName, Diagnostic, ParsedDefinition};
 pub(super) use content::FolderContent;
+pub use known::KnownOutcomes;
+pub(super) use known::{KnownOutcome, Stamp};
 use read::read_file;
 
 /// Endings of files that may hold agents. Others are not read.
@@ -31,6 +32,8 @@ pub struct ScannedFile {
     /// Empty if the file was not read.
     pub sha256: String,
     pub outcome: ScanOutcome,
+    /// By which it can be seen that nobody has written to the file since; of a file of one agent.
+    pub(super) stamp: Option<Stamp>,
 }
 
 #[derive(Debug)]
@@ -39,27 +42,13 @@ pub enum ScanOutcome {
         source: Vec<u8>,
         parsed: Box<ParsedDefinition>,
     },
-    /// The bytes are those of the agent's live revision, which came from this place.
-    Live(Arc<Agent>),
+    /// The bytes are what they were when they were last parsed.
+    Known {
+        agent: AgentName,
+        diagnostics: Arc<[Diagnostic]>,
+    },
     Quarantined(Vec<Diagnostic>),
     Skipped(Vec<Diagnostic>),
-}
-
-/// Agents whose live revisions came from files, by the place that each came from. What is found there unchanged is not
-/// parsed again.
-#[derive(Debug, Default)]
-pub struct LiveFiles {
-    by_place: HashMap<String, Arc<Agent>>,
-}
-
-impl LiveFiles {
-    pub fn new(by_place: HashMap<String, Arc<Agent>>) -> Self {
-        Self { by_place }
-    }
-
-    pub(super) fn find(&self, place: &str, sha256: &str) -> Option<&Arc<Agent>> {
-        self.by_place.get(place).filter(|agent| agent.sha256 == sha256)
-    }
 }
 
 impl ScannedFile {
@@ -75,7 +64,7 @@ pub(super) fn place(path: &str, member: Option<&str>) -> String {
 
 /// Reads every file below the folder that may hold an agent (or the one file that the setting names), in byte order of
 /// path. Hidden files and folders are passed over.
-pub fn scan_folder(settings: &Settings, live: &LiveFiles) -> Vec<ScannedFile> {
+pub fn scan_folder(settings: &Settings, known: &KnownOutcomes) -> Vec<ScannedFile> {
     let root = &settings.agents_dir;
     if !root.exists() {
         tracing::warn!(folder = %root.display(), "the agents folder does not exist");
@@ -96,7 +85,7 @@ pub fn scan_folder(settings: &Settings, live: &LiveFiles) -> Vec<ScannedFile> {
                         Some(below) => whole_root.join(below),
                         None => whole_root.clone(),
                     };
-                    files.extend(read_file(settings, &whole_path, &path, live));
+                    files.extend(read_file(settings, &whole_path, &path, known));
                 } else {
                     files.push(not_an_agent_file(path));
                 }
@@ -155,6 +144,7 @@ fn not_an_agent_file(path: String) -> ScannedFile {
         member: None,
         sha256: String::new(),
         outcome: ScanOutcome::Skipped(vec![note]),
+        stamp: None,
     }
 }
 
@@ -179,5 +169,5 @@ pub(super) fn quarantined(
 ) -> ScannedFile {
     let diagnostic = Diagnostic::error(code, 1, 1, message, help);
     let outcome = ScanOutcome::Quarantined(vec![diagnostic]);
-    ScannedFile { path, member: None, sha256: String::new(), outcome }
+    ScannedFile { path, member: None, sha256: String::new(), outcome, stamp: None }
 }

@@ -3,7 +3,7 @@
 mod plan;
 mod store;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use sqlx::PgPool;
@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
-use super::folder::{FolderContent, LiveFiles, ScannedFile, scan_folder};
+use super::folder::{FolderContent, KnownOutcomes, ScannedFile, scan_folder};
 use super::report::{Action, FileReport, Verdict};
 use super::store::{self as registry_store, NewRevision};
-use super::{Registry, trail};
+use super::{Registry, Settings, trail};
 use crate::audit::{self, Author};
 
 pub(super) use plan::{Before, Plan, plan};
@@ -69,14 +69,13 @@ impl SyncReport {
 impl Registry {
     /// Brings the registry in line with the agents folder, in one transaction.
     pub async fn sync(&self, options: SyncOptions) -> Result<SyncReport, RegistryError> {
-        let agents_dir = &self.inner.settings.agents_dir;
-        if options.prunes && !agents_dir.is_dir() {
-            return Err(RegistryError::AgentsFolderMissing(agents_dir.clone()));
-        }
+        check_folder(&self.inner.settings, &options)?;
         let mut last_seen = self.inner.last_seen.lock().await;
-        let files = self.scan(last_seen.as_ref()).await?;
+        // Who asks for a sync wants every file read.
+        let known = known_outcomes(&self.inner.pool, &self.inner.settings).await?;
+        let files = scan(&self.inner.settings, known).await;
         if options.is_dry_run {
-            return run(&self.inner.pool, files, &options).await;
+            return run(&self.inner.pool, &self.inner.settings, files, &options).await;
         }
         let content = FolderContent::of(&files);
         let report = self.apply(files, &options).await?;
@@ -84,18 +83,16 @@ impl Registry {
         Ok(report)
     }
 
-    /// Reads the folder. What is there as it was last seen, and is live, is not parsed again.
-    pub(super) async fn scan(
+    /// Reads the folder, but for what nobody has written to since it was last seen.
+    pub(super) async fn scan_changed(
         &self,
         last_seen: Option<&FolderContent>,
     ) -> Result<Vec<ScannedFile>, RegistryError> {
-        let settings = self.inner.settings.clone();
-        let live = match last_seen {
-            Some(content) => content.live_files(&self.roster()),
-            None => self.live_files().await?,
+        let known = match last_seen {
+            Some(content) => content.known_outcomes(&self.roster()),
+            None => known_outcomes(&self.inner.pool, &self.inner.settings).await?,
         };
-        let scan = tokio::task::spawn_blocking(move || scan_folder(&settings, &live));
-        Ok(scan.await.expect("scanning a folder does not panic"))
+        Ok(scan(&self.inner.settings, known).await)
     }
 
     /// Applies what a scan has found.
@@ -105,34 +102,61 @@ impl Registry {
         options: &SyncOptions,
     ) -> Result<SyncReport, RegistryError> {
         let turn = self.inner.take_turn().await?;
-        let report = run(&self.inner.pool, files, options).await?;
+        let report = run(&self.inner.pool, &self.inner.settings, files, options).await?;
         drop(turn);
         self.refresh_to(report.roster_revision).await?;
         report.log_changes(&options.author.name);
         Ok(report)
     }
+}
 
-    /// What the roster has from files, by what any process has last seen in the folder.
-    async fn live_files(&self) -> Result<LiveFiles, RegistryError> {
-        let roster = self.roster();
-        let files = list_files(&mut *self.inner.pool.acquire().await?).await?;
-        let by_place = files.into_iter().filter_map(|(place, file)| {
-            let agent = roster.agents.get(file.served_agent()?)?;
-            Some((place, Arc::clone(agent)))
-        });
-        Ok(LiveFiles::new(by_place.collect()))
+/// Brings the registry in line with the agents folder, for a process that serves no roster.
+pub async fn sync_once(
+    pool: &PgPool,
+    settings: &Settings,
+    options: &SyncOptions,
+) -> Result<SyncReport, RegistryError> {
+    check_folder(settings, options)?;
+    let known = known_outcomes(pool, settings).await?;
+    let files = scan(settings, known).await;
+    run(pool, settings, files, options).await
+}
+
+/// An absent folder must not be taken for one whose files are all gone.
+fn check_folder(settings: &Settings, options: &SyncOptions) -> Result<(), RegistryError> {
+    let agents_dir = &settings.agents_dir;
+    if options.prunes && !agents_dir.is_dir() {
+        return Err(RegistryError::AgentsFolderMissing(agents_dir.clone()));
     }
+    Ok(())
+}
+
+/// What any process has last seen in the folder, if it read files as this one does.
+async fn known_outcomes(
+    pool: &PgPool,
+    settings: &Settings,
+) -> Result<KnownOutcomes, RegistryError> {
+    let mut connection = pool.acquire().await?;
+    let outcomes = store::list_outcomes(&mut connection, &settings.reading()).await?;
+    Ok(KnownOutcomes::new(outcomes, HashMap::new()))
+}
+
+async fn scan(settings: &Settings, known: KnownOutcomes) -> Vec<ScannedFile> {
+    let settings = settings.clone();
+    let scan = tokio::task::spawn_blocking(move || scan_folder(&settings, &known));
+    scan.await.expect("scanning a folder does not panic")
 }
 
 async fn run(
     pool: &PgPool,
+    settings: &Settings,
     files: Vec<ScannedFile>,
     options: &SyncOptions,
 ) -> Result<SyncReport, RegistryError> {
     let mut transaction = registry_store::begin_change(pool).await?;
     let heads = registry_store::list_heads(&mut transaction, -1).await?;
     let before = Before {
-        files: list_files(&mut transaction).await?,
+        files: list_files(&mut transaction, &settings.reading()).await?,
         heads: heads.into_iter().map(|head| (head.name.clone(), head)).collect(),
     };
     let plan = plan(files, &before, options.prunes);
@@ -140,7 +164,7 @@ async fn run(
     if options.is_dry_run {
         transaction.rollback().await?;
     } else {
-        apply(&mut transaction, &plan, &before, &options.author).await?;
+        apply(&mut transaction, &plan, &before, options, settings).await?;
         if plan.changes_roster() {
             roster_revision = registry_store::commit_change(transaction).await?;
         } else {
@@ -154,8 +178,10 @@ async fn apply(
     transaction: &mut registry_store::Transaction,
     plan: &Plan,
     before: &Before,
-    author: &Author,
+    options: &SyncOptions,
+    settings: &Settings,
 ) -> Result<(), RegistryError> {
+    let author = &options.author;
     let revisions: Vec<NewRevision<'_>> = plan
         .revisions
         .iter()
@@ -171,7 +197,7 @@ async fn apply(
     registry_store::set_state(transaction, &plan.archived, AgentState::Archived).await?;
     store::revive(transaction, &plan.revived).await?;
     store::set_folder_labels(transaction, &plan.moved).await?;
-    store::save_files(transaction, &plan.seen).await?;
+    store::save_files(transaction, &plan.seen, &settings.reading()).await?;
     store::delete_files(transaction, &plan.forgotten).await?;
     let entries = trail::sync(transaction, plan, before).await?;
     audit::record(transaction, author, &entries).await?;

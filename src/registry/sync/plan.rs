@@ -122,8 +122,8 @@ impl Planner<'_> {
                 let content = Content { source_bytes: source, parsed: *parsed };
                 self.add_agent(found, name, diagnostics, Some(content));
             }
-            ScanOutcome::Live(agent) => {
-                self.add_agent(found, agent.name().to_string(), agent.diagnostics.to_vec(), None);
+            ScanOutcome::Known { agent, diagnostics } => {
+                self.add_agent(found, agent.to_string(), diagnostics.to_vec(), None);
             }
         }
     }
@@ -263,7 +263,10 @@ impl Planner<'_> {
         let Found { path, place, sha256 } = found;
         let known = self.before.files.get(&place);
         let is_known = known.is_some_and(|known| {
-            known.sha256 == sha256 && known.verdict == verdict.as_str() && known.agent == agent
+            known.is_read_alike
+                && known.sha256 == sha256
+                && known.verdict == verdict.as_str()
+                && known.agent == agent
         });
         // What never gave an agent and is none need not be remembered.
         let is_of_no_interest = verdict == Verdict::Skipped && agent.is_none() && known.is_none();

@@ -1,6 +1,6 @@
 //! The queries about the files of the agents folder, and about what a sync does to many agents at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -8,8 +8,9 @@ use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
+use super::super::folder::KnownOutcome;
 use super::super::report::Verdict;
-use crate::definition::Diagnostic;
+use crate::definition::{AgentName, Diagnostic};
 
 /// What was last seen at a path.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(in crate::registry) struct KnownFile {
     pub agent: Option<String>,
     pub verdict: String,
     pub was_loaded: bool,
+    /// Whether what was found would be found again: same version, same configuration.
+    pub is_read_alike: bool,
 }
 
 impl KnownFile {
@@ -47,10 +50,15 @@ pub struct QuarantinedFile {
 
 pub(in crate::registry) async fn list_files(
     connection: &mut PgConnection,
+    reading: &str,
 ) -> Result<BTreeMap<String, KnownFile>, sqlx::Error> {
-    let rows = sqlx::query!("SELECT path, sha256, agent_name, verdict FROM agent_files")
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query!(
+        r#"SELECT path, sha256, agent_name, verdict, reading = $1 AS "is_read_alike!"
+           FROM agent_files"#,
+        reading
+    )
+    .fetch_all(connection)
+    .await?;
     let files = rows.into_iter().map(|row| {
         let was_loaded = row.verdict.starts_with("loaded");
         let file = KnownFile {
@@ -58,15 +66,40 @@ pub(in crate::registry) async fn list_files(
             agent: row.agent_name,
             verdict: row.verdict,
             was_loaded,
+            is_read_alike: row.is_read_alike,
         };
         (row.path, file)
     });
     Ok(files.collect())
 }
 
+/// What the files were found to be that gave agents, by place.
+pub(in crate::registry) async fn list_outcomes(
+    connection: &mut PgConnection,
+    reading: &str,
+) -> Result<HashMap<String, KnownOutcome>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT path, sha256, agent_name AS "agent_name!",
+            diagnostics AS "diagnostics: Json<Vec<Diagnostic>>"
+           FROM agent_files
+           WHERE reading = $1 AND verdict IN ('loaded', 'loaded_with_warnings')
+            AND agent_name IS NOT NULL"#,
+        reading
+    )
+    .fetch_all(connection)
+    .await?;
+    let outcomes = rows.into_iter().filter_map(|row| {
+        let agent = AgentName::parse(&row.agent_name)?;
+        let diagnostics = row.diagnostics.0.into();
+        Some((row.path, KnownOutcome { sha256: row.sha256, agent, diagnostics }))
+    });
+    Ok(outcomes.collect())
+}
+
 pub(in crate::registry) async fn save_files(
     connection: &mut PgConnection,
     files: &[SeenFile],
+    reading: &str,
 ) -> Result<(), sqlx::Error> {
     let column = |text: fn(&SeenFile) -> &str| -> Vec<String> {
         files.iter().map(|file| text(file).to_owned()).collect()
@@ -75,18 +108,19 @@ pub(in crate::registry) async fn save_files(
     let diagnostics: Vec<Json<&[Diagnostic]>> =
         files.iter().map(|file| Json(file.diagnostics.as_slice())).collect();
     sqlx::query!(
-        "INSERT INTO agent_files (path, sha256, agent_name, verdict, diagnostics)
-         SELECT path, sha256, agent_name, verdict, diagnostics
+        "INSERT INTO agent_files (path, sha256, agent_name, verdict, diagnostics, reading)
+         SELECT path, sha256, agent_name, verdict, diagnostics, $6
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
             AS seen (path, sha256, agent_name, verdict, diagnostics)
          ON CONFLICT (path) DO UPDATE SET
             sha256 = excluded.sha256, agent_name = excluded.agent_name, verdict = excluded.verdict,
-            diagnostics = excluded.diagnostics, seen_at = now()",
+            diagnostics = excluded.diagnostics, reading = excluded.reading, seen_at = now()",
         &column(|file| &file.place),
         &column(|file| &file.sha256),
         &agents as _,
         &column(|file| file.verdict.as_str()),
         &diagnostics as _,
+        reading,
     )
     .execute(connection)
     .await?;
