@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use rolecall::config::Config;
 use rolecall::definition::{Diagnostic, Level};
-use rolecall::dispatch::find_overlaps;
+use rolecall::dispatch::{add_overlaps, find_overlaps};
 use rolecall::registry::{
     self, FileReport, KnownOutcomes, Roster, Verdict, check_files, scan_folder,
 };
@@ -32,12 +32,10 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
         }
         let settings = registry::Settings { agents_dir: path.clone(), ..config.registry.clone() };
         let files = scan_folder(&settings, &KnownOutcomes::default());
-        let mut overlaps = find_overlaps(&Roster::of_files(&files));
-        for mut report in check_files(files) {
-            let agent = report.agent.as_deref().filter(|_| report.verdict != Verdict::Skipped);
-            if let Some(overlap) = agent.and_then(|agent| overlaps.remove(agent)) {
-                report.add(overlap);
-            }
+        let overlaps = find_overlaps(&Roster::of_files(&files));
+        let mut found = check_files(files);
+        add_overlaps(&mut found, overlaps);
+        for mut report in found {
             // As it was named on the command line, so that it can be opened.
             let place = if path.is_dir() { path.join(&report.path) } else { path.clone() };
             report.path = place.to_string_lossy().into_owned();

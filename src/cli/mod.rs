@@ -1,6 +1,7 @@
 //! The verbs of the command line.
 
 mod check;
+mod export;
 mod key;
 mod migrate;
 mod pick;
@@ -38,6 +39,8 @@ enum Verb {
     Check(check::Args),
     /// Bring the registry in line with the agents folder
     Sync(sync::Args),
+    /// Write the agents' files, as they came in, to a folder
+    Export(export::Args),
     /// Pick an agent for a text, from a folder, without server or database
     Pick(pick::Args),
     /// Bring the database's schema up to date
@@ -71,6 +74,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
             runtime.block_on(async {
                 match verb {
                     Verb::Sync(args) => sync::run(&args, config, cli.json).await,
+                    Verb::Export(args) => export::run(&args, config, cli.json).await,
                     Verb::Migrate => migrate::run(config, cli.json).await,
                     Verb::Key(args) => key::run(args, config, cli.json).await,
                     _ => serve::run(config).await,

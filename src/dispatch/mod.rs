@@ -26,12 +26,12 @@ use uuid::Uuid;
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
 pub use index::Index;
-pub use overlap::find_overlaps;
+pub use overlap::{add as add_overlaps, find_overlaps};
 pub use steals::Steal;
 
 use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
-use crate::registry::{Agent, Registry};
+use crate::registry::{Agent, FileReport, Registry};
 
 /// Candidates that are ranked if the caller does not say how many.
 pub const DEFAULT_TOP_K: usize = 5;
@@ -129,11 +129,21 @@ impl Dispatcher {
     /// Examples of other agents that `agent`, as it is or as it would be, wins from them. `None` if the roster is
     /// too large to be searched.
     pub async fn find_steals(&self, agent: Arc<Agent>) -> Option<Vec<Steal>> {
-        let (roster, index) = (self.inner.registry.roster(), self.index());
+        let roster = self.inner.registry.roster();
+        if roster.agents.len() > steals::MAX_AGENTS {
+            return None;
+        }
+        let index = self.index();
         // Thousands of picks: too long for a thread that others wait for.
-        tokio::task::spawn_blocking(move || steals::find(&roster, &agent, &index))
-            .await
-            .expect("searching a roster does not panic")
+        let found = tokio::task::spawn_blocking(move || steals::find(&roster, &agent, &index));
+        Some(found.await.expect("searching a roster does not panic"))
+    }
+
+    /// Adds to what a sync reports which agents' descriptions nearly coincide.
+    pub async fn add_overlaps(&self, files: &mut [FileReport]) {
+        let roster = self.inner.registry.roster();
+        let found = tokio::task::spawn_blocking(move || find_overlaps(&roster));
+        overlap::add(files, found.await.expect("comparing descriptions does not panic"));
     }
 
     /// Says so if the description of `agent`, as it is or as it would be, nearly coincides with another's.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::definition::{AgentName, Diagnostic};
-use crate::registry::{Agent, Roster};
+use crate::registry::{Agent, FileReport, Roster};
 
 /// Share of the words of two descriptions that both have, from which on they coincide.
 const THRESHOLD: f64 = 0.8;
@@ -40,6 +40,14 @@ pub fn find_overlaps(roster: &Roster) -> BTreeMap<AgentName, Diagnostic> {
         }
     }
     overlaps
+}
+
+/// Adds what there is to say to the reports of the agents' files.
+pub fn add(files: &mut [FileReport], mut overlaps: BTreeMap<AgentName, Diagnostic>) {
+    for file in files.iter_mut().filter(|file| file.is_loaded()) {
+        let overlap = file.agent.as_deref().and_then(|agent| overlaps.remove(agent));
+        overlap.into_iter().for_each(|overlap| file.add(overlap));
+    }
 }
 
 /// What there is to say about one agent, as it is or as it would be, among the others.

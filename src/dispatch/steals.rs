@@ -9,7 +9,7 @@ use super::{DispatchRequest, Index, Settings, decide};
 use crate::registry::{Agent, Roster};
 
 /// A roster above this size is not searched: each of its examples is dispatched twice.
-const MAX_AGENTS: usize = 1_000;
+pub(super) const MAX_AGENTS: usize = 1_000;
 
 /// An example that would find another agent than the one whose file it stands in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -20,11 +20,8 @@ pub struct Steal {
     pub example: String,
 }
 
-/// Dispatches every other agent's examples with and without `agent`; `None` if the roster is too large for it.
-pub(super) fn find(roster: &Roster, agent: &Arc<Agent>, built: &Index) -> Option<Vec<Steal>> {
-    if roster.agents.len() > MAX_AGENTS {
-        return None;
-    }
+/// Dispatches every other agent's examples with and without `agent`.
+pub(super) fn find(roster: &Roster, agent: &Arc<Agent>, built: &Index) -> Vec<Steal> {
     let mut agents = roster.agents.clone();
     agents.remove(agent.name());
     let without =
@@ -43,7 +40,7 @@ pub(super) fn find(roster: &Roster, agent: &Arc<Agent>, built: &Index) -> Option
             }
         }
     }
-    Some(steals)
+    steals
 }
 
 fn first(index: &Index, input: &str) -> Option<String> {

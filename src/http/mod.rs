@@ -30,8 +30,8 @@ use error_code::ErrorCode;
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
-        admin_agents, admin_sync, agent_states, agents, audit, dispatches, keys, operations,
-        prompts, revisions, runs,
+        admin_agents, admin_sync, agent_states, agents, audit, dispatches, export, keys,
+        operations, prompts, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -64,6 +64,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(revisions::list_revisions))
             .routes(routes!(revisions::get_revision))
             .routes(routes!(revisions::get_revision_source))
+            .routes(routes!(export::get_export))
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(audit::list_audit_entries))

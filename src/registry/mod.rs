@@ -5,6 +5,7 @@
 mod agent;
 mod change;
 mod error;
+mod export;
 mod folder;
 mod history;
 mod lifecycle;
@@ -25,6 +26,7 @@ use sqlx::PgPool;
 pub use agent::{Agent, AgentSource, AgentState, Roster};
 pub use change::{Change, ChangeOutcome, Precondition};
 pub use error::RegistryError;
+pub use export::{Export, ExportedFile};
 pub use folder::{KnownOutcomes, ScannedFile, scan_folder};
 pub use history::{Revision, RevisionDetail};
 pub use put::PutOutcome;
@@ -52,6 +54,14 @@ impl Settings {
         let way = format!("{} {:?}", env!("CARGO_PKG_VERSION"), self.known_world);
         sha256_hex(way.as_bytes())[..16].to_owned()
     }
+}
+
+/// An agent's file as it came in.
+#[derive(Debug)]
+pub struct Source {
+    pub bytes: Vec<u8>,
+    /// The name of the format, which may be one that this version does not know.
+    pub format: String,
 }
 
 /// A cheap handle to the registry.
@@ -128,8 +138,13 @@ impl Registry {
         Ok(())
     }
 
+    /// Begins an export of the roster's own bytes.
+    pub async fn export(&self) -> Result<Export, RegistryError> {
+        Export::begin(&self.inner.pool).await
+    }
+
     /// The exact bytes of an agent's live revision.
-    pub async fn find_source(&self, name: &AgentName) -> Result<Option<Vec<u8>>, RegistryError> {
+    pub async fn find_source(&self, name: &AgentName) -> Result<Option<Source>, RegistryError> {
         Ok(store::find_live_source(&self.inner.pool, name.as_str()).await?)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::agent::{Agent, AgentSource, AgentState};
 use super::change::{Change, OpenChange};
 use super::{Registry, RegistryError, parse_and_lint, sha256_hex, store, trail};
-use crate::definition::{AgentName, Origin, ParsedDefinition};
+use crate::definition::{AgentName, Format, Origin, ParsedDefinition};
 
 /// What a put did, or would do.
 #[derive(Debug)]
@@ -20,11 +20,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::TooLarge`], or [`RegistryError::InvalidDefinition`].
-    pub fn check(
-        &self,
-        source: &[u8],
-        origin: &Origin<'_>,
-    ) -> Result<ParsedDefinition, RegistryError> {
+    fn check(&self, source: &[u8], origin: &Origin<'_>) -> Result<ParsedDefinition, RegistryError> {
         let limit = self.inner.settings.definition_bytes;
         if source.len() > limit {
             return Err(RegistryError::TooLarge { limit_bytes: limit });
@@ -33,14 +29,16 @@ impl Registry {
             .map_err(|error| RegistryError::InvalidDefinition(error.into_diagnostics()))
     }
 
-    /// Makes `source` the live revision of `name`. Bytes that are live already make no revision.
+    /// Makes `source` the live revision of `name`, in this format or in the one that it is recognised as. Bytes that
+    /// are live already make no revision.
     pub async fn put(
         &self,
         name: &AgentName,
         source: &[u8],
+        format: Option<Format>,
         change: Change,
     ) -> Result<PutOutcome, RegistryError> {
-        let parsed = self.check(source, &Origin::named(name.as_str()))?;
+        let parsed = self.check(source, &Origin { format, ..Origin::named(name.as_str()) })?;
         if parsed.definition.name != *name {
             return Err(RegistryError::NameMismatch {
                 path: name.clone(),

@@ -50,6 +50,10 @@ pub struct FileReport {
 }
 
 impl FileReport {
+    pub fn is_loaded(&self) -> bool {
+        matches!(self.verdict, Verdict::Loaded | Verdict::LoadedWithWarnings)
+    }
+
     /// Adds a finding that needed more than the file.
     pub fn add(&mut self, diagnostic: Diagnostic) {
         if self.verdict == Verdict::Loaded && diagnostic.level >= Level::Warning {

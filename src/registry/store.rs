@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Postgres};
 
+use super::Source;
 use super::agent::{AgentSource, AgentState};
 use crate::definition::{Diagnostic, ParsedDefinition};
 
@@ -284,9 +285,11 @@ pub(super) async fn set_state(
 pub(super) async fn find_live_source(
     pool: &PgPool,
     name: &str,
-) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "SELECT source_bytes FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
+) -> Result<Option<Source>, sqlx::Error> {
+    sqlx::query_as!(
+        Source,
+        "SELECT source_bytes AS bytes, format
+         FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE name = $1",
         name
     )

@@ -19,7 +19,7 @@ use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
 use crate::registry::{
-    Agent, AgentSource, AgentState, Change, ChangeOutcome, Precondition, Registry,
+    Agent, AgentSource, AgentState, Change, ChangeOutcome, Precondition, Registry, Source,
 };
 
 /// An agent in a list.
@@ -67,6 +67,8 @@ pub struct AdminAgentBody {
 struct ChangeReport {
     is_changed: bool,
     steals: Option<Vec<Steal>>,
+    /// Says so if another agent's description nearly coincides with this one's.
+    overlap: Option<Diagnostic>,
 }
 
 impl AdminAgentBody {
@@ -169,6 +171,8 @@ pub struct PutQuery {
     /// Only tell what would happen.
     #[serde(default)]
     dry_run: bool,
+    /// The format of the file. It is recognised by the content type and the content if this is left out.
+    format: Option<Format>,
 }
 
 /// Makes the body, an agent file, the agent's live revision.
@@ -178,7 +182,11 @@ pub struct PutQuery {
 #[utoipa::path(
     put, path = "/admin/v1/agents/{name}", tag = "admin",
     params(("name" = String, Path), PutQuery),
-    request_body(content = String, content_type = "text/markdown"),
+    request_body(content(
+        (String = "text/markdown"),
+        (serde_json::Value = "application/json"),
+        (String = "application/toml"),
+    )),
     responses(
         (status = 201, description = "A new agent", body = AdminAgentBody),
         (status = 200, description = "A known agent, changed or not", body = AdminAgentBody),
@@ -195,7 +203,7 @@ pub async fn put_agent(
     ApiBytes(source): ApiBytes,
 ) -> Result<Response, ApiError> {
     refuse_slash(&name)?;
-    check_markdown(&headers)?;
+    let format = query.format.or(named_format(&headers)?);
     let Some(known) = AgentName::parse(&name) else {
         let slug = AgentName::slug(&name)
             .map_or_else(String::new, |slug| format!("; did you mean `{slug}`?"));
@@ -205,11 +213,12 @@ pub async fn put_agent(
         ));
     };
     let change = Change { is_dry_run: query.dry_run, ..change(&caller, &headers)? };
-    let outcome = registry.put(&known, &source, change).await?;
+    let outcome = registry.put(&known, &source, format, change).await?;
     let status =
         if outcome.is_new && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
     let steals = dispatcher.find_steals(Arc::clone(&outcome.agent)).await;
-    let report = ChangeReport { is_changed: outcome.is_changed, steals };
+    let overlap = dispatcher.find_overlap(Arc::clone(&outcome.agent)).await;
+    let report = ChangeReport { is_changed: outcome.is_changed, steals, overlap };
     Ok(answer(status, &outcome.agent, Some(report)))
 }
 
@@ -247,14 +256,15 @@ pub(super) fn change(caller: &Caller, headers: &HeaderMap) -> Result<Change, Api
 
 /// The agent that a change has left, and whether it was changed.
 pub(super) fn outcome_answer(outcome: &ChangeOutcome) -> Response {
-    let report = ChangeReport { is_changed: outcome.is_changed, steals: None };
+    let report = ChangeReport { is_changed: outcome.is_changed, steals: None, overlap: None };
     answer(StatusCode::OK, &outcome.agent, Some(report))
 }
 
 /// An agent file as it came in.
-pub(super) fn source_answer(source: Vec<u8>) -> Response {
-    let content_type = HeaderValue::from_static("text/markdown; charset=utf-8");
-    ([(header::CONTENT_TYPE, content_type)], source).into_response()
+pub(super) fn source_answer(source: Source) -> Response {
+    let format = Format::find(&source.format);
+    let content_type = format.map_or("application/octet-stream", Format::media_type);
+    ([(header::CONTENT_TYPE, content_type)], source.bytes).into_response()
 }
 
 pub(super) fn etag(revision: i32) -> HeaderValue {
@@ -266,19 +276,25 @@ fn answer(status: StatusCode, agent: &Agent, report: Option<ChangeReport>) -> Re
     if let Some(report) = report {
         body.changed = Some(report.is_changed);
         body.steals = report.steals;
+        body.diagnostics.extend(report.overlap);
     }
     (status, [(header::ETAG, etag(agent.revision))], Json(body)).into_response()
 }
 
-/// No content type means Markdown, so that `curl -T file.md` works.
-fn check_markdown(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+/// The format that the content type names, if it is not just text. No content type is as good as `text/markdown`, so
+/// that `curl -T file.md` works.
+fn named_format(headers: &HeaderMap) -> Result<Option<Format>, ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     match essence.to_ascii_lowercase().as_str() {
-        "text/markdown" | "text/x-markdown" | "text/plain" | "application/octet-stream" => Ok(()),
+        "text/markdown" | "text/x-markdown" | "text/plain" | "application/octet-stream" => Ok(None),
+        "application/json" => Ok(Some(Format::Json)),
+        "application/toml" => Ok(Some(Format::Codex)),
         _ => Err(ApiError::new(
             ErrorCode::UnsupportedMediaType,
-            format!("send the agent file with `Content-Type: text/markdown`, not `{essence}`"),
+            format!(
+                "send the agent file as `text/markdown`, `application/json` or `application/toml`, not `{essence}`"
+            ),
         )),
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::definition::{Diagnostic, Level};
+use crate::dispatch::Dispatcher;
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiJson, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
@@ -30,12 +31,15 @@ pub struct CreateSync {
 )]
 pub async fn create_sync(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateSync>,
 ) -> Result<Json<SyncReport>, ApiError> {
     let options =
         SyncOptions { is_dry_run: body.dry_run, prunes: body.prune, author: caller.author() };
-    Ok(Json(registry.sync(options).await?))
+    let mut report = registry.sync(options).await?;
+    dispatcher.add_overlaps(&mut report.files).await;
+    Ok(Json(report))
 }
 
 /// A file that did not load.

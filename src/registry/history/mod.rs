@@ -9,7 +9,7 @@ pub(super) use store::find_content;
 use store::{Content, agent_exists};
 
 use super::agent::AgentSource;
-use super::{Registry, RegistryError, parse_stored};
+use super::{Registry, RegistryError, Source, parse_stored};
 use crate::definition::{AgentDefinition, AgentName, Diagnostic, ParseMode, ParsedDefinition};
 
 /// A revision, without its content.
@@ -72,8 +72,9 @@ impl Registry {
         &self,
         name: &AgentName,
         revision: i32,
-    ) -> Result<Vec<u8>, RegistryError> {
-        Ok(self.find_revision_content(name, revision).await?.source_bytes)
+    ) -> Result<Source, RegistryError> {
+        let content = self.find_revision_content(name, revision).await?;
+        Ok(Source { bytes: content.source_bytes, format: content.format })
     }
 
     /// A unified diff of two revisions; empty if they are equal.
