@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use super::decision::ReasonKind;
 use super::text::{Analyzer, Term};
 use crate::registry::Agent;
@@ -120,7 +122,7 @@ impl Content {
 
 struct Builder<'a> {
     analyzer: &'a mut Analyzer,
-    positions: HashMap<Arc<str>, u32>,
+    positions: HashMap<Arc<str>, u32, RandomState>,
     content: Content,
 }
 
@@ -132,7 +134,7 @@ impl<'a> Builder<'a> {
             exclusions: Vec::new(),
             lengths: [0; FIELD_COUNT],
         };
-        Self { analyzer, positions: HashMap::new(), content }
+        Self { analyzer, positions: HashMap::default(), content }
     }
 
     fn add(&mut self, field: Field, text: &str) {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use super::document::{Content, Document, FIELD_COUNT, Field};
 use super::text::Analyzer;
 use crate::registry::{Agent, Roster};
@@ -21,7 +23,7 @@ const LENGTH_PENALTY: f32 = 0.6;
 pub struct Index {
     roster: RosterView,
     pub(super) documents: Vec<Document>,
-    postings: HashMap<Arc<str>, Vec<Posting>>,
+    postings: HashMap<Arc<str>, Vec<Posting>, RandomState>,
     mean_lengths: [f32; FIELD_COUNT],
 }
 
@@ -73,9 +75,9 @@ impl Index {
             roster: RosterView { revision: roster.revision, agents },
             mean_lengths: mean_lengths(&documents),
             documents,
-            postings: HashMap::new(),
+            postings: HashMap::default(),
         };
-        index.post();
+        index.post(previous.map_or(0, |index| index.postings.len()));
         index
     }
 
@@ -113,8 +115,9 @@ impl Index {
         field.weight() / (1.0 - LENGTH_PENALTY + LENGTH_PENALTY * length / mean)
     }
 
-    fn post(&mut self) {
-        let mut postings: HashMap<Arc<str>, Vec<Posting>> = HashMap::new();
+    fn post(&mut self, expected_stems: usize) {
+        let mut postings: HashMap<Arc<str>, Vec<Posting>, RandomState> =
+            HashMap::with_capacity_and_hasher(expected_stems, RandomState::default());
         for (number, document) in self.documents.iter().enumerate() {
             let weights = Field::ALL.map(|field| self.occurrence_weight(&document.content, field));
             for term in &document.content.terms {

@@ -1,8 +1,9 @@
 //! Text into terms: words in lower case, stemmed, without those that say nothing of a task.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -56,11 +57,17 @@ pub(super) struct Analyzer {
     stemmer: Stemmer,
     /// Stems that were met before: agents share most of their words, and each is kept once.
     stems: HashSet<Arc<str>>,
+    /// Words that were met before.
+    words: HashMap<String, Option<Term>, RandomState>,
 }
 
 impl Analyzer {
     pub fn new() -> Self {
-        Self { stemmer: Stemmer::create(Algorithm::English), stems: HashSet::new() }
+        Self {
+            stemmer: Stemmer::create(Algorithm::English),
+            stems: HashSet::new(),
+            words: HashMap::default(),
+        }
     }
 
     pub fn terms(&mut self, text: &str) -> Vec<Term> {
@@ -88,11 +95,22 @@ impl Analyzer {
 
     fn push(&mut self, word: &str, terms: &mut Vec<Term>) {
         let word = word.to_lowercase();
-        if STOP_WORDS.binary_search(&word.as_str()).is_ok() || word.chars().all(char::is_numeric) {
+        if let Some(known) = self.words.get(&word) {
+            terms.extend(known.clone());
             return;
         }
-        let is_weak = WEAK_WORDS.binary_search(&word.as_str()).is_ok();
-        let stem = self.stemmer.stem(&word);
+        let term = self.term(&word);
+        terms.extend(term.clone());
+        self.words.insert(word, term);
+    }
+
+    /// `None` if the word says nothing.
+    fn term(&mut self, word: &str) -> Option<Term> {
+        if STOP_WORDS.binary_search(&word).is_ok() || word.chars().all(char::is_numeric) {
+            return None;
+        }
+        let is_weak = WEAK_WORDS.binary_search(&word).is_ok();
+        let stem = self.stemmer.stem(word);
         let is_weak = is_weak || WEAK_WORDS.binary_search(&&*stem).is_ok();
         let weight = if is_weak { WEAK_WEIGHT } else { 1.0 };
         let stem = self.stems.get(&*stem).cloned().unwrap_or_else(|| {
@@ -100,7 +118,7 @@ impl Analyzer {
             self.stems.insert(Arc::clone(&stem));
             stem
         });
-        terms.push(Term { stem, weight });
+        Some(Term { stem, weight })
     }
 }
 

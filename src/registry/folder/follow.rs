@@ -48,8 +48,14 @@ impl Registry {
         if last_seen.is_some() && matches!(tokio::fs::try_exists(agents_dir).await, Ok(false)) {
             return Ok(None);
         }
+        let started = Instant::now();
         let files = self.scan_changed(last_seen.as_ref()).await?;
         let content = FolderContent::of(&files);
+        tracing::debug!(
+            files = files.len(),
+            elapsed_ms = started.elapsed().as_millis(),
+            "agents folder read"
+        );
         if last_seen.as_ref().is_some_and(|before| before.is_same(&content)) {
             *last_seen = Some(content);
             return Ok(None);

@@ -20,21 +20,22 @@ pub(super) fn read_file(
     path: &str,
     known: &KnownOutcomes,
 ) -> Vec<ScannedFile> {
+    // Looked at only, so that a watch is not told of thousands of files that are opened.
+    if let Ok(metadata) = std::fs::metadata(whole_path)
+        && let Some(outcome) = known.find_untouched(path, &metadata)
+    {
+        let stamp = Stamp::before_reading(&metadata);
+        return vec![known_file(path, None, outcome, stamp)];
+    }
     let (source, stamp) = match open(whole_path) {
         Ok((_, metadata)) if metadata.len() > settings.definition_bytes as u64 => {
             return vec![too_large(path, settings)];
         }
-        Ok((file, metadata)) => {
-            if let Some(outcome) = known.find_untouched(path, &metadata) {
-                let stamp = Stamp::before_reading(&metadata);
-                return vec![known_file(path, None, outcome, stamp)];
-            }
-            match read_bounded(file, settings.definition_bytes) {
-                Ok(Some(source)) => (source, Stamp::before_reading(&metadata)),
-                Ok(None) => return vec![too_large(path, settings)],
-                Err(error) => return vec![unreadable(path, &error)],
-            }
-        }
+        Ok((file, metadata)) => match read_bounded(file, settings.definition_bytes) {
+            Ok(Some(source)) => (source, Stamp::before_reading(&metadata)),
+            Ok(None) => return vec![too_large(path, settings)],
+            Err(error) => return vec![unreadable(path, &error)],
+        },
         Err(error) => return vec![unreadable(path, &error)],
     };
     let whole_path = whole_path.to_string_lossy();
