@@ -73,13 +73,13 @@ impl FieldReader {
         }
     }
 
-    /// A text, or the first of several.
+    /// A text, or the first of several, which are then kept as well.
     pub fn take_first_text(&mut self, key: &str) -> Option<String> {
-        if let Some(Value::Array(items)) = self.values.get(key) {
-            let first = items.first().cloned().unwrap_or_default();
-            self.values.insert(key.to_owned(), first);
-        }
-        self.take_text(key).filter(|text| !text.is_empty())
+        let text = match self.values.get(key) {
+            Some(Value::Array(items)) => items.first()?.as_str().map(|text| text.trim().to_owned()),
+            _ => self.take_text(key),
+        };
+        text.filter(|text| !text.is_empty())
     }
 
     /// The description, with what a format has in a field of its own about when to use the agent.

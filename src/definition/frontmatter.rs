@@ -76,10 +76,12 @@ fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (Stri
     }
     let Some(field) = raw.iter().find(|field| field.key == key) else { return (key, value) };
     if value.is_null() {
-        return (key, number_sign_text(field).map_or(value, Value::String));
+        return (key, marked_text(field).map_or(value, Value::String));
     }
+    // Copilot has lists of models.
+    let is_list = value.is_array() && key != "model";
     let is_cut = key == DESCRIPTION && is_cut_by_yaml(&field.text);
-    if is_cut || value.is_array() || value.is_object() {
+    if is_cut || is_list || value.is_object() {
         let lines = field.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let text = lines.collect::<Vec<_>>().join(" ");
         return (key, Value::String(text.trim().to_owned()));
@@ -100,10 +102,11 @@ fn is_cut_by_yaml(text: &str) -> bool {
             || behind_anchor.is_some_and(|(_, rest)| is_plain(rest.trim_start())))
 }
 
-/// A description such as `#1 in tea` or a colour such as `#ff8800`, which are comments to YAML.
-fn number_sign_text(field: &RawField<'_>) -> Option<String> {
+/// A description such as `#1 in tea` or a colour such as `#ff8800`, which are comments to YAML; or one of a single word
+/// that YAML takes for a mark.
+fn marked_text(field: &RawField<'_>) -> Option<String> {
     let text = field.text.trim();
-    let is_text = text.strip_prefix('#')?.starts_with(char::is_alphanumeric);
+    let is_text = text.strip_prefix(['#', '&', '!'])?.starts_with(char::is_alphanumeric);
     match field.key {
         DESCRIPTION if is_text => Some(text.to_owned()),
         "color" if is_text => Some(first_line(text).to_owned()),

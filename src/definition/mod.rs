@@ -17,6 +17,8 @@ mod json_file;
 mod lint;
 mod name;
 mod origin;
+#[cfg(test)]
+mod property_tests;
 mod retired;
 mod scan;
 mod servers;

@@ -154,7 +154,9 @@ pub(super) fn open_field(line: &str) -> Option<(&str, &str)> {
 pub(super) fn scanned_value(key: &str, text: &str) -> Value {
     let is_text = TEXT_FIELDS.contains(&key);
     if !(is_text && is_plain(text)) {
-        let alone = strict(&format!("{key}: {text}\n")).ok().and_then(|mut map| map.remove(key));
+        let alone = strict(&format!("{key}: {text}\n"));
+        // What looks like a second field is a part of the first.
+        let alone = alone.ok().filter(|map| map.len() == 1).and_then(|mut map| map.remove(key));
         match alone {
             Some(value @ Value::String(_)) => return value,
             Some(value) if !is_text => return value,
