@@ -78,11 +78,10 @@ pub(super) fn cut_behind_last_field<'a>(
     vocabulary: &Vocabulary,
 ) -> Option<Document<'a>> {
     let last = last_field(document.frontmatter, vocabulary)?;
-    // A description may have paragraphs.
-    if document.frontmatter[last..].starts_with(DESCRIPTION) {
-        return None;
-    }
-    cut_at_prose(text, document, last, true)
+    let cut = cut_at_prose(text, document, last, true)?;
+    // A description may have paragraphs, but no title.
+    let is_description = document.frontmatter[last..].starts_with(DESCRIPTION);
+    (!is_description || cut.body.starts_with("# ")).then_some(cut)
 }
 
 fn is_closing_fence(line: &str) -> bool {

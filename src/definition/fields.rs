@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Diagnostic;
+use super::diagnostic::MAX_FINDINGS;
 use super::tools::{self, ToolList};
 use super::vocabulary::Vocabulary;
 
@@ -190,17 +191,18 @@ impl FieldReader {
 
     /// The fields that nobody took, and every finding.
     pub fn finish(mut self, vocabulary: &Vocabulary) -> (Map<String, Value>, Vec<Diagnostic>) {
-        for key in self.values.keys() {
-            if let Some(meant) = vocabulary.guess(key) {
-                self.diagnostics.push(Diagnostic::warning(
-                    "field_misspelt",
-                    self.line_of(key),
-                    1,
-                    &format!("the field `{key}` has no effect"),
-                    &format!("did you mean `{meant}`?"),
-                ));
-            }
-        }
+        let guesses = self.values.keys().filter_map(|key| Some((key, vocabulary.guess(key)?)));
+        let misspelt = guesses.take(MAX_FINDINGS).map(|(key, meant)| {
+            Diagnostic::warning(
+                "field_misspelt",
+                self.line_of(key),
+                1,
+                &format!("the field `{key}` has no effect"),
+                &format!("did you mean `{meant}`?"),
+            )
+        });
+        let misspelt: Vec<_> = misspelt.collect();
+        self.diagnostics.extend(misspelt);
         (self.values, self.diagnostics)
     }
 }

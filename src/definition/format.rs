@@ -160,7 +160,7 @@ pub(super) fn below_opencode(path: &str) -> Option<&str> {
         return None;
     }
     ["opencode/agent/", "opencode/agents/"].into_iter().find_map(|folder| {
-        let start = path.find(folder)?;
+        let start = path.rfind(folder)?;
         Some(&path[start + folder.len()..])
     })
 }

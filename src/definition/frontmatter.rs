@@ -262,6 +262,7 @@ mod tests {
             "---\nname: a\ndescription: b: c\nmodel: opus\n\nYou paint.\n\n---\n\nWalls.\n",
             "---\nname: a\ndescription: b: c\nmodel: opus\n\n# You paint\nWalls.\n\n---\n\nEnd.\n",
             "---\nname: a\ndescription: b\n\nYou paint.\nname: like this\n",
+            "---\nname: a\ndescription: b: c\n\n# You paint\n\nWalls.\n\n---\n\nEnd.\n",
         ] {
             let fields = read(text);
             assert!(fields.body.contains("You paint"), "{text}");

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::Diagnostic;
+use super::diagnostic::MAX_FINDINGS;
 use super::strict::strict;
 use super::vocabulary::Vocabulary;
 
@@ -52,18 +53,8 @@ pub(super) fn scan<'a>(
         });
         if let Some((key, rest, is_known)) = opened {
             let is_repeated = !seen.insert(key);
-            skips_repeated = is_repeated;
-            if is_repeated {
-                let above = scan.fields.last_mut().filter(|field| field.key == DESCRIPTION);
-                let is_prose = key != DESCRIPTION && above.is_some();
-                scan.diagnostics.push(repeated(key, number, is_prose));
-                if let Some(field) = above.filter(|_| is_prose) {
-                    // What repeats a field inside a description may well be a line of it.
-                    skips_repeated = false;
-                    field.text.push('\n');
-                    field.text.push_str(line);
-                }
-            } else {
+            skips_repeated = is_repeated && !scan.take_for_prose(key, line, number);
+            if !is_repeated {
                 scan.fields.push(RawField { key, line: number, text: rest.to_owned(), is_known });
             }
         } else if let Some(field) = scan.fields.last_mut() {
@@ -72,16 +63,39 @@ pub(super) fn scan<'a>(
                 field.text.push_str(line);
             }
         } else if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            scan.diagnostics.push(Diagnostic::warning(
-                "text_before_fields",
-                number,
-                1,
-                "this line stands before the first known field and is not used",
-                "begin the frontmatter with `name:`",
-            ));
+            scan.tell(|| {
+                Diagnostic::warning(
+                    "text_before_fields",
+                    number,
+                    1,
+                    "this line stands before the first known field and is not used",
+                    "begin the frontmatter with `name:`",
+                )
+            });
         }
     }
     scan
+}
+
+impl Scan<'_> {
+    /// What repeats another field inside a description may well be a line of it; else it is not used.
+    fn take_for_prose(&mut self, key: &str, line: &str, number: usize) -> bool {
+        let above = self.fields.last_mut().filter(|field| field.key == DESCRIPTION);
+        let prose = above.filter(|_| key != DESCRIPTION);
+        let is_prose = prose.is_some();
+        if let Some(field) = prose {
+            field.text.push('\n');
+            field.text.push_str(line);
+        }
+        self.tell(|| repeated(key, number, is_prose));
+        is_prose
+    }
+
+    fn tell(&mut self, find: impl FnOnce() -> Diagnostic) {
+        if self.diagnostics.len() < MAX_FINDINGS {
+            self.diagnostics.push(find());
+        }
+    }
 }
 
 fn repeated(key: &str, line: usize, is_prose: bool) -> Diagnostic {
