@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test bench sqlx ci ci-queries postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ doc: rust ## Build the code's documentation, warnings as errors
 
 test: rust postgresql ## Run all tests
 	scripts/with-postgres $(CARGO) test
+
+bench: rust ## Measure how long definitions take to read
+	$(CARGO) bench --bench parse
 
 sqlx: rust postgresql ## Renew what the build knows of the queries (.sqlx)
 	scripts/with-postgres scripts/prepare-queries .sqlx

@@ -1,5 +1,7 @@
 //! What a body says of the agent's duties and of what it leaves to others.
 
+use indexmap::IndexSet;
+
 /// Lines that open a list of exclusions contain one of these.
 const EXCLUSION_HEADINGS: &[&str] = &[
     "do not handle",
@@ -15,20 +17,28 @@ const EXCLUSION_HEADINGS: &[&str] = &[
     "not in scope",
     "when not to use",
     "do not use this agent",
+    "not for",
 ];
 
 const DUTY_HEADINGS: &[&str] = &["responsibilities", "your duties", "what you do", "you handle"];
 
 /// Sentences that exclude something in running text begin with one of these.
 const EXCLUSION_SENTENCES: &[&str] = &[
-    "you do not handle ",
-    "you don't handle ",
-    "does not handle ",
-    "do not use this agent for ",
-    "do not use it for ",
-    "do not use for ",
-    "not for ",
+    "you do not handle",
+    "you don't handle",
+    "does not handle",
+    "this agent does not handle",
+    "do not use this agent for",
+    "don't use this agent for",
+    "never use this agent for",
+    "do not use it for",
+    "do not use for",
+    "do not use when",
+    "do not use this agent when",
 ];
+
+/// A description excludes with these as well; a body may say so of anything.
+const SUMMARY_EXCLUSIONS: &[&str] = &["not for", "not intended for", "not suitable for"];
 
 /// The entries of every list under a heading about duties.
 pub(super) fn responsibilities(body: &str) -> Vec<String> {
@@ -39,21 +49,48 @@ pub(super) fn responsibilities(body: &str) -> Vec<String> {
 
 /// Entries of "You do NOT handle:" lists in the body, and sentences that exclude in description or body.
 pub(super) fn exclusions(summary: &str, body: &str) -> Vec<String> {
-    let mut found = lists_under(body, |heading| contains_any(heading, EXCLUSION_HEADINGS));
-    for text in [summary, body] {
-        for sentence in text.split_inclusive(['.', '\n', ';']).map(str::trim) {
-            let lower = sentence.to_lowercase();
-            let opens = EXCLUSION_SENTENCES.iter().any(|start| lower.starts_with(start));
-            if opens && !sentence.ends_with(':') {
-                found.push(sentence.trim_end_matches(['.', ';']).to_owned());
-            }
-        }
-    }
-    found
+    let mut found: IndexSet<String> =
+        lists_under(body, |heading| contains_any(heading, EXCLUSION_HEADINGS))
+            .into_iter()
+            .collect();
+    let of_summary = sentences(summary).filter(|sentence| {
+        excludes(sentence, EXCLUSION_SENTENCES) || excludes(sentence, SUMMARY_EXCLUSIONS)
+    });
+    let of_body = sentences(body).filter(|sentence| excludes(sentence, EXCLUSION_SENTENCES));
+    found.extend(of_summary.chain(of_body).map(str::to_owned));
+    found.into_iter().collect()
 }
 
+/// Whether a sentence begins in one of these ways and goes on.
+fn excludes(sentence: &str, beginnings: &[&str]) -> bool {
+    let lower = sentence.to_lowercase().replace('’', "'").replace('*', "");
+    beginnings
+        .iter()
+        .filter_map(|beginning| lower.strip_prefix(beginning))
+        .any(|rest| rest.starts_with([' ', ':']) && rest.contains(char::is_alphanumeric))
+}
+
+/// The sentences of a text, without their ends and without the marks of a list.
+fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| {
+        let line = list_entry(line).unwrap_or(line);
+        let mut previous = ' ';
+        line.split_inclusive(move |character: char| {
+            let is_end = character.is_whitespace() && matches!(previous, '.' | ';' | '!');
+            previous = character;
+            is_end
+        })
+        .map(|sentence| sentence.trim().trim_end_matches(['.', ';', '!']))
+    })
+}
+
+/// Whether one of the needles stands there, ending where a word ends.
 fn contains_any(text: &str, needles: &[&str]) -> bool {
-    needles.iter().any(|needle| text.contains(needle))
+    needles.iter().any(|needle| {
+        text.match_indices(needle).any(|(position, _)| {
+            !text[position + needle.len()..].starts_with(char::is_alphanumeric)
+        })
+    })
 }
 
 /// Collects list entries below each heading that `wanted` accepts, up to the next line that is no entry.
@@ -107,7 +144,15 @@ mod tests {
 
     #[test]
     fn headings_and_sentences_exclude_too() {
-        assert_eq!(exclusions("Builds. Not for mobile apps.", ""), ["Not for mobile apps"]);
+        assert_eq!(exclusions("Builds. Not for Node.js or C.", ""), ["Not for Node.js or C"]);
+        assert_eq!(exclusions("", "Not for Node.js or C."), [""; 0]);
+        assert_eq!(exclusions("", "- You do NOT handle names."), ["You do NOT handle names"]);
+        let body = "Do NOT use this agent for: small tasks (ask directly).\n**Not for:**\n- Fun\n";
+        assert_eq!(
+            exclusions("", body),
+            ["Fun", "Do NOT use this agent for: small tasks (ask directly)"]
+        );
+        assert_eq!(exclusions("", "## What you don't document\n- Fun\n"), [""; 0]);
         assert_eq!(exclusions("", "## Out of scope\n1. Payroll\n"), ["Payroll"]);
     }
 }

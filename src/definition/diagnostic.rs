@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Of findings that a file may have on every line no more than these are told.
+pub(super) const MAX_FINDINGS: usize = 50;
+
 /// How bad a finding is. A file with an error is not loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

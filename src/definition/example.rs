@@ -64,7 +64,9 @@ fn parse_block(block: &str) -> Example {
     example.commentary = commentary;
     let context = find_marker(&block, "context", 0);
     let user = find_marker(&block, "user", 0);
-    let assistant = find_marker(&block, "assistant", user.map_or(0, |(_, end)| end));
+    let behind_user = user.map_or(0, |(_, end)| end);
+    let assistant = find_marker(&block, "assistant", behind_user)
+        .or_else(|| find_line_marker(&block, "agent", behind_user));
     let part = |start: Option<(usize, usize)>, stops: [Option<(usize, usize)>; 2]| {
         let Some((_, start)) = start else { return String::new() };
         let end = stops
@@ -80,9 +82,24 @@ fn parse_block(block: &str) -> Example {
     example.user = part(user, [assistant, None]);
     example.assistant = part(assistant, [None, None]);
     if context.is_none() && user.is_none() && assistant.is_none() {
-        example.context = unquote(&block);
+        match tagged(&block, "user") {
+            Some(request) => {
+                example.user = request;
+                example.context = tagged(&block, "context").unwrap_or_default();
+                example.assistant = tagged(&block, "assistant").unwrap_or_default();
+            }
+            None => example.context = unquote(&block),
+        }
     }
     example
+}
+
+/// What stands between `<user>` or `<user_request>` and the next closing tag.
+fn tagged(block: &str, name: &str) -> Option<String> {
+    let open = find_ignoring_case(block, &format!("<{name}"))?;
+    let (tag, rest) = block[open + 1..].split_once('>')?;
+    let is_tag = tag.chars().all(|character| character.is_ascii_alphabetic() || character == '_');
+    is_tag.then(|| unquote(rest.split("</").next().unwrap_or(rest)))
 }
 
 fn cut_commentary(block: &str) -> (String, String) {
@@ -112,6 +129,14 @@ fn find_marker(text: &str, marker: &str, from: usize) -> Option<(usize, usize)> 
         start = end;
     }
     None
+}
+
+/// A marker at the beginning of a line: words that are common in prose too.
+fn find_line_marker(text: &str, marker: &str, from: usize) -> Option<(usize, usize)> {
+    let found = find_marker(text, marker, from)?;
+    let line_start = text[..found.0].rfind('\n').map_or(0, |end| end + 1);
+    let is_first = text[line_start..found.0].trim_matches(['*', ' ', '\t', '-']).is_empty();
+    is_first.then_some(found)
 }
 
 fn unquote(text: &str) -> String {
@@ -152,6 +177,23 @@ mod tests {
         assert_eq!(examples[0].assistant, "C");
         assert_eq!(examples[0].commentary, "D");
         assert_eq!(examples[1].user, "E");
+    }
+
+    #[test]
+    fn other_words_and_tags_mark_the_parts_too() {
+        let (_, examples) = split_description(
+            "<example>\nUser: A\nAgent: B\n</example>\n\
+             <example><user_request>Ask the agent: now</user_request>\n\
+             <commentary>C</commentary></example>\n\
+             <example><context>D</context><user>'E'</user><assistant>F</assistant></example>",
+        );
+        let parts: Vec<_> = examples
+            .iter()
+            .map(|it| [&*it.context, &*it.user, &*it.assistant, &*it.commentary])
+            .collect();
+        let expected =
+            [["", "A", "B", ""], ["", "Ask the agent: now", "", "C"], ["D", "E", "F", ""]];
+        assert_eq!(parts, expected);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where a frontmatter begins and ends, also where its closing fence was forgotten.
 
-use super::scan::{DESCRIPTION, open_field};
+use std::collections::HashSet;
+
+use super::scan::{DESCRIPTION, is_key, open_field};
 use super::vocabulary::Vocabulary;
 use super::{DefinitionError, Diagnostic};
 
@@ -21,17 +23,19 @@ pub(super) fn split<'a>(
     text: &'a str,
     vocabulary: &Vocabulary,
 ) -> Result<Document<'a>, DefinitionError> {
-    let blank = text.len() - text.trim_start_matches(['\r', '\n']).len();
+    let is_blank = |character: char| character.is_whitespace() || character == '\u{feff}';
+    let first = text.len() - text.trim_start_matches(is_blank).len();
+    let blank = text[..first].rfind('\n').map_or(0, |end| end + 1);
     let mut lines = text[blank..].split_inclusive('\n');
     let opening = lines.next().unwrap_or_default();
-    if opening.trim_end() != "---" {
+    if opening.trim_start_matches('\u{feff}').trim_end() != "---" {
         return Err(no_frontmatter());
     }
     let start = blank + opening.len();
     let frontmatter_line = 2 + text[..blank].matches('\n').count();
     let mut end = start;
     for (index, line) in lines.enumerate() {
-        if matches!(line.trim_end(), "---" | "...") {
+        if is_closing_fence(line) {
             return Ok(Document {
                 start,
                 frontmatter: &text[start..end],
@@ -59,7 +63,7 @@ pub(super) fn split<'a>(
             "the frontmatter that begins here has no field and no closing `---` line",
             "write the fields `name` and `description` below this line, and a line `---` below them",
         ))),
-        Some(last) => Ok(cut_at_prose(text, &whole, last).unwrap_or_else(|| {
+        Some(last) => Ok(cut_at_prose(text, &whole, last, false).unwrap_or_else(|| {
             let diagnostic = Some(unclosed(whole.body_line));
             Document { diagnostic, ..whole }
         })),
@@ -74,23 +78,26 @@ pub(super) fn cut_behind_last_field<'a>(
     vocabulary: &Vocabulary,
 ) -> Option<Document<'a>> {
     let last = last_field(document.frontmatter, vocabulary)?;
-    // A description may have paragraphs.
-    if document.frontmatter[last..].starts_with(DESCRIPTION) {
-        return None;
-    }
-    cut_at_prose(text, document, last)
+    let cut = cut_at_prose(text, document, last, true)?;
+    // A description may have paragraphs, but no title.
+    let is_description = document.frontmatter[last..].starts_with(DESCRIPTION);
+    (!is_description || cut.body.starts_with("# ")).then_some(cut)
+}
+
+fn is_closing_fence(line: &str) -> bool {
+    let line = line.trim_end();
+    line == "..." || (line.len() >= 3 && line.bytes().all(|byte| byte == b'-'))
 }
 
 /// The place of the last field; what repeats one above it is text.
 fn last_field(frontmatter: &str, vocabulary: &Vocabulary) -> Option<usize> {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
     let mut last = None;
     let mut position = 0;
     for line in frontmatter.split_inclusive('\n') {
         let opened =
             open_field(line.trim_end()).filter(|(key, value)| vocabulary.opens(key, value));
-        if let Some((key, _)) = opened.filter(|(key, _)| !seen.contains(key)) {
-            seen.push(key);
+        if opened.is_some_and(|(key, _)| seen.insert(key)) {
             last = Some(position);
         }
         position += line.len();
@@ -98,31 +105,54 @@ fn last_field(frontmatter: &str, vocabulary: &Vocabulary) -> Option<usize> {
     last
 }
 
-/// Cuts before the first line below `last` that is a heading, or stands behind a blank line and is not indented.
-fn cut_at_prose<'a>(text: &'a str, document: &Document<'a>, last: usize) -> Option<Document<'a>> {
-    let frontmatter = document.frontmatter;
+/// Cuts before the first line below `last` that begins prose, if one does.
+fn cut_at_prose<'a>(
+    text: &'a str,
+    document: &Document<'a>,
+    last: usize,
+    is_closed: bool,
+) -> Option<Document<'a>> {
+    let position = last + find_prose(&document.frontmatter[last..], is_closed)?;
+    let body_line =
+        document.frontmatter_line + document.frontmatter[..position].matches('\n').count();
+    Some(Document {
+        frontmatter: &document.frontmatter[..position],
+        body: &text[document.start + position..],
+        body_line,
+        diagnostic: Some(unclosed(body_line)),
+        start: document.start,
+        frontmatter_line: document.frontmatter_line,
+    })
+}
+
+/// Where prose begins below a field: at a heading, or at a line behind a blank one that is not indented. Above a fence
+/// a heading may be a comment, and a line `key: value` an unknown field: there, prose must follow.
+fn find_prose(text: &str, is_closed: bool) -> Option<usize> {
+    let mut lines = text.split_inclusive('\n');
+    let field = lines.next()?;
+    let mut position = field.len();
+    let mut heading = None;
     let mut is_behind_blank = false;
-    let mut position = last;
-    for line in frontmatter[last..].split_inclusive('\n') {
-        let is_heading = line.starts_with('#') && line.trim_start_matches('#').starts_with(' ');
-        let is_flush = !line.starts_with([' ', '\t']) && !line.trim().is_empty();
-        if position > last && is_flush && (is_heading || is_behind_blank) {
-            break;
+    let mut is_list = field.trim_end().ends_with(':');
+    for line in lines {
+        let is_blank = line.trim().is_empty();
+        let is_entry = is_list && line.starts_with("- ");
+        let is_field = is_closed
+            && line.starts_with(|first: char| first.is_ascii_lowercase())
+            && open_field(line).is_some_and(|(key, _)| is_key(key));
+        if line.starts_with('#') {
+            if line.trim_start_matches('#').starts_with(' ') {
+                heading = heading.or(Some(position));
+            }
+        } else if is_blank || is_entry || is_field || line.starts_with([' ', '\t']) {
+            is_list = is_list && (is_blank || is_entry);
+        } else if heading.is_some() || is_behind_blank {
+            return heading.or(Some(position));
         }
-        is_behind_blank = line.trim().is_empty();
+        is_behind_blank = is_blank;
         position += line.len();
     }
-    (position < frontmatter.len()).then(|| {
-        let body_line = document.frontmatter_line + frontmatter[..position].matches('\n').count();
-        Document {
-            frontmatter: &frontmatter[..position],
-            body: &text[document.start + position..],
-            body_line,
-            diagnostic: Some(unclosed(body_line)),
-            start: document.start,
-            frontmatter_line: document.frontmatter_line,
-        }
-    })
+    heading.filter(|_| !is_closed)
 }
 
 fn no_frontmatter() -> DefinitionError {

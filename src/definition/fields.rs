@@ -1,10 +1,12 @@
 //! The fields of a file, and typed values taken out of them; what nobody takes is kept.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Diagnostic;
+use super::diagnostic::MAX_FINDINGS;
 use super::tools::{self, ToolList};
 use super::vocabulary::Vocabulary;
 
@@ -41,7 +43,7 @@ pub(super) struct Fields {
 
 pub(super) struct FieldReader {
     values: Map<String, Value>,
-    lines: Vec<(String, usize)>,
+    lines: IndexMap<String, usize>,
     diagnostics: Vec<Diagnostic>,
     body: String,
     body_line: usize,
@@ -49,14 +51,18 @@ pub(super) struct FieldReader {
 
 impl FieldReader {
     pub fn new(fields: Fields) -> Self {
-        let Fields { values, lines, diagnostics, body, body_line, .. } = fields;
+        let Fields { values, diagnostics, body, body_line, .. } = fields;
+        let mut lines = IndexMap::with_capacity(fields.lines.len());
+        for (key, line) in fields.lines {
+            lines.entry(key).or_insert(line);
+        }
         Self { values, lines, diagnostics, body, body_line }
     }
 
     /// The line on which a field opens; the first line of the fields if it is not there.
     pub fn line_of(&self, key: &str) -> usize {
-        let found = self.lines.iter().find(|(name, _)| name == key).or(self.lines.first());
-        found.map_or(1, |(_, line)| *line)
+        let first = || self.lines.first().map(|(_, line)| line);
+        self.lines.get(key).or_else(first).copied().unwrap_or(1)
     }
 
     /// A text; numbers and booleans count as what was written.
@@ -68,13 +74,20 @@ impl FieldReader {
         }
     }
 
-    /// A text, or the first of several.
+    /// A text, or the first of several, which are then kept as well.
     pub fn take_first_text(&mut self, key: &str) -> Option<String> {
-        if let Some(Value::Array(items)) = self.values.get(key) {
-            let first = items.first().cloned().unwrap_or_default();
-            self.values.insert(key.to_owned(), first);
-        }
-        self.take_text(key).filter(|text| !text.is_empty())
+        let text = match self.values.get(key) {
+            Some(Value::Array(items)) => items.first()?.as_str().map(|text| text.trim().to_owned()),
+            _ => self.take_text(key),
+        };
+        text.filter(|text| !text.is_empty())
+    }
+
+    /// The description, with what a format has in a field of its own about when to use the agent.
+    pub fn take_description(&mut self, vocabulary: &Vocabulary) -> String {
+        let texts = [Some("description"), vocabulary.occasions];
+        let texts = texts.into_iter().flatten().filter_map(|key| self.take_text(key));
+        texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
     }
 
     /// The first of several fields that is a count.
@@ -98,10 +111,40 @@ impl FieldReader {
         count
     }
 
-    /// A list of words, however it is written; absent and empty differ.
+    /// A model. Claude Code and Cursor take options in brackets behind it, which mean nothing to a provider.
+    pub fn take_model(&mut self) -> Option<String> {
+        let written = self.take_first_text("model")?;
+        let Some((model, options)) =
+            written.strip_suffix(']').and_then(|rest| rest.split_once('['))
+        else {
+            return Some(written);
+        };
+        let model = model.trim_end();
+        if model.is_empty() {
+            return Some(written);
+        }
+        self.note_at(
+            self.line_of("model"),
+            "model_option",
+            &format!("`[{options}]` behind the model `{model}` has no effect"),
+            "leave it out if other clients do not need it",
+        );
+        Some(model.to_owned())
+    }
+
+    /// The tools that a field allows and denies, however it is written; absent and empty differ.
     pub fn take_tools(&mut self, key: &str) -> ToolList {
-        let Some(value) = self.values.shift_remove(key) else { return ToolList::default() };
-        let list = tools::read_list(&value);
+        self.take_list(key, tools::read_list).unwrap_or_default()
+    }
+
+    /// A list of words, or a text of words with commas between them.
+    pub fn take_words(&mut self, key: &str) -> Vec<String> {
+        self.take_list(key, tools::read_words).unwrap_or_default()
+    }
+
+    fn take_list<T>(&mut self, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.values.shift_remove(key)?;
+        let list = read(&value);
         if list.is_none() && !value.is_null() {
             self.diagnostics.push(Diagnostic::warning(
                 "field_type",
@@ -111,7 +154,7 @@ impl FieldReader {
                 "write the entries separated by commas, or as a YAML list",
             ));
         }
-        list.unwrap_or_default()
+        list
     }
 
     /// The body, and the line on which it begins; `field` is its text if it is empty.
@@ -134,7 +177,7 @@ impl FieldReader {
     }
 
     pub fn warn_at_start(&mut self, code: &'static str, message: &str, help: &str) {
-        let first = self.lines.iter().map(|(_, line)| *line).min();
+        let first = self.lines.values().copied().min();
         self.warn_at(first.unwrap_or(1), code, message, help);
     }
 
@@ -148,17 +191,18 @@ impl FieldReader {
 
     /// The fields that nobody took, and every finding.
     pub fn finish(mut self, vocabulary: &Vocabulary) -> (Map<String, Value>, Vec<Diagnostic>) {
-        for key in self.values.keys() {
-            if let Some(meant) = vocabulary.guess(key) {
-                self.diagnostics.push(Diagnostic::warning(
-                    "field_misspelt",
-                    self.line_of(key),
-                    1,
-                    &format!("the field `{key}` has no effect"),
-                    &format!("did you mean `{meant}`?"),
-                ));
-            }
-        }
+        let guesses = self.values.keys().filter_map(|key| Some((key, vocabulary.guess(key)?)));
+        let misspelt = guesses.take(MAX_FINDINGS).map(|(key, meant)| {
+            Diagnostic::warning(
+                "field_misspelt",
+                self.line_of(key),
+                1,
+                &format!("the field `{key}` has no effect"),
+                &format!("did you mean `{meant}`?"),
+            )
+        });
+        let misspelt: Vec<_> = misspelt.collect();
+        self.diagnostics.extend(misspelt);
         (self.values, self.diagnostics)
     }
 }

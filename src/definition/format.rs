@@ -154,6 +154,17 @@ pub(super) fn by_path(path: &str) -> Option<Format> {
     known.map(|(_, _, format)| *format)
 }
 
+/// What stands below the folder of opencode's agents: a file's folders there are a part of its name.
+pub(super) fn below_opencode(path: &str) -> Option<&str> {
+    if by_path(path) != Some(Format::Opencode) {
+        return None;
+    }
+    ["opencode/agent/", "opencode/agents/"].into_iter().find_map(|folder| {
+        let start = path.rfind(folder)?;
+        Some(&path[start + folder.len()..])
+    })
+}
+
 fn is_there(folders: &[&str], outer: &str, inner: &[&str]) -> bool {
     folders.windows(2).any(|pair| pair[0] == outer && inner.contains(&pair[1]))
 }

@@ -75,11 +75,13 @@ fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (Stri
         return (key, value);
     }
     let Some(field) = raw.iter().find(|field| field.key == key) else { return (key, value) };
-    let cuts = [" #", "\u{85}", "\u{2028}", "\u{2029}"];
-    let is_cut = key == DESCRIPTION
-        && is_plain(&field.text)
-        && cuts.iter().any(|cut| field.text.contains(cut));
-    if is_cut || value.is_array() || value.is_object() {
+    if value.is_null() {
+        return (key, marked_text(field).map_or(value, Value::String));
+    }
+    // Copilot has lists of models.
+    let is_list = value.is_array() && key != "model";
+    let is_cut = key == DESCRIPTION && is_cut_by_yaml(&field.text);
+    if is_cut || is_list || value.is_object() {
         let lines = field.text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let text = lines.collect::<Vec<_>>().join(" ");
         return (key, Value::String(text.trim().to_owned()));
@@ -90,14 +92,44 @@ fn prefer_written_text(key: String, value: Value, raw: &[RawField<'_>]) -> (Stri
     (key, value)
 }
 
+/// Whether YAML leaves out a part of a description: what it takes for a comment, for an anchor's name, or what stands
+/// behind a line end that only YAML knows.
+fn is_cut_by_yaml(text: &str) -> bool {
+    let cuts = [" #", "\t#", "\u{85}", "\u{2028}", "\u{2029}"];
+    let behind_anchor = text.strip_prefix('&').and_then(|text| text.split_once(' '));
+    is_plain(text)
+        && (cuts.iter().any(|cut| text.contains(cut))
+            || behind_anchor.is_some_and(|(_, rest)| is_plain(rest.trim_start())))
+}
+
+/// A description such as `#1 in tea` or a colour such as `#ff8800`, which are comments to YAML; or one of a single word
+/// that YAML takes for a mark.
+fn marked_text(field: &RawField<'_>) -> Option<String> {
+    let text = field.text.trim();
+    let is_text = text.strip_prefix(['#', '&', '!'])?.starts_with(char::is_alphanumeric);
+    match field.key {
+        DESCRIPTION if is_text => Some(text.to_owned()),
+        "color" if is_text => Some(first_line(text).to_owned()),
+        _ => None,
+    }
+}
+
 fn from_scan(scan: Scan<'_>, error: Diagnostic) -> (Map<String, Value>, Vec<Diagnostic>) {
-    let values = scan
-        .fields
-        .into_iter()
-        .map(|field| (field.key.to_owned(), scanned_value(field.key, &field.text)))
-        .collect();
     let mut diagnostics = vec![error];
     diagnostics.extend(scan.diagnostics);
+    let mut values = Map::new();
+    for field in scan.fields {
+        if let Some(line) = field.unused_line() {
+            diagnostics.push(Diagnostic::warning(
+                "text_unused",
+                line,
+                1,
+                &format!("what stands here below the field `{}` is not used", field.key),
+                "put it into the description or the body, or remove it",
+            ));
+        }
+        values.insert(field.key.to_owned(), scanned_value(field.key, &field.text));
+    }
     (values, diagnostics)
 }
 
@@ -165,6 +197,60 @@ mod tests {
     }
 
     #[test]
+    fn what_yaml_takes_for_a_comment_or_an_anchor_is_text() {
+        assert_eq!(value("name: a\ndescription: #1 in tea", "description").1, "#1 in tea");
+        assert_eq!(value("name: a\ncolor: #ff8800 # warm", "color").1, "#ff8800");
+        assert_eq!(value("name: a\ndescription: &Sons of tea", "description").1, "&Sons of tea");
+        assert!(value("name: a\ndescription: # to do", "description").1.is_null());
+    }
+
+    #[test]
+    fn fields_are_found_without_a_blank_in_quotes_and_indented() {
+        for frontmatter in [
+            "name:a\ndescription:b: c\nmodel:opus",
+            "\"name\": a\n'description': b: c\n\"model\": opus",
+            "  name: a\n  description: b: c\n  model: opus",
+        ] {
+            assert_eq!(value(frontmatter, "description").1, "b: c", "{frontmatter}");
+            assert_eq!(value(frontmatter, "model").1, "opus", "{frontmatter}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_prose_is_no_field() {
+        let frontmatter = "name: a\ntools: Read\ndescription: b: c\nbackground: a user asks\n\
+            tools: none\nmore\nmodel: opus";
+        let (_, description) = value(frontmatter, "description");
+        assert_eq!(description, "b: c\nbackground: a user asks\ntools: none\nmore");
+        assert_eq!(value(frontmatter, "tools").1, "Read");
+        assert_eq!(value(frontmatter, "model").1, "opus");
+        assert_eq!(value("name: a: b\nbackground: true # often", "background").1, true);
+    }
+
+    #[test]
+    fn text_that_no_field_takes_is_pointed_out() {
+        let vocabulary = Format::ClaudeCode.vocabulary();
+        let text =
+            "---\nname: a\n\nand more\ndescription: b: c\nmodel: opus\n# a comment\n---\nd\n";
+        let fields = read(text, &vocabulary).unwrap_or_else(|error| panic!("{error}"));
+        let found: Vec<_> = fields.diagnostics.iter().map(|it| (&*it.code, it.line)).collect();
+        assert!(found.contains(&("text_unused", 4)), "{found:?}");
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
+    fn a_comment_a_list_and_an_unknown_field_are_no_prose() {
+        let vocabulary = Format::ClaudeCode.vocabulary();
+        for end in
+            ["model: opus\n\n# a comment", "tools:\n\n- Read\n- Bash", "model: x\n\nhome: y: z"]
+        {
+            let text = format!("---\nname: a\ndescription: b: c\n{end}\n---\nBody\n");
+            let fields = read(&text, &vocabulary).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(fields.body, "Body", "{end}");
+        }
+    }
+
+    #[test]
     fn a_forgotten_fence_costs_nothing() {
         let read = |text: &str| {
             let vocabulary = Format::ClaudeCode.vocabulary();
@@ -174,7 +260,9 @@ mod tests {
             "---\nname: a\ndescription: b\n\nYou paint.\n",
             "---\nname: a\ndescription: b\n# You paint\n\nWalls.\n",
             "---\nname: a\ndescription: b: c\nmodel: opus\n\nYou paint.\n\n---\n\nWalls.\n",
+            "---\nname: a\ndescription: b: c\nmodel: opus\n\n# You paint\nWalls.\n\n---\n\nEnd.\n",
             "---\nname: a\ndescription: b\n\nYou paint.\nname: like this\n",
+            "---\nname: a\ndescription: b: c\n\n# You paint\n\nWalls.\n\n---\n\nEnd.\n",
         ] {
             let fields = read(text);
             assert!(fields.body.contains("You paint"), "{text}");

@@ -49,9 +49,9 @@ pub(super) fn read(text: &str) -> Result<Fields, DefinitionError> {
     })?;
     let Value::Object(fields) = value else { return Err(not_an_agent()) };
     let values = if is_one(&fields) { fields } else { only_member(fields)? };
-    let lines = text.lines().enumerate().flat_map(|(index, line)| {
-        let keys = values.keys().filter(move |key| opens(line, key));
-        keys.map(move |key| (key.clone(), index + 1)).collect::<Vec<_>>()
+    let lines = text.lines().enumerate().filter_map(|(index, line)| {
+        let key = first_key(line).filter(|key| values.contains_key(*key))?;
+        Some((key.to_owned(), index + 1))
     });
     Ok(Fields {
         mode: ParseMode::Strict,
@@ -87,9 +87,10 @@ fn only_member(fields: Map<String, Value>) -> Result<Map<String, Value>, Definit
     Ok(agent)
 }
 
-fn opens(line: &str, key: &str) -> bool {
-    let rest = line.trim_start().strip_prefix('"').and_then(|rest| rest.strip_prefix(key));
-    rest.is_some_and(|rest| rest.starts_with('"'))
+/// The first text in quotes of a line that begins with one, as the line of a field does.
+fn first_key(line: &str) -> Option<&str> {
+    let rest = line.trim_start_matches(|before: char| before.is_whitespace() || before == '{');
+    rest.strip_prefix('"')?.split('"').next()
 }
 
 fn not_an_agent() -> DefinitionError {

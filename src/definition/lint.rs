@@ -1,5 +1,7 @@
 //! Findings about what a definition says: whether it helps to pick the agent, and whether what it names exists.
 
+use indexmap::IndexMap;
+
 use super::diagnostic::place_behind;
 use super::{AgentDefinition, Diagnostic, Format, ParsedDefinition, retired};
 
@@ -77,17 +79,17 @@ impl Lint {
     }
 
     fn tools(&mut self, definition: &AgentDefinition, format: Format) {
-        let tools = definition.tools.iter().flatten().chain(&definition.disallowed_tools);
         if matches!(format, Format::ClaudeCode | Format::Json | Format::AgentSkill) {
-            for tool in tools {
-                if let Some(new) = retired::find_client_tool(tool) {
-                    self.warn(
-                        tool,
-                        "tool_retired",
-                        &format!("the tool `{tool}` is no more"),
-                        &format!("name `{new}` in its place"),
-                    );
-                }
+            let tools = definition.tools.iter().flatten().chain(&definition.disallowed_tools);
+            let found: IndexMap<&str, &str> =
+                tools.filter_map(|tool| retired::find_client_tool(tool)).collect();
+            for (tool, new) in found {
+                self.warn(
+                    tool,
+                    "tool_retired",
+                    &format!("the tool `{tool}` is no more"),
+                    &format!("name `{new}` in its place"),
+                );
             }
         }
         for (server, old, new) in retired::SERVER_TOOLS {
@@ -130,34 +132,39 @@ impl Lint {
     }
 }
 
-/// A file's text in lower case, to find words in.
+/// A file's text, to find words in: as it is, and in lower case.
 struct Source {
     text: String,
+    lower: String,
 }
 
 impl Source {
     fn new(source: &[u8]) -> Self {
-        Self { text: String::from_utf8_lossy(source).to_ascii_lowercase() }
+        let text = String::from_utf8_lossy(source).into_owned();
+        Self { lower: text.to_ascii_lowercase(), text }
     }
 
     fn holds(&self, word: &str) -> bool {
-        self.text.contains(word)
+        self.lower.contains(word)
     }
 
+    /// Where a word stands: by itself as it is written, or else in other letters, or else in another word.
     fn place_of(&self, word: &str) -> (usize, usize) {
-        let word = word.to_ascii_lowercase();
-        let stands_alone = |position: &usize| {
-            let before = self.text[..*position].chars().next_back();
-            let behind = self.text[position + word.len()..].chars().next();
-            !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
-        };
-        let mut positions = self.text.match_indices(&word).map(|(position, _)| position);
-        let first = positions.clone().next();
-        match positions.find(stands_alone).or(first) {
-            Some(position) => place_behind(&self.text[..position]),
-            None => (1, 1),
-        }
+        let lower = word.to_ascii_lowercase();
+        let found = find_alone(&self.text, word)
+            .or_else(|| find_alone(&self.lower, &lower))
+            .or_else(|| self.lower.find(&lower));
+        found.map_or((1, 1), |position| place_behind(&self.text[..position]))
     }
+}
+
+fn find_alone(text: &str, word: &str) -> Option<usize> {
+    let stands_alone = |position: &usize| {
+        let before = text[..*position].chars().next_back();
+        let behind = text[position + word.len()..].chars().next();
+        !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
+    };
+    text.match_indices(word).map(|(position, _)| position).find(stands_alone)
 }
 
 #[cfg(test)]

@@ -17,12 +17,17 @@ mod json_file;
 mod lint;
 mod name;
 mod origin;
+#[cfg(test)]
+mod property_tests;
 mod retired;
 mod scan;
+mod servers;
 mod strict;
 mod toml_file;
 mod tools;
 mod vocabulary;
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -88,7 +93,7 @@ pub struct ParsedDefinition {
 /// The agents of a file that holds several, each with its own bytes. Empty for every other file.
 pub fn members<'a>(source: &'a [u8], origin: &Origin<'_>) -> Vec<Member<'a>> {
     match decode(source) {
-        Ok(text) if origin.syntax(text) == Syntax::Json => json_file::split(text),
+        Ok(Cow::Borrowed(text)) if origin.syntax(text) == Syntax::Json => json_file::split(text),
         _ => Vec::new(),
     }
 }
@@ -103,6 +108,7 @@ pub fn members<'a>(source: &'a [u8], origin: &Origin<'_>) -> Vec<Member<'a>> {
 /// [`DefinitionError::Invalid`] with diagnostics if it is not UTF-8, not valid JSON or TOML, or has no usable name.
 pub fn parse(source: &[u8], origin: &Origin<'_>) -> Result<ParsedDefinition, DefinitionError> {
     let text = decode(source)?;
+    let text = text.as_ref();
     let known_format = origin.known_format();
     let fields = match origin.syntax(text) {
         Syntax::Markdown => {
@@ -133,7 +139,7 @@ fn read_definition(
     let mut reader = FieldReader::new(fields);
 
     let (name, display_name) = read_name(&mut reader, &vocabulary, origin)?;
-    let description = reader.take_text("description").unwrap_or_default();
+    let description = reader.take_description(&vocabulary);
     if description.is_empty() {
         reader.warn_at_start(
             "description_missing",
@@ -150,7 +156,7 @@ fn read_definition(
             "write the agent's instructions below the fields",
         );
     }
-    let model = reader.take_first_text("model");
+    let model = reader.take_model();
     let color = reader.take_first_text("color");
     let max_turns = reader.take_count(vocabulary.max_turns);
     let tools = reader.take_tools(vocabulary.tools);
@@ -158,7 +164,7 @@ fn read_definition(
     disallowed_tools
         .extend(reader.take_tools(vocabulary.disallowed_tools).allowed.unwrap_or_default());
     disallowed_tools.extend(reader.denied("permission"));
-    let labels = reader.take_tools("labels").allowed.unwrap_or_default();
+    let labels = reader.take_words("labels");
     let tools = tools.allowed;
     let (other_fields, diagnostics) = reader.finish(&vocabulary);
 
@@ -167,7 +173,7 @@ fn read_definition(
     let definition = AgentDefinition {
         responsibilities: body::responsibilities(&prompt),
         exclusions: body::exclusions(&summary, &prompt),
-        tool_servers: tools::tool_servers(format, tools.as_deref(), &other_fields, &prompt),
+        tool_servers: servers::tool_servers(format, tools.as_deref(), &other_fields, &prompt),
         name,
         display_name,
         description,
@@ -185,7 +191,8 @@ fn read_definition(
     Ok(ParsedDefinition { definition, format, parse_mode, diagnostics })
 }
 
-fn decode(source: &[u8]) -> Result<&str, DefinitionError> {
+/// The text of a file, with line ends that count as such: old editors end lines with a carriage return alone.
+fn decode(source: &[u8]) -> Result<Cow<'_, str>, DefinitionError> {
     let text = std::str::from_utf8(source).map_err(|error| {
         let (line, column) = place_behind(&String::from_utf8_lossy(&source[..error.valid_up_to()]));
         DefinitionError::invalid(Diagnostic::error(
@@ -206,7 +213,9 @@ fn decode(source: &[u8]) -> Result<&str, DefinitionError> {
             "remove the NUL character",
         )));
     }
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let is_old = memchr::memchr(b'\n', text.as_bytes()).is_none() && text.contains('\r');
+    Ok(if is_old { text.replace('\r', "\n").into() } else { text.into() })
 }
 
 /// The agent's name, and what it is shown as.

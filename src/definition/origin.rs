@@ -1,6 +1,6 @@
 //! What is known of a source besides its bytes: what its path says of format and name.
 
-use super::format::{Format, Syntax, by_path};
+use super::format::{Format, Syntax, below_opencode, by_path};
 
 /// What is known of a source besides its bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +27,7 @@ impl<'a> Origin<'a> {
                 return folders.rsplit('/').next();
             }
             // A file that is called `.agent.md` would leave nothing.
+            let file = below_opencode(self.path?).unwrap_or(file);
             let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
             let endings = [".agent", ".chatmode"];
             let bare = endings.into_iter().find_map(|ending| strip_ending(stem, ending));
@@ -85,5 +86,8 @@ mod tests {
         assert_eq!(name("x/Debug.agent.md"), Some("Debug"));
         assert_eq!(name("skills/pdf/SKILL.md"), Some("pdf"));
         assert_eq!(name("a.b.md"), Some("a.b"));
+        assert_eq!(name("/x/.opencode/agent/team/review.md"), Some("team/review"));
+        assert_eq!(name(".opencode/agents/review.md"), Some("review"));
+        assert_eq!(name(".claude/agents/team/review.md"), Some("review"));
     }
 }

@@ -17,10 +17,10 @@ pub(super) fn find_model(model: &str) -> Option<RetiredModel> {
     })
 }
 
-/// What replaces a tool of Claude Code that is no more.
-pub(super) fn find_client_tool(tool: &str) -> Option<&'static str> {
+/// A tool of Claude Code that is no more, and what replaces it.
+pub(super) fn find_client_tool(tool: &str) -> Option<(&'static str, &'static str)> {
     let name = tool.split('(').next().unwrap_or(tool).trim();
-    CLIENT_TOOLS.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
+    CLIENT_TOOLS.iter().find(|(old, _)| *old == name).copied()
 }
 
 /// Tools of well-known servers that were renamed: the server, what its tool was called, and what it is called now.
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_tool_is_found_before_its_parentheses() {
-        assert_eq!(find_client_tool("MultiEdit(src/*)"), Some("Edit"));
+        assert_eq!(find_client_tool("MultiEdit(src/*)"), Some(("MultiEdit", "Edit")));
         assert_eq!(find_client_tool("Edit"), None);
     }
 }

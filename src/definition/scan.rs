@@ -1,8 +1,11 @@
 //! Reads a frontmatter line by line, where it is not valid YAML. No text is lost.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::Diagnostic;
+use super::diagnostic::MAX_FINDINGS;
 use super::strict::strict;
 use super::vocabulary::Vocabulary;
 
@@ -36,8 +39,11 @@ pub(super) fn scan<'a>(
     is_field: impl Fn(&str) -> bool,
 ) -> Scan<'a> {
     let mut scan = Scan { fields: Vec::new(), diagnostics: Vec::new() };
+    let mut seen = HashSet::new();
     let mut skips_repeated = false;
+    let indent = common_indent(frontmatter);
     for (index, line) in frontmatter.lines().enumerate() {
+        let line = line.strip_prefix(indent).unwrap_or(line);
         let number = first_line + index;
         let is_behind_a_word = scan.fields.last().is_some_and(RawField::is_word);
         let opened = open_field(line).and_then(|(key, rest)| {
@@ -46,17 +52,9 @@ pub(super) fn scan<'a>(
             opens.then_some((key, rest, is_known))
         });
         if let Some((key, rest, is_known)) = opened {
-            // Valid YAML repeats no key, so the many others that it may have are not searched.
-            skips_repeated = is_known && scan.fields.iter().any(|field| field.key == key);
-            if skips_repeated {
-                scan.diagnostics.push(Diagnostic::warning(
-                    "field_repeated",
-                    number,
-                    1,
-                    &format!("the field `{key}` stands here again; its first value is used"),
-                    "remove one of the two",
-                ));
-            } else {
+            let is_repeated = !seen.insert(key);
+            skips_repeated = is_repeated && !scan.take_for_prose(key, line, number);
+            if !is_repeated {
                 scan.fields.push(RawField { key, line: number, text: rest.to_owned(), is_known });
             }
         } else if let Some(field) = scan.fields.last_mut() {
@@ -65,23 +63,82 @@ pub(super) fn scan<'a>(
                 field.text.push_str(line);
             }
         } else if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            scan.diagnostics.push(Diagnostic::warning(
-                "text_before_fields",
-                number,
-                1,
-                "this line stands before the first known field and is not used",
-                "begin the frontmatter with `name:`",
-            ));
+            scan.tell(|| {
+                Diagnostic::warning(
+                    "text_before_fields",
+                    number,
+                    1,
+                    "this line stands before the first known field and is not used",
+                    "begin the frontmatter with `name:`",
+                )
+            });
         }
     }
     scan
 }
 
+impl Scan<'_> {
+    /// What repeats another field inside a description may well be a line of it; else it is not used.
+    fn take_for_prose(&mut self, key: &str, line: &str, number: usize) -> bool {
+        let above = self.fields.last_mut().filter(|field| field.key == DESCRIPTION);
+        let prose = above.filter(|_| key != DESCRIPTION);
+        let is_prose = prose.is_some();
+        if let Some(field) = prose {
+            field.text.push('\n');
+            field.text.push_str(line);
+        }
+        self.tell(|| repeated(key, number, is_prose));
+        is_prose
+    }
+
+    fn tell(&mut self, find: impl FnOnce() -> Diagnostic) {
+        if self.diagnostics.len() < MAX_FINDINGS {
+            self.diagnostics.push(find());
+        }
+    }
+}
+
+fn repeated(key: &str, line: usize, is_prose: bool) -> Diagnostic {
+    let consequence = if is_prose {
+        "the line is taken as a part of the description"
+    } else {
+        "its first value is used"
+    };
+    Diagnostic::warning(
+        "field_repeated",
+        line,
+        1,
+        &format!("the field `{key}` stands here again; {consequence}"),
+        "remove one of the two",
+    )
+}
+
+/// What all fields are indented by, if the first one is.
+fn common_indent(frontmatter: &str) -> &str {
+    let first = frontmatter.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let indent = &first[..first.len() - first.trim_start().len()];
+    if open_field(first.trim_start()).is_some() { indent } else { "" }
+}
+
 impl RawField<'_> {
     /// Whether its value is one word or a few on its own line.
     fn is_word(&self) -> bool {
-        let is_word_field = TEXT_FIELDS.contains(&self.key) && self.key != DESCRIPTION;
-        (!self.is_known || is_word_field) && is_plain(&self.text) && !self.text.is_empty()
+        (!self.is_known || self.is_word_field()) && is_plain(&self.text) && !self.text.is_empty()
+    }
+
+    fn is_word_field(&self) -> bool {
+        TEXT_FIELDS.contains(&self.key) && self.key != DESCRIPTION
+    }
+
+    /// The line on which text begins that a value of one line leaves over.
+    pub fn unused_line(&self) -> Option<usize> {
+        if !self.is_word_field() || !is_plain(&self.text) {
+            return None;
+        }
+        let blank = self.text.lines().take_while(|line| line.trim().is_empty()).count();
+        let mut behind = self.text.lines().enumerate().skip(blank + 1);
+        let is_text = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+        behind.find(|(_, line)| is_text(line)).map(|(index, _)| self.line + index)
     }
 }
 
@@ -91,11 +148,19 @@ pub(super) fn is_key(key: &str) -> bool {
         && key.chars().all(|other| other.is_ascii_alphanumeric() || matches!(other, '-' | '_'))
 }
 
-/// A line `key: value`, cut at its colon.
+/// Fields that are told from prose even without a blank behind their colon.
+const COMPACT_FIELDS: &[&str] = &["name", DESCRIPTION, "tools", "model", "color"];
+
+/// A line `key: value`, cut at its colon. The key may be in quotes.
 pub(super) fn open_field(line: &str) -> Option<(&str, &str)> {
     let (key, rest) = line.split_once(':')?;
     let key = key.trim_end();
-    let is_value = rest.is_empty() || rest.starts_with([' ', '\t']);
+    let bare = ['"', '\'']
+        .into_iter()
+        .find_map(|quote| key.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)));
+    let key = bare.unwrap_or(key);
+    let is_value =
+        rest.is_empty() || rest.starts_with([' ', '\t']) || COMPACT_FIELDS.contains(&key);
     is_value.then(|| (key, rest.trim_start()))
 }
 
@@ -103,7 +168,9 @@ pub(super) fn open_field(line: &str) -> Option<(&str, &str)> {
 pub(super) fn scanned_value(key: &str, text: &str) -> Value {
     let is_text = TEXT_FIELDS.contains(&key);
     if !(is_text && is_plain(text)) {
-        let alone = strict(&format!("{key}: {text}\n")).ok().and_then(|mut map| map.remove(key));
+        let alone = strict(&format!("{key}: {text}\n"));
+        // What looks like a second field is a part of the first.
+        let alone = alone.ok().filter(|map| map.len() == 1).and_then(|mut map| map.remove(key));
         match alone {
             Some(value @ Value::String(_)) => return value,
             Some(value) if !is_text => return value,

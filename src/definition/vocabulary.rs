@@ -15,6 +15,8 @@ pub(super) struct Vocabulary {
     pub max_turns: &'static [&'static str],
     /// The field that is the prompt of a file without a body.
     pub prompt: &'static str,
+    /// The field that says besides the description when the agent is to be used.
+    pub occasions: Option<&'static str>,
     pub naming: Naming,
 }
 
@@ -72,6 +74,9 @@ const CODEX: &[&str] = &[
     "model_reasoning_effort",
     "model_reasoning_summary",
     "model_verbosity",
+    "model_provider",
+    "web_search",
+    "personality",
     "sandbox_mode",
     "approval_policy",
     "mcp_servers",
@@ -87,9 +92,11 @@ const AGENT_SKILL: &[&str] = &[
     "compatibility",
     "metadata",
     "allowed-tools",
+    "disallowed-tools",
     "model",
     "argument-hint",
     "arguments",
+    "background",
     "disable-model-invocation",
     "user-invocable",
     "context",
@@ -111,8 +118,19 @@ const JSON: &[&str] = &[
 const CUSTOMARY: &[&str] = &["labels", "tags", "category", "version", "author"];
 
 /// Spellings that are further from what was meant than another way to join its words.
-const SYNONYMS: &[(&str, &str)] =
-    &[("allowedtools", "tools"), ("colour", "color"), ("maxsteps", "steps")];
+const SYNONYMS: &[(&str, &str)] = &[
+    ("allowedtools", "tools"),
+    ("colour", "color"),
+    ("maxsteps", "steps"),
+    ("instructions", "developer_instructions"),
+    ("prompt", "developer_instructions"),
+];
+
+/// Fields with values of one word, whose names are words that a line of prose may begin with.
+const PROSE_WORDS: &[&str] = &[
+    "agent", "background", "context", "disable", "effort", "hidden", "infer", "isolation", "kind",
+    "memory", "mode", "shell", "steps", "target", "temperature", "variant",
+];
 
 /// No field of any format has more letters.
 const LONGEST_FIELD: usize = 32;
@@ -134,6 +152,7 @@ impl Format {
             disallowed_tools: "disallowedTools",
             max_turns: &["maxTurns"],
             prompt: "prompt",
+            occasions: None,
             naming: Naming::Field,
         };
         match self {
@@ -155,6 +174,8 @@ impl Format {
                 tools: "allowed-tools",
                 disallowed_tools: "disallowed-tools",
                 max_turns: &[],
+                occasions: Some("when_to_use"),
+                naming: Naming::FieldOrFile,
                 ..common(AGENT_SKILL)
             },
             Self::Json => Vocabulary { naming: Naming::FieldOrFile, ..common(JSON) },
@@ -188,10 +209,12 @@ impl Vocabulary {
     /// Whether a line `key: value` opens a field even where the text is not valid YAML. A word that prose may begin
     /// with too must have a value that no prose has.
     pub fn opens(&self, key: &str, value: &str) -> bool {
+        let value = value.split(" #").next().unwrap_or(value).trim();
+        let is_prose = PROSE_WORDS.contains(&key) && value.contains(char::is_whitespace);
         let is_lower = key.starts_with(|first: char| first.is_ascii_lowercase());
-        self.knows(key)
-            || (is_lower && key.len() <= LONGEST_FIELD && self.respelt(key).is_some())
-            || is_unmistakable(key, value.trim())
+        is_unmistakable(key, value)
+            || (!is_prose && self.knows(key))
+            || (is_lower && key.len() <= LONGEST_FIELD && !is_prose && self.respelt(key).is_some())
     }
 
     fn knows(&self, key: &str) -> bool {
@@ -264,6 +287,11 @@ mod tests {
         assert_eq!(guess("mode"), None);
         assert_eq!(guess("when-to-use"), None);
         assert_eq!(guess("author"), None);
+        assert_eq!(
+            Format::Codex.vocabulary().guess("instructions"),
+            Some("developer_instructions")
+        );
+        assert_eq!(guess("instructions"), None);
         assert_eq!(Format::GeminiCli.vocabulary().guess("maxTurns"), Some("max_turns"));
         assert_eq!(Format::AgentSkill.vocabulary().guess("allowed_tools"), Some("allowed-tools"));
     }
