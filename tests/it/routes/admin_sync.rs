@@ -260,3 +260,119 @@ async fn a_sync_needs_no_body(pool: PgPool) {
     let request = app.admin.request(reqwest::Method::POST, "/admin/v1/sync");
     assert_eq!(Answer::read(request).await.status, 200);
 }
+
+#[sqlx::test]
+async fn every_file_has_a_verdict_whatever_it_is(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder
+        .write("LICENSE", "Free.")
+        .write("README.md", "# Agents\n")
+        .write("logo.png", b"\x89PNG".as_slice())
+        .write("package.json", r#"{"name": "agents", "description": "no agent"}"#)
+        .write("settings.toml", "[package]\nname = \"x\"\n")
+        .write("site.md", "---\ntitle: A page\nlayout: wide\n---\nText.\n")
+        .write(".hidden/secret.md", agent_file("secret", "hidden"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let skipped = ["LICENSE", "README.md", "logo.png", "package.json", "settings.toml", "site.md"];
+    assert_eq!(sync(&app).await, skipped.map(|path| file(path, "skipped", "none")));
+}
+
+#[sqlx::test]
+async fn agents_of_other_clients_are_read_as_they_are(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder
+        .write("debugger.agent.md", "---\nname: Debug it\ndescription: d\ntools: [read]\n---\nFind bugs.\n")
+        .write("pdf/SKILL.md", "---\nname: pdf\ndescription: For forms\n---\nFill them in.\n")
+        .write("spark.toml", "name = 'spark'\ndescription = 'For ideas'\ndeveloper_instructions = 'Think.'\n")
+        .write("team.json", r#"{"one": {"description": "For one", "prompt": "1"}, "two": {"description": "For two", "prompt": "2"}}"#)
+        .write("tester.md", "---\nmode: subagent\ndescription: For tests\nmodel: anthropic/claude-sonnet-5-5\n---\nTest.\n");
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let report = app.admin.post("/admin/v1/sync", json!({})).await;
+    let paths: Vec<String> = files(&report).into_iter().map(|(path, _, _)| path).collect();
+    let expected =
+        ["debugger.agent.md", "pdf/SKILL.md", "spark.toml", "team.json", "team.json", "tester.md"];
+    assert_eq!(paths, expected);
+    let mut formats = Vec::new();
+    for name in ["debugger", "pdf", "spark", "one", "two", "tester"] {
+        let agent = app.admin.get(&format!("/admin/v1/agents/{name}")).await.body;
+        let prompt = agent["definition"]["prompt"].as_str().unwrap_or_default().to_owned();
+        formats.push((agent["format"].as_str().unwrap_or_default().to_owned(), prompt));
+    }
+    let formats: Vec<(&str, &str)> =
+        formats.iter().map(|(format, prompt)| (format.as_str(), prompt.as_str())).collect();
+    assert_eq!(
+        formats,
+        [
+            ("copilot", "Find bugs."),
+            ("agent-skill", "Fill them in."),
+            ("codex", "Think."),
+            ("json", "1"),
+            ("json", "2"),
+            ("opencode", "Test."),
+        ]
+    );
+    let debugger = app.admin.get("/admin/v1/agents/debugger").await.body;
+    assert_eq!(debugger["definition"]["display_name"], "Debug it");
+
+    // One agent of the file changes; the other gets no revision.
+    folder.write("team.json", r#"{"one": {"description": "For one", "prompt": "1"}, "two": {"description": "For two", "prompt": "changed"}}"#);
+    sync(&app).await;
+    assert_eq!(state_of(&app, "one").await, (json!("live"), json!(1)));
+    assert_eq!(state_of(&app, "two").await, (json!("live"), json!(2)));
+}
+
+#[sqlx::test]
+async fn what_gave_an_agent_and_is_none_any_more_is_quarantined(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "Used for one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.write("a.md", "# Only notes\n");
+    assert_eq!(sync(&app).await, [file("a.md", "quarantined", "none")]);
+    let pruned = app.admin.post("/admin/v1/sync", json!({"prune": true})).await;
+    assert_eq!(files(&pruned), [file("a.md", "quarantined", "none")]);
+    assert_eq!(state_of(&app, "a").await, (json!("live"), json!(1)));
+}
+
+#[sqlx::test]
+async fn an_agent_that_was_renamed_in_its_file_is_pruned(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("old", "Used for one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    folder.write("a.md", agent_file("new", "Used for one"));
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "created")]);
+    assert_eq!(state_of(&app, "old").await, (json!("live"), json!(1)));
+    app.admin.post("/admin/v1/sync", json!({"prune": true})).await;
+    assert_eq!(state_of(&app, "old").await, (json!("archived"), json!(1)));
+    assert_eq!(state_of(&app, "new").await, (json!("live"), json!(1)));
+}
+
+#[sqlx::test]
+async fn an_archived_agent_of_the_api_gives_way_to_a_changed_file(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "Used for one"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    app.admin.put_agent("a", agent_file("a", "Used for two")).await;
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "shadowed")]);
+    app.admin.delete("/admin/v1/agents/a").await;
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "shadowed")]);
+    assert_eq!(state_of(&app, "a").await, (json!("archived"), json!(2)));
+    folder.write("a.md", agent_file("a", "Used for three"));
+    assert_eq!(sync(&app).await, [file("a.md", "loaded", "updated")]);
+    let agent = app.admin.get("/admin/v1/agents/a").await.body;
+    assert_eq!((&agent["state"], &agent["source"]), (&json!("live"), &json!("file")));
+    assert_eq!(agent["revision"], 3);
+}
+
+#[sqlx::test]
+async fn descriptions_that_nearly_coincide_are_pointed_out(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder
+        .write("a.md", agent_file("a", "Use when walls have to be painted in a new colour"))
+        .write("b.md", agent_file("b", "Use when walls have to be painted in some new colour"));
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let twins = ["a.md", "b.md"].map(|path| file(path, "loaded_with_warnings", "unchanged"));
+    assert_eq!(sync(&app).await, twins);
+    let third = agent_file("c", "Use when walls have to be painted in any new colour");
+    let put = app.admin.put_agent("c", third).await;
+    assert_eq!(put.body["diagnostics"][0]["code"], "description_overlap", "{}", put.text);
+}
