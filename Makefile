@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test bench sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test bench bench-roster sqlx ci ci-queries postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test: rust postgresql ## Run all tests
 
 bench: rust ## Measure how long definitions take to read
 	$(CARGO) bench --bench parse
+
+bench-roster: rust postgresql ## Measure a roster of 10,000 agents: syncs, starts, changes, memory
+	$(CARGO) build --release --quiet
+	scripts/with-postgres scripts/measure-roster
 
 sqlx: rust postgresql ## Renew what the build knows of the queries (.sqlx)
 	scripts/with-postgres scripts/prepare-queries .sqlx
