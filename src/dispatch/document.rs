@@ -68,7 +68,8 @@ pub(super) struct Exclusion {
 #[derive(Debug)]
 pub(super) struct CountedTerm {
     pub stem: Arc<str>,
-    pub counts: [u16; FIELD_COUNT],
+    /// More than 255 say no more than 255.
+    pub counts: [u8; FIELD_COUNT],
 }
 
 #[derive(Debug)]
