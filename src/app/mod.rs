@@ -132,6 +132,7 @@ impl App {
 /// Makes the roster what the agents folder says, then says that the service is ready.
 async fn first_sync(state: &AppState) -> anyhow::Result<()> {
     let report = state.registry.take_over_folder("start").await?;
+    state.dispatcher.prepare().await;
     state.readiness.set_synced();
     let agents = state.registry.roster().live().count();
     tracing::info!(agents, files = report.map_or(0, |report| report.files.len()), "ready");

@@ -154,6 +154,14 @@ impl Dispatcher {
             .expect("comparing descriptions does not panic")
     }
 
+    /// Builds the index of the present roster, if the roster has changed, so that no pick has to.
+    pub async fn prepare(&self) {
+        let dispatcher = self.clone();
+        tokio::task::spawn_blocking(move || drop(dispatcher.index()))
+            .await
+            .expect("building an index does not panic");
+    }
+
     /// The index of the registry's present roster.
     fn index(&self) -> Arc<Index> {
         let roster = self.inner.registry.roster();

@@ -46,7 +46,9 @@ pub fn find_overlaps(roster: &Roster) -> BTreeMap<AgentName, Diagnostic> {
 pub fn add(files: &mut [FileReport], mut overlaps: BTreeMap<AgentName, Diagnostic>) {
     for file in files.iter_mut().filter(|file| file.is_loaded()) {
         let overlap = file.agent.as_deref().and_then(|agent| overlaps.remove(agent));
-        overlap.into_iter().for_each(|overlap| file.add(overlap));
+        if let Some(overlap) = overlap {
+            file.add(overlap);
+        }
     }
 }
 
