@@ -125,8 +125,8 @@ fn cut_at_prose<'a>(
     })
 }
 
-/// Where prose begins below a field: at a heading, or at a line behind a blank one that is not indented. Above a fence
-/// a heading may be a comment, and a line `key: value` an unknown field: there, prose must follow.
+/// Where prose begins below a field: at a heading, at a line behind a blank one that is not indented, or right below a
+/// word. Above a fence a heading may be a comment, and a line `key: value` an unknown field: there, prose must follow.
 fn find_prose(text: &str, is_closed: bool) -> Option<usize> {
     let mut lines = text.split_inclusive('\n');
     let field = lines.next()?;
@@ -137,16 +137,18 @@ fn find_prose(text: &str, is_closed: bool) -> Option<usize> {
     for line in lines {
         let is_blank = line.trim().is_empty();
         let is_entry = is_list && line.starts_with("- ");
-        let is_field = is_closed
-            && line.starts_with(|first: char| first.is_ascii_lowercase())
+        let looks_like_field = line.starts_with(|first: char| first.is_ascii_lowercase())
             && open_field(line).is_some_and(|(key, _)| is_key(key));
+        let is_field = is_closed && looks_like_field;
+        // A word, such as a model, has no further line.
+        let is_behind_word = !is_closed && !field.starts_with(DESCRIPTION) && !looks_like_field;
         if line.starts_with('#') {
             if line.trim_start_matches('#').starts_with(' ') {
                 heading = heading.or(Some(position));
             }
         } else if is_blank || is_entry || is_field || line.starts_with([' ', '\t']) {
             is_list = is_list && (is_blank || is_entry);
-        } else if heading.is_some() || is_behind_blank {
+        } else if heading.is_some() || is_behind_blank || is_behind_word {
             return heading.or(Some(position));
         }
         is_behind_blank = is_blank;

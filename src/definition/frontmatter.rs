@@ -258,6 +258,7 @@ mod tests {
         };
         for text in [
             "---\nname: a\ndescription: b\n\nYou paint.\n",
+            "---\nname: a\ndescription: b\nmodel: opus\nYou paint.\n",
             "---\nname: a\ndescription: b\n# You paint\n\nWalls.\n",
             "---\nname: a\ndescription: b: c\nmodel: opus\n\nYou paint.\n\n---\n\nWalls.\n",
             "---\nname: a\ndescription: b: c\nmodel: opus\n\n# You paint\nWalls.\n\n---\n\nEnd.\n",
