@@ -2,6 +2,7 @@
 
 mod admin_agents;
 mod admin_sync;
+mod agent_formats;
 mod agent_states;
 mod agents;
 mod audit;
