@@ -112,7 +112,7 @@ fn own_places(entry: &Entry) -> impl Iterator<Item = &str> {
 
 /// The folder of an agent's file, as its labels tell.
 fn folder(entry: &Entry) -> String {
-    entry.folder_labels.iter().map(|label| format!("{label}/")).collect()
+    entry.folder_labels.iter().flat_map(|label| [label, "/"]).collect()
 }
 
 /// The paths that agents have already, or that are kept for those whose files lie there.
