@@ -5,6 +5,7 @@ mod cli;
 mod concurrent_changes;
 mod dispatch_quality;
 mod folder_watch;
+mod hostile_files;
 mod migrations;
 mod private_postgres;
 mod replicas;
