@@ -6,6 +6,7 @@ mod concurrent_changes;
 mod dispatch_quality;
 mod folder_watch;
 mod hostile_files;
+mod inert_definitions;
 mod migrations;
 mod private_postgres;
 mod replicas;
