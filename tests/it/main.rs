@@ -7,6 +7,7 @@ mod dispatch_quality;
 mod folder_watch;
 mod hostile_files;
 mod inert_definitions;
+mod killed_replica;
 mod migrations;
 mod private_postgres;
 mod replicas;
