@@ -30,7 +30,7 @@ impl Registry {
     }
 
     /// Makes `source` the live revision of `name`, in this format or in the one that it is recognised as. Bytes that
-    /// are live already make no revision.
+    /// are live already make no revision, unless they are to be read as another format.
     pub async fn put(
         &self,
         name: &AgentName,
@@ -51,9 +51,10 @@ impl Registry {
         change.precondition.check(head.as_ref())?;
 
         let is_new = head.is_none();
-        let is_live_already = head
-            .as_ref()
-            .is_some_and(|head| head.sha256 == sha256 && head.state != AgentState::Archived);
+        let is_live_already = head.as_ref().is_some_and(|head| {
+            let is_format_kept = format.is_none_or(|format| format.as_str() == head.format);
+            head.sha256 == sha256 && is_format_kept && head.state != AgentState::Archived
+        });
         if is_live_already {
             let agent = open.find_agent(name).await?;
             open.abandon().await?;

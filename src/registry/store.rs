@@ -25,6 +25,7 @@ pub(super) struct Head {
     pub state: AgentState,
     pub revision: i32,
     pub sha256: String,
+    pub format: String,
     pub folder_labels: Vec<String>,
     pub updated_at: DateTime<Utc>,
 }
@@ -36,6 +37,7 @@ struct HeadRow {
     state: String,
     live_revision: i32,
     sha256: String,
+    format: String,
     folder_labels: Vec<String>,
     updated_at: DateTime<Utc>,
 }
@@ -49,6 +51,7 @@ impl From<HeadRow> for Head {
             state: AgentState::from_column(&row.state),
             revision: row.live_revision,
             sha256: row.sha256,
+            format: row.format,
             folder_labels: row.folder_labels,
             updated_at: row.updated_at,
         }
@@ -97,7 +100,8 @@ pub(super) async fn list_heads(
 ) -> Result<Vec<Head>, sqlx::Error> {
     let rows = sqlx::query_as!(
         HeadRow,
-        "SELECT name, display_name, agents.source, state, live_revision, sha256, folder_labels,
+        "SELECT name, display_name, agents.source, state, live_revision, sha256, format,
+            folder_labels,
             updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE roster_revision > $1",
@@ -114,7 +118,8 @@ pub(super) async fn find_head(
 ) -> Result<Option<Head>, sqlx::Error> {
     let row = sqlx::query_as!(
         HeadRow,
-        "SELECT name, display_name, agents.source, state, live_revision, sha256, folder_labels,
+        "SELECT name, display_name, agents.source, state, live_revision, sha256, format,
+            folder_labels,
             updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE name = $1",

@@ -2,7 +2,7 @@
 
 mod store;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -33,16 +33,21 @@ pub struct Export {
     pool: PgPool,
     /// What is still to come, the next at the end.
     entries: Vec<Entry>,
-    /// In lower case: some file systems know no other.
-    taken: HashSet<String>,
+    taken: Taken,
 }
 
 impl Export {
     /// Lists what there is to export: every agent that is not archived.
     pub async fn begin(pool: &PgPool) -> Result<Self, RegistryError> {
         let mut entries = list_entries(pool).await?;
+        let mut taken = Taken::default();
+        for entry in &entries {
+            if let Some(place) = own_places(entry).next() {
+                taken.take(place, &entry.name);
+            }
+        }
         entries.reverse();
-        Ok(Self { pool: pool.clone(), entries, taken: HashSet::new() })
+        Ok(Self { pool: pool.clone(), entries, taken })
     }
 
     /// Reads the next files; none are left when there are none.
@@ -58,11 +63,9 @@ impl Export {
     }
 
     fn file(&mut self, entry: Entry, stored: Stored) -> ExportedFile {
-        let mut paths = paths(&entry, &stored).into_iter();
-        let path = paths.find(|path| self.taken.insert(path.to_lowercase()));
+        let path = paths(&entry, &stored).find(|path| self.taken.take(path, &entry.name));
         ExportedFile {
-            // The agent's name is its own, so the last of the paths is.
-            path: path.unwrap_or_else(|| format!("{}-{}.md", entry.name, entry.revision)),
+            path: path.expect("there is always one more path"),
             agent: entry.name,
             revision: entry.revision,
             sha256: stored.sha256,
@@ -72,25 +75,69 @@ impl Export {
     }
 }
 
-/// Where the file may lie, best first: where it came from, and where its format has it.
-fn paths(entry: &Entry, stored: &Stored) -> Vec<String> {
+/// Where the file may lie, best first: where it came from, where its format has it, and folders of its own as long
+/// as others are in the way.
+fn paths(entry: &Entry, stored: &Stored) -> impl Iterator<Item = String> {
+    let Entry { name, .. } = entry;
     let format = Format::find(&stored.format).unwrap_or(Format::ClaudeCode);
-    let own = format.file_path(&entry.name);
-    // A file of several agents becomes one for each, in its folder.
-    let place = entry.place.as_deref().map(|place| match place.split_once('#') {
-        Some((file, _)) => match file.rsplit_once('/') {
-            Some((folder, _)) => format!("{folder}/{own}"),
-            None => own.clone(),
-        },
-        None => place.to_owned(),
-    });
-    let fits = |path: &String| {
+    let folder = folder(entry);
+    let own = format!("{folder}{}", format.file_path(name));
+    let by_format = format!("{folder}{}/agents/{name}.md", format.as_str());
+    let is_found_again = |path: &String| {
         let origin = Origin { path: Some(path), ..Origin::default() };
         let parsed = definition::parse(&stored.source_bytes, &origin);
-        is_safe(path) && parsed.is_ok_and(|parsed| parsed.definition.name.as_str() == entry.name)
+        is_safe(path)
+            && parsed.is_ok_and(|parsed| {
+                parsed.definition.name.as_str() == name && parsed.format == format
+            })
     };
-    let in_folder = format!("{}/{own}", entry.name);
-    place.into_iter().filter(fits).chain([own, in_folder]).collect()
+    let places = own_places(entry).map(str::to_owned);
+    let likely: Vec<String> =
+        places.chain([own.clone(), by_format]).filter(is_found_again).collect();
+    let elsewhere = (1..).map({
+        let (name, own) = (name.clone(), own.clone());
+        move |number| format!("{name}-{number}/{own}")
+    });
+    likely.into_iter().chain([own]).chain(elsewhere)
+}
+
+/// The places of an agent's file where a sync gives the agent the labels that it has.
+fn own_places(entry: &Entry) -> impl Iterator<Item = &str> {
+    let folder = folder(entry);
+    let is_in_folder = move |place: &&str| {
+        place.strip_prefix(folder.as_str()).is_some_and(|file| !file.contains('/'))
+    };
+    entry.places.iter().map(String::as_str).filter(is_in_folder)
+}
+
+/// The folder of an agent's file, as its labels tell.
+fn folder(entry: &Entry) -> String {
+    entry.folder_labels.iter().flat_map(|label| [label, "/"]).collect()
+}
+
+/// The paths that agents have already, or that are kept for those whose files lie there.
+#[derive(Debug, Default)]
+struct Taken {
+    /// In lower case: some file systems know no other.
+    files: HashMap<String, String>,
+    folders: HashSet<String>,
+}
+
+impl Taken {
+    /// Takes a path for an agent, unless another's file is there, or a folder, or a file where a folder has to be.
+    fn take(&mut self, path: &str, agent: &str) -> bool {
+        let path = path.to_lowercase();
+        if let Some(owner) = self.files.get(&path) {
+            return owner == agent;
+        }
+        let folders = || path.match_indices('/').map(|(end, _)| &path[..end]);
+        if self.folders.contains(&path) || folders().any(|folder| self.files.contains_key(folder)) {
+            return false;
+        }
+        self.folders.extend(folders().map(str::to_owned));
+        self.files.insert(path, agent.to_owned());
+        true
+    }
 }
 
 /// Whether a path stays below the folder that it is put into, and is seen by a scan there.
@@ -100,13 +147,23 @@ fn is_safe(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_safe;
+    use super::{Taken, is_safe};
 
     #[test]
     fn no_path_leads_out_of_the_folder() {
         assert!(is_safe("team/a.md"));
         for path in ["", "/a.md", "../a.md", "a/../../b.md", ".hidden/a.md", "a//b.md"] {
             assert!(!is_safe(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_path_is_in_the_way_of_another() {
+        let mut taken = Taken::default();
+        assert!(taken.take("team/A.md", "a") && taken.take("team/b.md", "b"));
+        assert!(taken.take("team/A.md", "a"), "it is its own");
+        for path in ["team/a.md", "Team", "team/a.md/x.md"] {
+            assert!(!taken.take(path, "c"), "{path}");
         }
     }
 }

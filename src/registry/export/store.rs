@@ -10,8 +10,10 @@ use sqlx::PgPool;
 pub(super) struct Entry {
     pub name: String,
     pub revision: i32,
-    /// Where in the agents folder the agent was last found.
-    pub place: Option<String>,
+    /// Where in the agents folder the agent was found.
+    pub places: Vec<String>,
+    /// The folders between the root and its file.
+    pub folder_labels: Vec<String>,
 }
 
 /// What a revision holds.
@@ -25,10 +27,10 @@ pub(super) struct Stored {
 pub(super) async fn list_entries(pool: &PgPool) -> Result<Vec<Entry>, sqlx::Error> {
     sqlx::query_as!(
         Entry,
-        r#"SELECT name, live_revision AS revision, (
-                SELECT min(path COLLATE "C") FROM agent_files
-                WHERE agent_name = name AND verdict <> 'skipped'
-           ) AS place
+        r#"SELECT name, live_revision AS revision, folder_labels, ARRAY(
+                SELECT path FROM agent_files
+                WHERE agent_name = name AND verdict <> 'skipped' ORDER BY path COLLATE "C"
+           ) AS "places!"
            FROM agents WHERE state <> 'archived' ORDER BY name COLLATE "C""#
     )
     .fetch_all(pool)

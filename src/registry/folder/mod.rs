@@ -7,6 +7,7 @@ mod places;
 mod read;
 mod watch;
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,7 +129,14 @@ fn relative(path: &Path, root: &Path) -> String {
     // The root may be a file itself.
     let below =
         if below.as_os_str().is_empty() { path.file_name().map_or(path, Path::new) } else { below };
-    below.to_string_lossy().replace('\\', "/")
+    let chunks = below.as_os_str().as_bytes().utf8_chunks();
+    let mut text = String::new();
+    for chunk in chunks {
+        text.push_str(chunk.valid());
+        // Two names that differ in such bytes alone stay two.
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+    }
+    text
 }
 
 fn not_an_agent_file(path: String) -> ScannedFile {

@@ -54,8 +54,12 @@ pub(in crate::registry) struct Before {
 
 /// Compares. `files` are in byte order of path: the first of two with one name wins.
 pub(in crate::registry) fn plan(files: Vec<ScannedFile>, before: &Before, prunes: bool) -> Plan {
-    let mut planner =
-        Planner { before, plan: Plan::default(), taken: names_of_bad(&files, before) };
+    let mut planner = Planner {
+        before,
+        plan: Plan::default(),
+        taken: names_of_bad(&files, before),
+        met: BTreeSet::new(),
+    };
     let places: BTreeSet<String> = files.iter().map(ScannedFile::place).collect();
     for file in files {
         planner.add(file);
@@ -85,6 +89,8 @@ struct Planner<'a> {
     plan: Plan,
     /// Agent names in this folder, with the file that has each.
     taken: BTreeMap<String, String>,
+    /// The places that have been there already.
+    met: BTreeSet<String>,
 }
 
 /// Where a file was found, and what it held there.
@@ -103,6 +109,10 @@ struct Content {
 impl Planner<'_> {
     fn add(&mut self, file: ScannedFile) {
         let found = Found { place: file.place(), path: file.path, sha256: file.sha256 };
+        if !self.met.insert(found.place.clone()) {
+            self.plan.reports.push(repeated(found));
+            return;
+        }
         match file.outcome {
             ScanOutcome::Quarantined(diagnostics) => {
                 let agent = self.last_agent(&found);
@@ -280,6 +290,25 @@ impl Planner<'_> {
             });
         }
         self.plan.reports.push(FileReport { path, verdict, action, agent, diagnostics });
+    }
+}
+
+/// What is remembered of files is remembered by place, so that there can be no other of the same.
+fn repeated(found: Found) -> FileReport {
+    let Found { path, place, .. } = found;
+    let warning = Diagnostic::warning(
+        "duplicate_place",
+        1,
+        1,
+        &format!("there is another agent at `{place}`, which comes first"),
+        "give each agent of a file, and each file, a name of its own",
+    );
+    FileReport {
+        path,
+        verdict: Verdict::Skipped,
+        action: Action::None,
+        agent: None,
+        diagnostics: vec![warning],
     }
 }
 

@@ -2,11 +2,13 @@
 
 mod admin_agents;
 mod admin_sync;
+mod agent_formats;
 mod agent_states;
 mod agents;
 mod audit;
 mod bad_input;
 mod dispatches;
+mod export;
 mod keys;
 mod operations;
 mod prompts;

@@ -12,6 +12,27 @@ pub fn agent_file(name: &str, description: &str) -> String {
     format!("---\nname: {name}\ndescription: {description}\n---\n\nYou are {name}.\n")
 }
 
+/// A small agent file of a format; its fields or its path tell which.
+pub fn agent_in_format(format: &str, name: &str, description: &str) -> String {
+    let prompt = format!("You are the {format} agent.");
+    let markdown = |extra: &str| {
+        format!("---\nname: {name}\ndescription: {description}\n{extra}---\n\n{prompt}\n")
+    };
+    match format {
+        "codex" => format!(
+            "name = \"{name}\"\ndescription = \"{description}\"\ndeveloper_instructions = \"{prompt}\"\n"
+        ),
+        "json" => serde_json::to_string_pretty(
+            &serde_json::json!({"name": name, "description": description, "prompt": prompt}),
+        )
+        .expect("is JSON"),
+        "opencode" => markdown("mode: subagent\n"),
+        "gemini-cli" => markdown("kind: local\n"),
+        "cursor" => markdown("readonly: true\n"),
+        _ => markdown(""),
+    }
+}
+
 /// A folder of agent files that lives as long as the test.
 pub struct AgentFolder {
     folder: tempfile::TempDir,

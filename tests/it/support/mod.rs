@@ -8,6 +8,6 @@ mod provider;
 
 pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
 pub use caller::{Answer, Caller};
-pub use files::{AgentFolder, agent_file, shipped_agents};
+pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
 pub use provider::{FakeProvider, Reply, anthropic, openai};

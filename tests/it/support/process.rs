@@ -101,6 +101,13 @@ impl Service {
         nix::sys::signal::kill(pid, signal).expect("the service is there");
     }
 
+    /// The most memory that it has had at once, where the system tells.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
+    }
+
     /// Ends it as an out-of-memory killer would.
     pub fn kill(&mut self) {
         self.child.kill().expect("the service is there");
