@@ -32,6 +32,16 @@ pub struct Diagnostic {
     pub help: String,
 }
 
+/// Longest text of a finding, in characters: what it quotes may be as long as a file.
+const LONGEST_TEXT: usize = 400;
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Line and column of what follows a text, in characters, counted from 1.
 pub(super) fn place_behind(text: &str) -> (usize, usize) {
     let column = text.chars().rev().take_while(|character| *character != '\n').count();
@@ -82,8 +92,8 @@ impl Diagnostic {
             code: Cow::Borrowed(code),
             line,
             column,
-            message: message.to_owned(),
-            help: help.to_owned(),
+            message: shortened(message),
+            help: shortened(help),
         }
     }
 }

@@ -130,7 +130,9 @@ const FOLDERS: &[(&str, &[&str], Format)] = &[
     (".opencode", &["agent", "agents"], Format::Opencode),
     ("opencode", &["agent", "agents"], Format::Opencode),
     (".gemini", &["agents"], Format::GeminiCli),
+    ("gemini-cli", &["agents"], Format::GeminiCli),
     (".cursor", &["agents"], Format::Cursor),
+    ("cursor", &["agents"], Format::Cursor),
 ];
 
 /// The format of the files at such a path.

@@ -251,6 +251,13 @@ mod tests {
     }
 
     #[test]
+    fn lists_in_lists_are_not_followed_for_ever() {
+        let text = format!("---\nname: a\ntools: x\n{}\n---\nb\n", "- ".repeat(200_000));
+        let fields = read(&text, &Format::ClaudeCode.vocabulary());
+        assert!(fields.is_ok_and(|fields| fields.mode == ParseMode::Scan));
+    }
+
+    #[test]
     fn a_forgotten_fence_costs_nothing() {
         let read = |text: &str| {
             let vocabulary = Format::ClaudeCode.vocabulary();

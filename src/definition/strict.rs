@@ -66,12 +66,19 @@ pub(super) fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictErro
 /// The library refuses such nesting too, but only after a time that grows with the square of the depth.
 fn is_deep(frontmatter: &str) -> bool {
     let mut depth = 0_usize;
-    frontmatter.bytes().any(|byte| {
+    let has_deep_brackets = frontmatter.bytes().any(|byte| {
         match byte {
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
         depth > MAX_DEPTH
-    })
+    });
+    has_deep_brackets || frontmatter.lines().any(|line| dashes(line) > MAX_DEPTH)
+}
+
+/// How many lists and keys a line opens inside one another, as `- - ? x` does three.
+fn dashes(line: &str) -> usize {
+    let marks = line.split(' ').filter(|part| !part.is_empty());
+    marks.take_while(|part| matches!(*part, "-" | "?")).count()
 }
