@@ -110,9 +110,10 @@ fn own_places(entry: &Entry) -> impl Iterator<Item = &str> {
     entry.places.iter().map(String::as_str).filter(is_in_folder)
 }
 
-/// The folder of an agent's file, as its labels tell.
+/// The folder of an agent's file, as its labels tell; the root if they name none that may be written to.
 fn folder(entry: &Entry) -> String {
-    entry.folder_labels.iter().flat_map(|label| [label, "/"]).collect()
+    let folder = entry.folder_labels.join("/");
+    if is_safe(&folder) { folder + "/" } else { String::new() }
 }
 
 /// The paths that agents have already, or that are kept for those whose files lie there.
