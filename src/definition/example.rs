@@ -18,9 +18,10 @@ const CLOSE: &str = "</example>";
 
 /// Cuts a description into what precedes and follows its examples (the summary) and the examples.
 pub(super) fn split_description(description: &str) -> (String, Vec<Example>) {
-    // Many public files hold a literal backslash-n where a line break was meant.
-    let text = description.replace("\\n", "\n");
+    // Many public files hold a literal backslash-n where a line break was meant, and escape quotes that need not be.
+    let text = description.replace("\\n", "\n").replace("\\\"", "\"");
     let (outside, blocks) = cut_blocks(&text);
+    let (outside, items) = cut_list(&outside);
     let mut summary = outside.trim();
     for label in ["examples:", "example:", "for example:", "e.g.:"] {
         let cut = summary.len().saturating_sub(label.len());
@@ -28,7 +29,8 @@ pub(super) fn split_description(description: &str) -> (String, Vec<Example>) {
             summary = summary[..cut].trim_end();
         }
     }
-    (summary.to_owned(), blocks.into_iter().map(parse_block).collect())
+    let blocks = blocks.into_iter().chain(items.iter().map(String::as_str));
+    (summary.to_owned(), blocks.map(parse_block).collect())
 }
 
 /// Examples in a body count only if they show a request: bodies also hold samples of output.
@@ -55,6 +57,43 @@ fn cut_blocks(text: &str) -> (String, Vec<&str>) {
     }
     outside.push_str(rest);
     (outside, blocks)
+}
+
+/// Cuts list entries that are examples: `- user: "…"`, and below it `assistant: "…"`. What is no request stays outside.
+fn cut_list(text: &str) -> (String, Vec<String>) {
+    let mut outside = String::new();
+    let mut items: Vec<String> = Vec::new();
+    let mut is_inside = false;
+    for line in text.split_inclusive('\n') {
+        let entry = line.trim_start().strip_prefix(['-', '*']).map(str::trim_start);
+        let opens = entry.is_some_and(|entry| begins_with_marker(entry, &["user", "context"]));
+        let is_part = line.starts_with([' ', '\t'])
+            || line.trim().is_empty()
+            || line.starts_with('<')
+            || begins_with_marker(line, &["user", "assistant", "commentary"]);
+        is_inside = opens || (is_inside && is_part && entry.is_none());
+        match items.last_mut().filter(|_| is_inside && !opens) {
+            Some(item) => item.push_str(line),
+            None if opens => items.push(entry.unwrap_or(line).to_owned()),
+            None => outside.push_str(line),
+        }
+    }
+    // A list of fields, or of circumstances, is prose.
+    let is_exchange = |item: &String| {
+        let request = find_marker(item, "user", 0);
+        request.is_some_and(|(_, end)| find_marker(item, "assistant", end).is_some())
+    };
+    let (examples, prose): (Vec<String>, Vec<String>) = items.into_iter().partition(is_exchange);
+    if prose.is_empty() { (outside, examples) } else { (text.to_owned(), Vec::new()) }
+}
+
+fn begins_with_marker(line: &str, markers: &[&str]) -> bool {
+    let line = line.trim_start_matches(['*', ' ']);
+    markers.iter().any(|marker| {
+        let start = line.get(..marker.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(marker))
+            && line[marker.len()..].trim_start_matches('*').starts_with(':')
+    })
 }
 
 /// Parts may come in any order; a part runs to the next marker. Later turns stay with the assistant's part.
@@ -203,7 +242,23 @@ mod tests {
         );
         assert_eq!(examples.len(), 2);
         assert_eq!(examples[0].context, "A");
+        assert_eq!(examples[0].user, "B");
         assert_eq!(examples[1].user, "C");
         assert!(summary.ends_with("Or so."));
+    }
+
+    #[test]
+    fn a_list_of_requests_is_a_list_of_examples() {
+        let (summary, examples) = split_description(
+            "Use me.\\n\\nExamples:\\n- user: \\\"A\\\"\\n  assistant: \\\"B\\\"\\n  <launches me>\\n\\n\
+             - user: \\\"C\\\"\\n  assistant: \\\"D\\\"\\n\\n- After that, too.\\nNot for E.",
+        );
+        let parts: Vec<_> = examples.iter().map(|it| (&*it.user, &*it.assistant)).collect();
+        assert_eq!(parts[0].0, "A");
+        assert!(parts[0].1.starts_with("\"B\""));
+        assert_eq!(parts[1], ("C", "D"));
+        assert_eq!(summary, "Use me.\n\nExamples:\n- After that, too.\nNot for E.");
+        let (summary, examples) = split_description("Use for:\n- user: the owner\n- role: rights");
+        assert!(examples.is_empty() && summary.contains("user: the owner"));
     }
 }
