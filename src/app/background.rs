@@ -9,7 +9,9 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::db::listen_for_changes;
+use crate::dispatch::Dispatcher;
 use crate::http::AppState;
 use crate::ledger::Ledger;
 use crate::registry::Registry;
@@ -32,7 +34,8 @@ impl Background {
         let (pool, changed) = (state.pool.clone(), Arc::new(Notify::new()));
         let heard = Arc::clone(&changed);
         background.spawn(async move { listen_for_changes(&pool, &heard).await });
-        background.spawn(keep_current(state.clone(), changed));
+        background.spawn(keep_current(state.registry.clone(), state.access.clone(), changed));
+        background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(beat(state.ledger.clone()));
         background
     }
@@ -55,7 +58,7 @@ impl Background {
 
 /// Takes over what other processes change, as soon as it is heard of and at each tick. However much is heard of
 /// meanwhile, one more look follows.
-async fn keep_current(state: AppState, changed: Arc<Notify>) {
+async fn keep_current(registry: Registry, access: Access, changed: Arc<Notify>) {
     let mut poll = interval(POLL_INTERVAL);
     loop {
         tokio::select! {
@@ -63,13 +66,22 @@ async fn keep_current(state: AppState, changed: Arc<Notify>) {
             _ = poll.tick() => {}
         }
         // What fails is made up for by the next tick; `/readyz` tells of the database.
-        if let Err(error) = state.registry.refresh_if_changed().await {
+        if let Err(error) = registry.refresh_if_changed().await {
             tracing::debug!(%error, "failed to look for changes of the roster");
         }
-        if let Err(error) = state.access.refresh().await {
+        if let Err(error) = access.refresh().await {
             tracing::debug!(%error, "failed to look for changes of the keys");
         }
-        state.dispatcher.prepare().await;
+    }
+}
+
+/// Builds the index of a changed roster before a pick has to. A change is not kept waiting for it, and many at once are
+/// one.
+async fn keep_prepared(dispatcher: Dispatcher) {
+    let mut poll = interval(POLL_INTERVAL);
+    loop {
+        poll.tick().await;
+        dispatcher.prepare().await;
     }
 }
 

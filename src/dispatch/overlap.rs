@@ -7,7 +7,7 @@ use crate::definition::{AgentName, Diagnostic};
 use crate::registry::{Agent, FileReport, Roster};
 
 /// Share of the words of two descriptions that both have, from which on they coincide.
-const THRESHOLD: f64 = 0.8;
+const THRESHOLD_PERCENT: usize = 80;
 
 /// Shorter descriptions have too few words to be compared.
 const MIN_WORDS: usize = 4;
@@ -116,26 +116,27 @@ fn distinct_words(agent: &Agent) -> Vec<String> {
 
 /// How many words of so many another description must share at least.
 fn needed(count: usize) -> usize {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a description has far fewer than 2^52 words"
-    )]
-    let needed = (count as f64 * THRESHOLD).ceil() as usize;
-    needed
+    (count * THRESHOLD_PERCENT).div_ceil(100)
 }
 
 /// Whether two sorted sets share enough of their words.
 fn coincide(one: &[u32], other: &[u32]) -> bool {
-    let (shorter, longer) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    if shorter.len() < needed(longer.len()) {
-        return false;
+    // Of all words of both, so many are to be shared that they are the wanted part of those that either has.
+    let all = one.len() + other.len();
+    let wanted = (all * THRESHOLD_PERCENT).div_ceil(100 + THRESHOLD_PERCENT);
+    let (mut at_one, mut at_other, mut shared) = (0, 0, 0);
+    // The rarest come first, so two that have little in common are soon known.
+    while shared + (one.len() - at_one).min(other.len() - at_other) >= wanted {
+        match (one.get(at_one), other.get(at_other)) {
+            (Some(left), Some(right)) if left == right => {
+                (at_one, at_other, shared) = (at_one + 1, at_other + 1, shared + 1);
+            }
+            (Some(left), Some(right)) if left < right => at_one += 1,
+            (Some(_), Some(_)) => at_other += 1,
+            _ => return true,
+        }
     }
-    let shared = shorter.iter().filter(|word| longer.binary_search(word).is_ok()).count();
-    #[expect(clippy::cast_precision_loss, reason = "a description has far fewer than 2^52 words")]
-    let share = shared as f64 / (one.len() + other.len() - shared) as f64;
-    share >= THRESHOLD
+    false
 }
 
 #[cfg(test)]
