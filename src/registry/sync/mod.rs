@@ -75,6 +75,7 @@ impl Registry {
         let known = known_outcomes(&self.inner.pool, &self.inner.settings).await?;
         let files = scan(&self.inner.settings, known).await;
         if options.is_dry_run {
+            let _turn = self.inner.take_turn().await?;
             return run(&self.inner.pool, &self.inner.settings, files, &options).await;
         }
         let content = FolderContent::of(&files);
