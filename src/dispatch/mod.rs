@@ -164,14 +164,13 @@ impl Dispatcher {
 
     /// The index of the registry's present roster.
     fn index(&self) -> Arc<Index> {
-        let roster = self.inner.registry.roster();
         let index = self.inner.index.load_full();
-        if index.roster_revision() >= roster.revision {
+        if index.roster_revision() == self.inner.registry.roster().revision {
             return index;
         }
         let _building = self.inner.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = self.inner.index.load_full();
-        if index.roster_revision() >= roster.revision {
+        let (roster, index) = (self.inner.registry.roster(), self.inner.index.load_full());
+        if index.roster_revision() == roster.revision {
             return index;
         }
         let index = Arc::new(Index::build(&roster, Some(&index)));

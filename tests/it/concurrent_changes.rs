@@ -149,3 +149,32 @@ async fn a_crowd_of_changes_leaves_connections_to_others(pool: PgPool) {
     let statuses = puts.await.expect("does not panic");
     assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
 }
+
+#[sqlx::test]
+async fn a_database_that_went_back_in_time_is_followed(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let app = TestApp::builder(pool.clone()).agents(&folder).start().await;
+    app.admin.put_agent("a", agent_file("a", "Used for painting walls and ceilings")).await;
+    app.admin.put_agent("b", agent_file("b", "Used for baking bread and cake")).await;
+    // As a backup would have it that was made before the second agent came.
+    sqlx::raw_sql(
+        "BEGIN;
+         ALTER TABLE revisions DISABLE TRIGGER revisions_are_immutable;
+         DELETE FROM agents WHERE name = 'b';
+         DELETE FROM revisions WHERE agent_name = 'b';
+         UPDATE change_counters SET roster_revision = roster_revision - 1;
+         COMMIT;",
+    )
+    .execute(&pool)
+    .await
+    .expect("is restored");
+    let started = std::time::Instant::now();
+    while app.admin.get("/v1/agents/b").await.status != 404 {
+        assert!(started.elapsed() < Duration::from_secs(5), "it is still served");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let input = json!({"input": "bake bread and cake"});
+    let picked = app.admin.post("/v1/dispatch", input).await.body;
+    assert!(!picked["ranked"].to_string().contains("\"b\""), "{picked}");
+    assert_eq!(app.admin.get("/v1/agents/a").await.status, 200);
+}

@@ -137,7 +137,9 @@ pub async fn get_revision(
     get, path = "/admin/v1/agents/{name}/revisions/{revision}/source", tag = "admin",
     params(("name" = String, Path), ("revision" = i32, Path)),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "text/markdown"),
+        (status = 200, description = "The file, by its format", content(
+            (Vec<u8> = "text/markdown"), (Vec<u8> = "application/json"), (Vec<u8> = "application/toml"),
+        )),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

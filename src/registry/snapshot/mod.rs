@@ -2,7 +2,7 @@
 
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool};
@@ -27,10 +27,13 @@ pub(super) async fn read(
         .execute(&mut *transaction)
         .await?;
     let revision = find_roster_revision(&mut transaction).await?;
-    // An empty roster has read nothing, whatever its revision.
-    let behind = if before.agents.is_empty() { -1 } else { before.revision };
+    // An empty roster has read nothing, whatever its revision; and a revision that falls is that of a database that
+    // was restored from a backup.
+    let is_of_use = !before.agents.is_empty() && before.revision <= revision;
+    let (behind, agents) =
+        if is_of_use { (before.revision, before.agents.clone()) } else { (-1, BTreeMap::new()) };
     let heads = list_heads(&mut transaction, behind).await?;
-    let mut roster = Roster { revision, agents: before.agents.clone() };
+    let mut roster = Roster { revision, agents };
     let mut changed = Vec::new();
     for head in heads {
         match roster.agents.get_mut(head.name.as_str()) {
