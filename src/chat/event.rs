@@ -15,6 +15,8 @@ pub enum ChatEvent {
     /// The sums so far; the last one seen counts.
     Usage(Usage),
     Finished(FinishReason),
+    /// What came before is void: the answer begins anew.
+    Restarted,
 }
 
 impl ChatEvent {

@@ -1,8 +1,11 @@
 //! Messages, and the request that carries them to a provider.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use super::{Tool, ToolCall};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Parameters, Tool, ToolCall};
 
 /// Who speaks. The agent's own instructions are no message: see [`ChatRequest::system`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,11 +16,23 @@ pub enum Role {
     Tool,
 }
 
+/// One piece of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Part {
+    Text {
+        text: String,
+        /// A cache breakpoint in the provider's own words; sent to providers that know the field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Value>,
+    },
+}
+
 /// One entry of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     pub role: Role,
-    pub text: String,
+    pub content: Vec<Part>,
     /// The calls that an assistant message asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -28,17 +43,44 @@ pub struct Message {
 
 impl Message {
     pub fn user(text: impl Into<String>) -> Self {
-        Self { role: Role::User, text: text.into(), tool_calls: Vec::new(), tool_call_id: None }
+        let content = vec![Part::Text { text: text.into(), cache_control: None }];
+        Self { role: Role::User, content, tool_calls: Vec::new(), tool_call_id: None }
+    }
+
+    /// The words of the message, its pieces on lines of their own.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self.content.as_slice() {
+            [Part::Text { text, .. }] => Cow::Borrowed(text),
+            parts => {
+                let texts: Vec<&str> =
+                    parts.iter().map(|Part::Text { text, .. }| &**text).collect();
+                Cow::Owned(texts.join("\n"))
+            }
+        }
+    }
+
+    /// The whole content, if it is no more than one text.
+    pub fn plain_text(&self) -> Option<&str> {
+        match self.content.as_slice() {
+            [] => Some(""),
+            [Part::Text { text, cache_control: None }] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it says nothing.
+    pub fn is_blank(&self) -> bool {
+        self.content.iter().all(|Part::Text { text, .. }| text.is_empty())
     }
 }
 
 /// What the conversation began with: the user's messages up to the first answer. The agent is picked on it, so
 /// that a follow-up ("yes, do that") never changes the pick.
 pub fn opening_request(messages: &[Message]) -> String {
-    let texts: Vec<&str> = messages
+    let texts: Vec<Cow<'_, str>> = messages
         .iter()
         .take_while(|message| message.role == Role::User)
-        .map(|message| message.text.as_str())
+        .map(Message::text)
         .collect();
     texts.join("\n")
 }
@@ -48,12 +90,9 @@ pub fn opening_request(messages: &[Message]) -> String {
 pub struct ChatRequest {
     /// The agent that speaks; not sent to providers.
     pub agent: String,
-    /// The provider's own id of the model.
-    pub model: String,
     /// The agent's instructions. They come first and are the same bytes for every request to one revision.
     pub system: String,
     pub messages: Vec<Message>,
     pub tools: Vec<Tool>,
-    pub max_tokens: Option<u32>,
-    pub is_streaming: bool,
+    pub parameters: Parameters,
 }

@@ -4,10 +4,12 @@
 
 mod event;
 mod message;
+mod parameters;
 mod tool;
 mod usage;
 
 pub use event::{ChatEvent, FinishReason};
-pub use message::{ChatRequest, Message, Role, opening_request};
+pub use message::{ChatRequest, Message, Part, Role, opening_request};
+pub use parameters::{Parameter, Parameters, ToolChoice};
 pub use tool::{Tool, ToolCall};
 pub use usage::Usage;

@@ -13,6 +13,9 @@ pub struct Tool {
     pub description: String,
     /// JSON Schema of the arguments.
     pub parameters: Value,
+    /// A cache breakpoint in the provider's own words; sent to providers that know the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<Value>,
 }
 
 /// The model asks for a tool.
@@ -22,4 +25,7 @@ pub struct ToolCall {
     pub id: String,
     pub name: String,
     pub arguments: Value,
+    /// What the provider signed the call with. A caller who gives the call back gives it back unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }

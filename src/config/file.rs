@@ -101,8 +101,10 @@ pub(super) struct Limits {
     pub hold_ms: u64,
     pub keep_alive_interval_ms: u64,
     pub shutdown_grace_ms: u64,
-    retry_attempts: Option<u32>,
-    retry_budget_ms: Option<u64>,
+    pub retry_attempts: u32,
+    pub retry_budget_ms: u64,
+    pub breaker_failures: u32,
+    pub breaker_open_ms: u64,
     pub body_bytes: usize,
     pub definition_bytes: usize,
     tool_call_timeout_ms: Option<u64>,
@@ -120,8 +122,10 @@ impl Default for Limits {
             hold_ms: 10_000,
             keep_alive_interval_ms: 15_000,
             shutdown_grace_ms: 30_000,
-            retry_attempts: None,
-            retry_budget_ms: None,
+            retry_attempts: 3,
+            retry_budget_ms: 30_000,
+            breaker_failures: 10,
+            breaker_open_ms: 10_000,
             body_bytes: 16 * 1024 * 1024,
             definition_bytes: 1024 * 1024,
             tool_call_timeout_ms: None,
@@ -184,19 +188,12 @@ impl ConfigFile {
             ("tools.required", !self.tools.required.is_empty()),
             ("dispatch.judge", self.dispatch.judge.as_ref().is_some_and(|judge| !judge.is_null())),
             ("storage.retention_days", self.storage.retention_days.is_some()),
-            ("limits.retry_attempts", limits.retry_attempts.is_some()),
-            ("limits.retry_budget_ms", limits.retry_budget_ms.is_some()),
             ("limits.tool_call_timeout_ms", limits.tool_call_timeout_ms.is_some()),
             ("limits.tool_result_bytes", limits.tool_result_bytes.is_some()),
         ]
         .into_iter()
         .filter(|(_, is_set)| *is_set)
         .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
-        .chain(self.models.iter().filter(|(_, model)| model.targets.len() > 1).map(|(alias, _)| {
-            format!(
-                "of the targets of `{alias}` only the first configured one is used in this version"
-            )
-        }))
         .collect()
     }
 }

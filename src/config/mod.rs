@@ -16,7 +16,7 @@ pub use error::ConfigError;
 pub use flags::Flags;
 
 use crate::definition::KnownWorld;
-use crate::provider::{Catalog, Clocks, Target};
+use crate::provider::{BreakerSettings, Catalog, Clocks, RetrySettings, Target};
 use crate::{conversation, db, dispatch, http, provider, registry};
 use file::ConfigFile;
 use variables::Variables;
@@ -88,6 +88,14 @@ impl Config {
                 response_header: milliseconds(limits.response_header_timeout_ms),
                 first_token: milliseconds(limits.first_token_timeout_ms),
                 idle: milliseconds(limits.idle_timeout_ms),
+            },
+            retry: RetrySettings {
+                attempts: limits.retry_attempts.max(1),
+                budget: milliseconds(limits.retry_budget_ms),
+            },
+            breaker: BreakerSettings {
+                failures: limits.breaker_failures.max(1),
+                open: milliseconds(limits.breaker_open_ms),
             },
         };
         let stores_content = file.storage.content;

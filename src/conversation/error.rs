@@ -26,6 +26,8 @@ pub enum ConversationError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
+    /// The provider's content filter refuses the request.
+    ContentFiltered,
     ContextLengthExceeded,
     /// The service stopped while the run was under way.
     Interrupted,
@@ -64,7 +66,9 @@ impl From<&ProviderError> for RunFailure {
         let (code, retry_after) = match error {
             E::RateLimited { retry_after } => (FailureCode::RateLimited, *retry_after),
             E::Overloaded { retry_after } => (FailureCode::ProviderOverloaded, *retry_after),
-            E::ContextTooLong => (FailureCode::ContextLengthExceeded, None),
+            E::ContextTooLong { .. } => (FailureCode::ContextLengthExceeded, None),
+            E::ContentFiltered { .. } => (FailureCode::ContentFiltered, None),
+            E::BreakerOpen { retry_after } => (FailureCode::ProviderOverloaded, Some(*retry_after)),
             E::RequestRefused { .. } => (FailureCode::ProviderRefused, None),
             E::Silent { .. } => (FailureCode::ProviderTimeout, None),
             E::Truncated => (FailureCode::Truncated, None),
@@ -77,7 +81,11 @@ impl From<&ProviderError> for RunFailure {
         };
         let detail = match error {
             // The provider's words about the caller's request are what the caller needs.
-            E::RequestRefused { message, .. } if !message.is_empty() => {
+            E::RequestRefused { message, .. }
+            | E::ContextTooLong { message }
+            | E::ContentFiltered { message }
+                if !message.is_empty() =>
+            {
                 format!("{error}: {message}")
             }
             _ => error.to_string(),

@@ -1,18 +1,19 @@
 //! The one owner of a run under way. Whatever ends it, it settles the run's status, usage and record once.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::run::{Attempt, Run, RunEvent, RunStatus};
+use super::run::{Run, RunEvent, RunStatus};
 use super::{Conversations, FailureCode, RunFailure};
 use crate::chat::{ChatEvent, ChatRequest, FinishReason};
 use crate::dispatch::Decision;
 use crate::ledger::RunRecord;
-use crate::provider::{ProviderError, Target};
+use crate::provider::{ModelCall, ProviderError, Target};
 
 /// How long a caller may take to read the end of a run when the service stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -22,7 +23,8 @@ pub(super) struct Execution {
     pub run: Run,
     pub agent_sha256: String,
     pub key_id: Uuid,
-    pub target: Target,
+    pub targets: Vec<Arc<Target>>,
+    pub can_restart: bool,
     pub request: ChatRequest,
     pub events: mpsc::Sender<RunEvent>,
     /// Cancelled when the caller leaves.
@@ -49,7 +51,8 @@ impl Execution {
             confidence: decision.confidence,
         })
         .await;
-        let started = Instant::now();
+        let providers = &self.conversations.inner.providers;
+        let mut call = providers.call(&self.targets, self.request.clone(), self.can_restart);
         let timeout = self.conversations.inner.settings.run_timeout;
         let (cancel, stop) = (self.cancel.clone(), self.conversations.inner.stop.clone());
         // Dropping the turn's future closes the provider's connection.
@@ -58,19 +61,17 @@ impl Execution {
             () = cancel.cancelled() => End::CallerLeft,
             () = stop.cancelled() => End::Stopped,
             () = tokio::time::sleep(timeout) => End::TookTooLong,
-            result = self.turn() => match result {
+            result = self.turn(&mut call) => match result {
                 Ok(()) => End::Finished,
                 Err(error) => End::Failed(error),
             },
         };
-        self.settle(end, started).await;
+        self.settle(end, call).await;
     }
 
     /// One model call.
-    async fn turn(&mut self) -> Result<(), ProviderError> {
-        let providers = self.conversations.inner.providers.clone();
-        let mut stream = providers.stream(&self.target, &self.request).await?;
-        while let Some(event) = stream.next().await? {
+    async fn turn(&mut self, call: &mut ModelCall) -> Result<(), ProviderError> {
+        while let Some(event) = call.next().await? {
             if event.is_content() && self.run.status == RunStatus::Connecting {
                 self.run.status = RunStatus::Streaming;
                 self.record().await;
@@ -83,10 +84,12 @@ impl Execution {
     async fn take(&mut self, event: ChatEvent) {
         match event {
             ChatEvent::Model(model) => {
-                if !model.is_empty() {
-                    self.run.model.resolved = format!("{}/{model}", self.target.provider);
-                    self.emit(RunEvent::ModelServed(self.run.model.resolved.clone())).await;
-                }
+                self.run.model.resolved.clone_from(&model);
+                self.emit(RunEvent::ModelServed(model)).await;
+            }
+            ChatEvent::Restarted => {
+                self.run.output.clear();
+                self.run.tool_calls.clear();
             }
             ChatEvent::Text(text) => {
                 self.run.output.push_str(&text);
@@ -107,21 +110,12 @@ impl Execution {
         }
     }
 
-    async fn settle(mut self, end: End, started: Instant) {
-        let outcome = match &end {
-            End::Finished => "ok".to_owned(),
-            End::Failed(error) => error.to_string(),
-            End::CallerLeft => "cancelled".to_owned(),
-            End::TookTooLong => "run timeout".to_owned(),
-            End::Stopped => "service stopped".to_owned(),
-        };
+    async fn settle(mut self, end: End, mut call: ModelCall) {
+        call.finish("cancelled");
         let run = &mut self.run;
-        run.attempts.push(Attempt {
-            provider: self.target.provider.clone(),
-            model: self.target.model.clone(),
-            outcome,
-            ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        });
+        run.attempts = call.attempts().to_vec();
+        let dropped = call.dropped_parameters().iter();
+        run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
         (run.status, run.error) = match end {
             End::Finished => (RunStatus::Completed, None),
             End::Failed(error) => {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use error::{ConversationError, FailureCode, RunFailure};
 pub use handle::RunHandle;
-pub use run::{Attempt, ModelUse, Run, RunEvent, RunStatus};
+pub use run::{ModelUse, Run, RunEvent, RunStatus};
 
 use execution::Execution;
 
@@ -50,6 +50,8 @@ pub struct NewRun {
     pub permitted: Option<Vec<String>>,
     pub model: Option<String>,
     pub prompt: PromptInput,
+    /// Whether the caller is shown the answer while it is written.
+    pub is_streaming: bool,
     pub metadata: Option<Value>,
     /// The caller's key.
     pub key_id: Uuid,
@@ -109,6 +111,7 @@ impl Conversations {
             return Err(ConversationError::Stopping);
         }
         let (key_id, metadata) = (new.key_id, new.metadata.clone());
+        let new_is_streaming = new.is_streaming;
         let Prepared { decision, agent, model, request } = self.prepare(new).await?;
         let run = Run {
             id: Uuid::now_v7(),
@@ -137,7 +140,8 @@ impl Conversations {
             run,
             agent_sha256: agent.sha256.clone(),
             key_id,
-            target: model.target,
+            targets: model.targets,
+            can_restart: !new_is_streaming,
             request,
             events,
             cancel,
@@ -152,8 +156,8 @@ impl Conversations {
         Ok(PromptPreview {
             agent: AgentRef::to(&prepared.agent),
             dispatch_id: prepared.decision.id,
-            request: self.inner.providers.encode(&prepared.model.target, &prepared.request),
             estimated_tokens: prompt::estimate_tokens(&prepared.request),
+            request: self.inner.providers.encode(prepared.model.first(), prepared.request).0,
             model: prepared.model,
         })
     }
@@ -193,7 +197,7 @@ impl Conversations {
         };
         let requested = new.model.as_deref().or(agent.definition.model.as_deref());
         let model = self.inner.providers.catalog().resolve(requested);
-        let request = prompt::compose(&agent.definition, &model.target.model, new.prompt);
+        let request = prompt::compose(&agent.definition, new.prompt);
         Ok(Prepared { decision, agent, model, request })
     }
 
@@ -208,7 +212,7 @@ fn warnings(model: &ResolvedModel) -> Vec<String> {
     if model.rule == ResolutionRule::Fallback {
         warnings.push("model_fallback".to_owned());
     }
-    if model.target.is_offline() {
+    if model.first().is_offline() {
         warnings.push("no_model_configured".to_owned());
     }
     warnings

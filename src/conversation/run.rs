@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::RunFailure;
 use crate::chat::{FinishReason, ToolCall, Usage};
 use crate::dispatch::{AgentRef, Outcome};
-use crate::provider::{ResolutionRule, ResolvedModel};
+use crate::provider::{Attempt, ResolutionRule, ResolvedModel};
 
 /// Where a run stands. The last four are ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,18 +50,12 @@ pub struct ModelUse {
 
 impl From<&ResolvedModel> for ModelUse {
     fn from(model: &ResolvedModel) -> Self {
-        Self { requested: model.requested.clone(), resolved: model.resolved(), rule: model.rule }
+        Self {
+            requested: model.requested.clone(),
+            resolved: model.first().full_name(),
+            rule: model.rule,
+        }
     }
-}
-
-/// One request to a provider.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Attempt {
-    pub provider: String,
-    pub model: String,
-    /// `ok`, or what went wrong.
-    pub outcome: String,
-    pub ms: u64,
 }
 
 /// A run and, once it has ended, its result.

@@ -169,6 +169,7 @@ impl ApiError {
         };
         let code = match failure.code {
             FailureCode::ContextLengthExceeded => ErrorCode::ContextLengthExceeded,
+            FailureCode::ContentFiltered => ErrorCode::ContentFiltered,
             FailureCode::ProviderRefused => ErrorCode::InvalidRequest,
             FailureCode::ProviderFailed | FailureCode::Truncated => ErrorCode::ProviderFailed,
             FailureCode::ProviderOverloaded => ErrorCode::ProviderOverloaded,

@@ -29,6 +29,7 @@ macro_rules! error_codes {
 error_codes! {
     InvalidRequest, "invalid_request", BAD_REQUEST, "Invalid request";
     ContextLengthExceeded, "context_length_exceeded", BAD_REQUEST, "Context length exceeded";
+    ContentFiltered, "content_filtered", BAD_REQUEST, "Content filtered";
     Unauthenticated, "unauthenticated", UNAUTHORIZED, "Not authenticated";
     Forbidden, "forbidden", FORBIDDEN, "Forbidden";
     NotFound, "not_found", NOT_FOUND, "Not found";

@@ -1,6 +1,8 @@
 //! Builds what a model is given: the agent's instructions first, then the conversation. Pure.
 
-use crate::chat::{ChatRequest, Message, Tool};
+use serde_json::Value;
+
+use crate::chat::{ChatRequest, Message, Parameters, Tool};
 use crate::definition::AgentDefinition;
 
 /// What comes with a request, besides the agent.
@@ -8,29 +10,40 @@ use crate::definition::AgentDefinition;
 pub struct PromptInput {
     pub messages: Vec<Message>,
     pub tools: Vec<Tool>,
-    pub max_tokens: Option<u32>,
-    pub is_streaming: bool,
+    pub parameters: Parameters,
 }
 
 /// Composes the request to a model.
 ///
 /// The system prompt is the agent's body and nothing else, so that all requests to one revision begin with the
 /// same bytes and the provider's prompt cache holds.
-pub fn compose(definition: &AgentDefinition, model: &str, input: PromptInput) -> ChatRequest {
+pub fn compose(definition: &AgentDefinition, input: PromptInput) -> ChatRequest {
+    let mut parameters = input.parameters;
+    parameters.temperature = parameters.temperature.or_else(|| number(definition, "temperature"));
+    parameters.top_p = parameters.top_p.or_else(|| number(definition, "top_p"));
+    // Providers refuse a choice among no tools.
+    parameters.tool_choice.take_if(|_| input.tools.is_empty());
     ChatRequest {
         agent: definition.name.to_string(),
-        model: model.to_owned(),
         system: definition.prompt.clone(),
         messages: input.messages,
         tools: input.tools,
-        max_tokens: input.max_tokens,
-        is_streaming: input.is_streaming,
+        parameters,
+    }
+}
+
+/// A number that some formats of agent files have. A file that is read by line holds it as a text.
+fn number(definition: &AgentDefinition, field: &str) -> Option<f64> {
+    match definition.other_fields.get(field)? {
+        Value::String(text) => text.trim().parse().ok(),
+        value => value.as_f64(),
     }
 }
 
 /// Roughly how many tokens a request has: a quarter of its characters, which suits English and code.
 pub fn estimate_tokens(request: &ChatRequest) -> usize {
-    let messages: usize = request.messages.iter().map(|message| message.text.chars().count()).sum();
+    let messages: usize =
+        request.messages.iter().map(|message| message.text().chars().count()).sum();
     let tools: usize = request
         .tools
         .iter()
@@ -51,7 +64,7 @@ mod tests {
         let definition = parsed.expect("is valid").definition;
         let request = |text: &str| {
             let messages = vec![Message::user(text)];
-            compose(&definition, "m", PromptInput { messages, ..PromptInput::default() })
+            compose(&definition, PromptInput { messages, ..PromptInput::default() })
         };
         assert_eq!(request("one").system, "Be brief.");
         assert_eq!(request("one").system, request("two").system);

@@ -1,23 +1,28 @@
 //! What a provider's protocol must be able to do: encode a request, decode an answer. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{ProviderError, SseEvent};
-use crate::chat::{ChatEvent, ChatRequest};
+use super::{ProviderError, SseEvent, Target};
+use crate::chat::{ChatEvent, ChatRequest, Parameter};
 
 /// A wire protocol. It takes values and returns values; the transport sends them.
 pub(super) trait Dialect: fmt::Debug + Send + Sync {
-    /// The path below the provider's base URL.
-    fn path(&self) -> &'static str;
+    /// The path below the provider's base URL, with a query where the protocol has one.
+    fn path(&self, target: &Target) -> Cow<'static, str>;
 
     /// Headers that the protocol demands, the key among them.
     fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap;
 
-    fn encode(&self, request: &ChatRequest) -> Value;
+    /// Parameters that the protocol has no word for.
+    fn unknown_parameters(&self) -> &'static [Parameter];
+
+    /// The request's body. It asks for a stream if the target's model can stream.
+    fn encode(&self, target: &Target, request: &ChatRequest) -> Value;
 
     /// Decodes an answer that was not streamed.
     fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError>;

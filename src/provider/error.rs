@@ -8,8 +8,12 @@ pub enum ProviderError {
     RateLimited { retry_after: Option<Duration> },
     #[error("the provider is overloaded")]
     Overloaded { retry_after: Option<Duration> },
+    /// `message` is the provider's own text, by which some clients recognise it.
     #[error("the conversation is longer than the model's context")]
-    ContextTooLong,
+    ContextTooLong { message: String },
+    /// The provider's filter refuses the request. Another provider is not asked to be more lenient.
+    #[error("the provider's content filter refuses the request")]
+    ContentFiltered { message: String },
     /// Our key or account is refused: the operator's concern, not the caller's.
     #[error("the provider refuses our credentials (status {status})")]
     CredentialsRefused { status: u16 },
@@ -17,7 +21,7 @@ pub enum ProviderError {
     #[error("the provider refuses the request (status {status})")]
     RequestRefused { status: u16, message: String },
     #[error("the provider failed (status {status})")]
-    Failed { status: u16 },
+    Failed { status: u16, retry_after: Option<Duration> },
     #[error("the provider reported an error inside its answer: {kind}")]
     FailedInStream { kind: String },
     #[error("the provider could not be reached")]
@@ -28,6 +32,100 @@ pub enum ProviderError {
     Malformed(String),
     #[error("the provider's answer was cut before its end")]
     Truncated,
+    /// It has failed so often that it is left alone for a while.
+    #[error("the provider has failed repeatedly and is left alone for a while")]
+    BreakerOpen { retry_after: Duration },
     #[error("no model is configured, and the offline answer is switched off")]
     OfflineNotAllowed,
+}
+
+/// What may help against an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The same once more, not before the given time if the provider gave one.
+    Again { after: Option<Duration> },
+    /// Another target; this one would do the same again.
+    OtherTarget,
+    /// A target that is known to take longer conversations.
+    LargerContext,
+    /// Nothing: the answer is final.
+    None,
+}
+
+impl ProviderError {
+    pub(super) fn remedy(&self) -> Remedy {
+        match self {
+            Self::RateLimited { retry_after }
+            | Self::Overloaded { retry_after }
+            | Self::Failed { retry_after, .. } => Remedy::Again { after: *retry_after },
+            Self::FailedInStream { .. }
+            | Self::Unreachable(_)
+            | Self::Malformed(_)
+            | Self::Truncated => Remedy::Again { after: None },
+            // Who was silent for that long will be again.
+            Self::Silent { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::BreakerOpen { .. }
+            // The provider does not have the model.
+            | Self::RequestRefused { status: 404, .. } => Remedy::OtherTarget,
+            Self::ContextTooLong { .. } => Remedy::LargerContext,
+            Self::ContentFiltered { .. }
+            | Self::RequestRefused { .. }
+            | Self::OfflineNotAllowed => Remedy::None,
+        }
+    }
+
+    /// Whether the target is to blame, rather than the request, our key or a limit.
+    pub(super) fn is_targets_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded { .. }
+                | Self::Failed { .. }
+                | Self::FailedInStream { .. }
+                | Self::Unreachable(_)
+                | Self::Silent { .. }
+                | Self::Malformed(_)
+                | Self::Truncated
+        )
+    }
+
+    /// Whether this only says that a target cannot stand in for another one.
+    pub(super) fn is_unfit(&self) -> bool {
+        matches!(
+            self,
+            Self::RequestRefused { .. }
+                | Self::CredentialsRefused { .. }
+                | Self::ContextTooLong { .. }
+                | Self::BreakerOpen { .. }
+        )
+    }
+
+    /// A stable word for it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded { .. } => "overloaded",
+            Self::ContextTooLong { .. } => "context_length_exceeded",
+            Self::ContentFiltered { .. } => "content_filtered",
+            Self::CredentialsRefused { .. } => "credentials_refused",
+            Self::RequestRefused { .. } => "request_refused",
+            Self::Failed { .. } | Self::FailedInStream { .. } => "failed",
+            Self::Unreachable(_) => "unreachable",
+            Self::Silent { .. } => "silent",
+            Self::Malformed(_) => "malformed",
+            Self::Truncated => "truncated",
+            Self::BreakerOpen { .. } => "breaker_open",
+            Self::OfflineNotAllowed => "unavailable",
+        }
+    }
+
+    /// The provider's own text, if the error holds one.
+    pub(super) fn message_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::ContextTooLong { message }
+            | Self::ContentFiltered { message }
+            | Self::RequestRefused { message, .. } => Some(message),
+            _ => None,
+        }
+    }
 }

@@ -1,15 +1,21 @@
 //! Model providers: which model answers, and the conversation with it over HTTP.
 //!
-//! [`Providers::stream`] is the one way to a model; each protocol is a `Dialect` of pure functions.
+//! [`Providers::call`] is the one way to a model; each protocol is a `Dialect` of pure functions.
 
 mod anthropic;
+mod attempt;
+mod breaker;
+mod call;
 mod catalog;
 mod dialect;
+mod endpoint;
 mod error;
 #[cfg(test)]
 mod golden_tests;
 mod offline;
 mod openai;
+mod random;
+mod retry_after;
 mod settings;
 mod sse;
 mod stream;
@@ -17,25 +23,27 @@ mod transport;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+pub use attempt::Attempt;
+pub use breaker::{BreakerHealth, BreakerSettings, BreakerState};
+pub use call::{ModelCall, RetrySettings};
 pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};
 pub use error::ProviderError;
 pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
-pub use stream::ChatStream;
 
-use dialect::Dialect;
+use breaker::Breakers;
+use endpoint::Endpoint;
+use retry_after::retry_after;
 use sse::{SseEvent, SseParser};
+use stream::ChatStream;
 use transport::Transport;
 
-use crate::chat::ChatRequest;
-
-/// How long the body of an error may pause.
-const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::chat::{ChatRequest, Parameter, Parameters};
 
 /// A cheap handle to every configured provider.
 #[derive(Debug, Clone)]
@@ -46,17 +54,24 @@ pub struct Providers {
 #[derive(Debug)]
 struct Inner {
     catalog: Catalog,
-    providers: BTreeMap<String, Provider>,
+    endpoints: BTreeMap<String, Endpoint>,
     transport: Transport,
+    breakers: Arc<Breakers>,
     clocks: Clocks,
+    retry: RetrySettings,
     is_offline_allowed: bool,
 }
 
-#[derive(Debug)]
-struct Provider {
-    dialect: &'static dyn Dialect,
-    uri: Uri,
-    headers: HeaderMap,
+/// How a provider is doing.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ProviderHealth {
+    pub name: String,
+    #[schema(value_type = String)]
+    pub dialect: DialectName,
+    /// Without the user and the query that it may have: they can hold secrets.
+    pub base_url: String,
+    /// The models that have failed since their last whole answer.
+    pub breakers: Vec<BreakerHealth>,
 }
 
 impl Providers {
@@ -65,18 +80,20 @@ impl Providers {
     pub fn new(settings: Settings) -> Result<Self, String> {
         let names = settings.providers.iter().map(|provider| provider.name.clone()).collect();
         let catalog = Catalog::new(names, settings.models, settings.default_model)?;
-        let providers = settings
+        let endpoints = settings
             .providers
             .into_iter()
-            .map(|provider| Ok((provider.name.clone(), Provider::new(provider)?)))
-            .collect::<Result<_, String>>()?;
+            .map(|provider| (provider.name.clone(), Endpoint::new(provider)))
+            .collect();
         let transport = Transport::new(settings.clocks.connect)
             .map_err(|error| format!("the machine's root certificates cannot be read: {error}"))?;
         let inner = Inner {
             catalog,
-            providers,
+            endpoints,
             transport,
+            breakers: Breakers::new(settings.breaker),
             clocks: settings.clocks,
+            retry: settings.retry,
             is_offline_allowed: settings.is_offline_allowed,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -86,84 +103,107 @@ impl Providers {
         &self.inner.catalog
     }
 
-    /// The body that [`stream`](Self::stream) would send.
-    pub fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
-        match self.inner.providers.get(&target.provider) {
-            Some(provider) => provider.dialect.encode(request),
-            None => offline::encode(request),
-        }
+    /// Every configured provider, in order of names.
+    pub fn health(&self) -> Vec<ProviderHealth> {
+        let breakers = self.inner.breakers.health();
+        let of = |(name, endpoint): (&String, &Endpoint)| ProviderHealth {
+            name: name.clone(),
+            dialect: endpoint.dialect_name,
+            base_url: endpoint.public_url(),
+            breakers: breakers
+                .iter()
+                .filter(|breaker| breaker.target.split_once('/').is_some_and(|(of, _)| of == name))
+                .cloned()
+                .collect(),
+        };
+        self.inner.endpoints.iter().map(of).collect()
     }
 
-    /// Sends a request and returns its answer as it comes, once the provider has accepted it.
-    /// Dropping the stream ends the provider call.
-    pub async fn stream(
+    /// The body that a [`call`](Self::call) would send to its first target, and the parameters that it would leave
+    /// out.
+    pub fn encode(&self, target: &Target, mut request: ChatRequest) -> (Value, Vec<Parameter>) {
+        let (parameters, dropped) = self.adapt(target, &request.parameters);
+        request.parameters = parameters;
+        let body = match self.inner.endpoints.get(&target.provider) {
+            Some(endpoint) => endpoint.encode(target, &request),
+            None => offline::encode(&request),
+        };
+        (body, dropped)
+    }
+
+    /// Asks a model, over as many targets and requests as it takes. `can_restart` says that nobody sees the answer
+    /// before it is whole, so that one which was cut may be asked for again.
+    pub fn call(
+        &self,
+        targets: &[Arc<Target>],
+        request: ChatRequest,
+        can_restart: bool,
+    ) -> ModelCall {
+        ModelCall::new(self.clone(), targets, request, can_restart)
+    }
+
+    /// One request to one target.
+    async fn open(
         &self,
         target: &Target,
         request: &ChatRequest,
     ) -> Result<ChatStream, ProviderError> {
-        let Some(provider) = self.inner.providers.get(&target.provider) else {
-            if !self.inner.is_offline_allowed {
-                return Err(ProviderError::OfflineNotAllowed);
+        match self.inner.endpoints.get(&target.provider) {
+            Some(endpoint) => {
+                endpoint.open(&self.inner.transport, self.inner.clocks, target, request).await
             }
-            return Ok(ChatStream::ready(offline::answer(request)));
-        };
-        let clocks = self.inner.clocks;
-        let body = Bytes::from(provider.dialect.encode(request).to_string());
-        let mut answer = self
-            .inner
-            .transport
-            .post(provider.uri.clone(), provider.headers.clone(), body, clocks.response_header)
-            .await?;
-        if !answer.status.is_success() {
-            let body = answer.read_whole(ERROR_BODY_TIMEOUT).await.unwrap_or_default();
-            return Err(provider.dialect.decode_error(answer.status, &answer.headers, &body));
+            None if self.inner.is_offline_allowed => {
+                Ok(ChatStream::ready(offline::answer(request)))
+            }
+            None => Err(ProviderError::OfflineNotAllowed),
         }
-        if answer.is_event_stream() {
-            return Ok(ChatStream::following(answer, provider.dialect.decoder(), clocks));
-        }
-        let body = answer.read_whole(clocks.idle.max(clocks.first_token)).await?;
-        Ok(ChatStream::ready(provider.dialect.decode_answer(&body)?))
     }
-}
 
-impl Provider {
-    fn new(settings: ProviderSettings) -> Result<Self, String> {
-        let dialect: &'static dyn Dialect = match settings.dialect {
-            DialectName::Anthropic => &anthropic::Anthropic,
-            DialectName::Openai => &openai::OpenAi,
+    /// The parameters that a target takes, and those that are left out for it. A length beyond the model's limit
+    /// is lowered to it.
+    fn adapt(&self, target: &Target, parameters: &Parameters) -> (Parameters, Vec<Parameter>) {
+        let of_dialect = self
+            .inner
+            .endpoints
+            .get(&target.provider)
+            .map_or(&[][..], |endpoint| endpoint.dialect.unknown_parameters());
+        let mut adapted = parameters.clone();
+        let refused = target.refused_parameters().iter().chain(of_dialect).copied();
+        let dropped = refused.filter(|parameter| adapted.remove(*parameter)).collect();
+        adapted.max_tokens = match (adapted.max_tokens, target.output_tokens) {
+            (Some(asked), Some(most)) => Some(asked.min(most)),
+            (asked, _) => asked,
         };
-        let base = settings.base_url.to_string();
-        let uri = format!("{}{}", base.trim_end_matches('/'), dialect.path());
-        let uri = uri
-            .parse()
-            .map_err(|error| format!("the base_url of provider `{}`: {error}", settings.name))?;
-        let mut headers = dialect.headers(settings.api_key.as_ref());
-        headers.extend(settings.headers);
-        Ok(Self { dialect, uri, headers })
+        (adapted, dropped)
+    }
+
+    fn redact(&self, target: &Target, error: &mut ProviderError) {
+        if let Some(endpoint) = self.inner.endpoints.get(&target.provider)
+            && let Some(message) = error.message_mut()
+        {
+            endpoint.redact(message);
+        }
+    }
+
+    fn breakers(&self) -> &Arc<Breakers> {
+        &self.inner.breakers
+    }
+
+    fn retry_settings(&self) -> RetrySettings {
+        self.inner.retry
     }
 }
 
 /// Names the error of an HTTP status. `message` is the provider's text, shown only where the caller can act on it.
-fn error_status(
-    status: StatusCode,
-    headers: &HeaderMap,
-    message: String,
-    is_too_long: bool,
-) -> ProviderError {
-    if is_too_long {
-        return ProviderError::ContextTooLong;
-    }
+fn error_status(status: StatusCode, headers: &HeaderMap, message: String) -> ProviderError {
     let retry_after = retry_after(headers);
     match status.as_u16() {
         429 => ProviderError::RateLimited { retry_after },
         503 | 529 => ProviderError::Overloaded { retry_after },
         401..=403 => ProviderError::CredentialsRefused { status: status.as_u16() },
+        // What is over in a moment: a time-out, a conflict, a replay that is refused.
+        status @ (408 | 409 | 425) => ProviderError::Failed { status, retry_after },
         status @ 400..=499 => ProviderError::RequestRefused { status, message },
-        status => ProviderError::Failed { status },
+        status => ProviderError::Failed { status, retry_after },
     }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }

@@ -4,19 +4,18 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatEvent, ChatRequest, FinishReason, Message, Usage};
+use crate::chat::{ChatEvent, ChatRequest, FinishReason, Usage};
 
 pub(super) const NAME: &str = "offline";
 
 /// What a run would have sent, in neutral words.
 pub(super) fn encode(request: &ChatRequest) -> Value {
     json!({
-        "model": request.model,
+        "model": NAME,
         "system": request.system,
         "messages": request.messages,
         "tools": request.tools,
-        "max_tokens": request.max_tokens,
-        "stream": request.is_streaming,
+        "max_tokens": request.parameters.max_tokens,
     })
 }
 
@@ -37,11 +36,11 @@ fn statement(request: &ChatRequest) -> String {
          Agent: {}\n\nSystem prompt:\n{}\n\nMessages:\n",
         request.agent, request.system
     );
-    for Message { role, text: message, .. } in &request.messages {
-        let role = serde_json::to_value(role).unwrap_or_default();
+    for message in &request.messages {
+        let role = serde_json::to_value(message.role).unwrap_or_default();
         let role = role.as_str().unwrap_or_default();
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{role}: {message}");
+        let _ = writeln!(text, "{role}: {}", message.text());
     }
     text
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::breaker::BreakerSettings;
+use super::call::RetrySettings;
 use super::catalog::Target;
 
 /// The wire protocol that a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DialectName {
     Anthropic,
@@ -45,4 +47,6 @@ pub struct Settings {
     pub default_model: Option<Target>,
     pub is_offline_allowed: bool,
     pub clocks: Clocks,
+    pub retry: RetrySettings,
+    pub breaker: BreakerSettings,
 }

@@ -14,9 +14,6 @@ use hyper_util::rt::TokioExecutor;
 
 use super::ProviderError;
 
-/// Most bytes of an answer that is not streamed.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-
 /// A connection pool that all providers share.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
@@ -110,8 +107,12 @@ impl Answer {
         }
     }
 
-    /// The whole body; each silence between two pieces is bounded by `idle_timeout`.
-    pub async fn read_whole(&mut self, idle_timeout: Duration) -> Result<Vec<u8>, ProviderError> {
+    /// The whole body, `max_bytes` at most; each silence between two pieces is bounded by `idle_timeout`.
+    pub async fn read_whole(
+        &mut self,
+        idle_timeout: Duration,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, ProviderError> {
         let mut whole = Vec::new();
         loop {
             let piece =
@@ -120,10 +121,8 @@ impl Answer {
                 })??;
             let Some(piece) = piece else { return Ok(whole) };
             whole.extend_from_slice(&piece);
-            if whole.len() > MAX_ANSWER_BYTES {
-                return Err(ProviderError::Malformed(format!(
-                    "it is over {MAX_ANSWER_BYTES} bytes"
-                )));
+            if whole.len() > max_bytes {
+                return Err(ProviderError::Malformed(format!("it is over {max_bytes} bytes")));
             }
         }
     }

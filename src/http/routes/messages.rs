@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::chat::{Message, Role, ToolCall};
+use crate::chat::{Message, Part, Role, ToolCall};
 use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
@@ -15,7 +15,7 @@ use crate::http::error_code::ErrorCode;
 pub struct MessageBody {
     #[schema(value_type = String, example = "user")]
     role: Role,
-    /// A text, or a list of parts `{"type": "text", "text": "…"}`.
+    /// A text, or a list of parts `{"type": "text", "text": "…"}`, each with a `cache_control` if it likes.
     #[schema(value_type = Object)]
     #[serde(default)]
     content: Content,
@@ -37,12 +37,6 @@ impl Default for Content {
     fn default() -> Self {
         Self::Nothing(())
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
-enum Part {
-    Text { text: String },
 }
 
 /// Which agents may be picked.
@@ -101,14 +95,10 @@ pub(super) fn read_messages(
 impl MessageBody {
     fn read(self, index: usize) -> Result<Message, ApiError> {
         let field = |name: &str| format!("/messages/{index}/{name}");
-        let text = match self.content {
-            Content::Text(text) => text,
-            Content::Parts(parts) => {
-                let texts: Vec<String> =
-                    parts.into_iter().map(|Part::Text { text }| text).collect();
-                texts.join("\n")
-            }
-            Content::Nothing(()) => String::new(),
+        let content = match self.content {
+            Content::Text(text) => vec![Part::Text { text, cache_control: None }],
+            Content::Parts(parts) => parts,
+            Content::Nothing(()) => Vec::new(),
         };
         if self.role == Role::Tool && self.tool_call_id.is_none() {
             return Err(ApiError::invalid_field(
@@ -122,15 +112,16 @@ impl MessageBody {
                 "only an assistant message may have it",
             ));
         }
-        if self.role == Role::User && text.trim().is_empty() {
-            return Err(ApiError::invalid_field(field("content"), "must not be empty"));
-        }
-        Ok(Message {
+        let message = Message {
             role: self.role,
-            text,
+            content,
             tool_calls: self.tool_calls,
             tool_call_id: self.tool_call_id,
-        })
+        };
+        if message.role == Role::User && message.text().trim().is_empty() {
+            return Err(ApiError::invalid_field(field("content"), "must not be empty"));
+        }
+        Ok(message)
     }
 }
 

@@ -69,7 +69,7 @@ pub async fn get_readiness(
             "agents": {"status": "up", "live": roster.live().count()},
             "provider": {
                 "status": if is_offline { "offline" } else { "configured" },
-                "default_model": providers.catalog().resolve(None).resolved(),
+                "default_model": providers.catalog().default_target().full_name(),
                 "warning": warning,
             },
         },

@@ -53,7 +53,7 @@ pub async fn create_prompt(
         revision: preview.agent.revision,
         dispatch_id: preview.dispatch_id,
         model: ModelUse::from(&preview.model),
-        provider: preview.model.target.provider,
+        provider: preview.model.first().provider.clone(),
         request: preview.request,
         tokens: TokensBody { estimate: preview.estimated_tokens, exact: false },
     }))

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::messages::{CandidatesBody, MessageBody, read_messages, refuse_conversation};
 use crate::access::Caller;
-use crate::chat::Tool;
+use crate::chat::{Parameters, Tool, ToolChoice};
 use crate::conversation::{Conversations, NewRun, Run, RunHandle, RunStatus};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
@@ -40,12 +40,55 @@ pub struct CreateRun {
     model: Option<String>,
     /// Most tokens of the answer.
     max_tokens: Option<u32>,
+    /// A parameter that the model refuses is left out, and the run's `warnings` say so.
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    top_k: Option<u32>,
+    /// Texts that end the answer before they are written.
+    #[serde(default)]
+    stop: Vec<String>,
+    /// `auto`, `none`, `required`, or `{"name": "…"}`: the tool that must be called.
+    #[schema(value_type = Option<Value>)]
+    tool_choice: Option<ToolChoiceBody>,
     /// Kept with the run and given back.
     #[schema(value_type = Option<Value>)]
     metadata: Option<serde_json::Map<String, Value>>,
     /// Server-sent events instead of one JSON answer.
     #[serde(default)]
     stream: bool,
+}
+
+/// Whether a tool must be called.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected `auto`, `none`, `required` or {\"name\": \"…\"}")]
+enum ToolChoiceBody {
+    Word(ToolChoiceWord),
+    Tool(NamedTool),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ToolChoiceWord {
+    Auto,
+    None,
+    Required,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedTool {
+    name: String,
+}
+
+impl From<ToolChoiceBody> for ToolChoice {
+    fn from(body: ToolChoiceBody) -> Self {
+        match body {
+            ToolChoiceBody::Word(ToolChoiceWord::Auto) => Self::Auto,
+            ToolChoiceBody::Word(ToolChoiceWord::None) => Self::None,
+            ToolChoiceBody::Word(ToolChoiceWord::Required) => Self::Required,
+            ToolChoiceBody::Tool(NamedTool { name }) => Self::Tool(name),
+        }
+    }
 }
 
 impl CreateRun {
@@ -62,9 +105,16 @@ impl CreateRun {
             prompt: PromptInput {
                 messages: read_messages(self.input, self.messages)?,
                 tools: self.tools,
-                max_tokens: self.max_tokens,
-                is_streaming: self.stream,
+                parameters: Parameters {
+                    max_tokens: self.max_tokens,
+                    temperature: self.temperature,
+                    top_p: self.top_p,
+                    top_k: self.top_k,
+                    stop: self.stop,
+                    tool_choice: self.tool_choice.map(ToolChoice::from),
+                },
             },
+            is_streaming: self.stream,
             metadata: self.metadata.map(Value::Object),
             key_id: caller.key_id(),
         })

@@ -149,7 +149,7 @@ fn close_call(call: OpenCall) -> Result<ChatEvent, ProviderError> {
     } else {
         parse_arguments(&call.arguments)?
     };
-    Ok(ChatEvent::ToolCall(ToolCall { id: call.id, name: call.name, arguments }))
+    Ok(ChatEvent::ToolCall(ToolCall { id: call.id, name: call.name, arguments, signature: None }))
 }
 
 fn neutral_usage(usage: wire::Usage) -> Usage {

@@ -2,39 +2,75 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Message, Role, ToolCall};
+use crate::chat::{ChatRequest, Message, Part, Role, Tool, ToolCall, ToolChoice};
+use crate::provider::Target;
 
-/// The API requires `max_tokens`. This is below the output limit of every current model.
-const DEFAULT_MAX_TOKENS: u32 = 16_384;
+/// The API requires `max_tokens`, and a model's thinking counts.
+const DEFAULT_MAX_TOKENS: u32 = 32_768;
 
-pub(super) fn request(request: &ChatRequest) -> Value {
-    let mut body = json!({
-        "model": request.model,
-        "max_tokens": request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
-    });
+/// For a model whose limit is not known, it must be below that of most.
+const CAUTIOUS_MAX_TOKENS: u32 = 16_384;
+
+/// The API refuses more: <https://docs.claude.com/en/docs/build-with-claude/prompt-caching>
+const MAX_CACHE_BREAKPOINTS: usize = 4;
+
+/// What all requests to one revision share comes first, what differs from one to the next behind it.
+pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+    let mut body = json!({"model": target.model});
     if !request.system.is_empty() {
-        // The cache breakpoint ends the part that all requests to one revision share.
-        body["system"] = json!([{
-            "type": "text",
-            "text": request.system,
-            "cache_control": {"type": "ephemeral"},
-        }]);
+        let mut system = json!({"type": "text", "text": request.system});
+        // Our breakpoint ends the part that all requests to one revision share. The caller's own come before it.
+        if count_breakpoints(request) < MAX_CACHE_BREAKPOINTS {
+            system["cache_control"] = json!({"type": "ephemeral"});
+        }
+        body["system"] = json!([system]);
     }
     if !request.tools.is_empty() {
-        let tool = |tool: &crate::chat::Tool| {
-            json!({
-                "name": tool.name,
-                "description": tool.description,
-                "input_schema": tool.parameters,
-            })
-        };
         body["tools"] = request.tools.iter().map(tool).collect();
     }
     body["messages"] = messages(&request.messages);
-    if request.is_streaming {
-        body["stream"] = Value::Bool(true);
+    let parameters = &request.parameters;
+    let default =
+        target.output_tokens.map_or(CAUTIOUS_MAX_TOKENS, |most| DEFAULT_MAX_TOKENS.min(most));
+    body["max_tokens"] = json!(parameters.max_tokens.unwrap_or(default));
+    let optional = [
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("top_p", parameters.top_p.map(Value::from)),
+        ("top_k", parameters.top_k.map(Value::from)),
+        ("stop_sequences", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
+        ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
+        ("stream", target.stream.then_some(Value::Bool(true))),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            body[name] = value;
+        }
     }
     body
+}
+
+fn count_breakpoints(request: &ChatRequest) -> usize {
+    let parts = request.messages.iter().flat_map(|message| &message.content);
+    parts.filter(|Part::Text { cache_control, .. }| cache_control.is_some()).count()
+        + request.tools.iter().filter(|tool| tool.cache_control.is_some()).count()
+}
+
+fn tool(tool: &Tool) -> Value {
+    let encoded = json!({
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": tool.parameters,
+    });
+    with_breakpoint(encoded, tool.cache_control.as_ref())
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({"type": "auto"}),
+        ToolChoice::None => json!({"type": "none"}),
+        ToolChoice::Required => json!({"type": "any"}),
+        ToolChoice::Tool(name) => json!({"type": "tool", "name": name}),
+    }
 }
 
 /// Tool results are content of user messages, and those that answer one turn must share one message:
@@ -44,15 +80,15 @@ fn messages(messages: &[Message]) -> Value {
     let mut is_last_results = false;
     for message in messages {
         match message.role {
-            Role::User => encoded.push(json!({"role": "user", "content": message.text})),
+            Role::User => encoded.push(json!({"role": "user", "content": content(message)})),
             // An empty message is refused, and says nothing.
-            Role::Assistant if message.text.is_empty() && message.tool_calls.is_empty() => {}
+            Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}
             Role::Assistant => encoded.push(assistant(message)),
             Role::Tool => {
                 let result = json!({
                     "type": "tool_result",
                     "tool_use_id": message.tool_call_id,
-                    "content": message.text,
+                    "content": content(message),
                 });
                 let open = encoded
                     .last_mut()
@@ -71,15 +107,33 @@ fn messages(messages: &[Message]) -> Value {
 
 fn assistant(message: &Message) -> Value {
     if message.tool_calls.is_empty() {
-        return json!({"role": "assistant", "content": message.text});
+        return json!({"role": "assistant", "content": content(message)});
     }
-    let mut content = Vec::new();
-    // An empty text block is refused.
-    if !message.text.is_empty() {
-        content.push(json!({"type": "text", "text": message.text}));
-    }
+    let mut content = blocks(message);
     content.extend(message.tool_calls.iter().map(tool_use));
     json!({"role": "assistant", "content": content})
+}
+
+/// A text where there is no more than that, else blocks.
+fn content(message: &Message) -> Value {
+    message.plain_text().map_or_else(|| Value::Array(blocks(message)), Value::from)
+}
+
+/// An empty text block is refused.
+fn blocks(message: &Message) -> Vec<Value> {
+    let parts = message.content.iter().filter(|Part::Text { text, .. }| !text.is_empty());
+    parts
+        .map(|Part::Text { text, cache_control }| {
+            with_breakpoint(json!({"type": "text", "text": text}), cache_control.as_ref())
+        })
+        .collect()
+}
+
+fn with_breakpoint(mut block: Value, cache_control: Option<&Value>) -> Value {
+    if let Some(cache_control) = cache_control {
+        block["cache_control"] = cache_control.clone();
+    }
+    block
 }
 
 fn tool_use(call: &ToolCall) -> Value {

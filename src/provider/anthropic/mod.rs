@@ -4,20 +4,23 @@ mod decode;
 mod encode;
 mod wire;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use super::dialect::{Decoder, Dialect, secret_header};
-use super::{ProviderError, error_status};
-use crate::chat::{ChatEvent, ChatRequest};
+use super::{ProviderError, Target, error_status};
+use crate::chat::{ChatEvent, ChatRequest, Parameter};
 
 /// The dialect of Anthropic's Messages API.
 #[derive(Debug)]
 pub(super) struct Anthropic;
 
 impl Dialect for Anthropic {
-    fn path(&self) -> &'static str {
-        "/v1/messages"
+    fn path(&self, _target: &Target) -> Cow<'static, str> {
+        Cow::Borrowed("/v1/messages")
     }
 
     fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap {
@@ -29,8 +32,12 @@ impl Dialect for Anthropic {
         headers
     }
 
-    fn encode(&self, request: &ChatRequest) -> serde_json::Value {
-        encode::request(request)
+    fn unknown_parameters(&self) -> &'static [Parameter] {
+        &[]
+    }
+
+    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+        encode::request(target, request)
     }
 
     fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
@@ -48,6 +55,16 @@ impl Dialect for Anthropic {
         let is_too_long = message.contains("prompt is too long")
             || message.contains("exceed context limit")
             || message.contains("exceeds the context window");
-        error_status(status, headers, message, is_too_long)
+        if is_too_long {
+            return ProviderError::ContextTooLong { message };
+        }
+        // The account's trouble comes with the status of a bad request.
+        if status == StatusCode::BAD_REQUEST && message.contains("credit balance is too low") {
+            return ProviderError::CredentialsRefused { status: status.as_u16() };
+        }
+        if message.contains("content filtering policy") {
+            return ProviderError::ContentFiltered { message };
+        }
+        error_status(status, headers, message)
     }
 }

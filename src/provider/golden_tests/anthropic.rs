@@ -1,6 +1,9 @@
 //! Anthropic Messages on the wire: what each fixture means.
 
-use super::{Wire, golden_tests};
+use serde_json::{Value, json};
+
+use super::{Wire, golden_tests, question, target};
+use crate::chat::{ChatRequest, Message, Part};
 use crate::provider::anthropic::Anthropic;
 
 const WIRE: Wire = Wire { dialect: &Anthropic, folder: "anthropic" };
@@ -24,4 +27,27 @@ golden_tests! { WIRE, "claude-sonnet-5-5":
     a_malformed_chunk_is_refused
     an_answer_without_a_stop_reason_is_truncated
     a_stream_without_message_stop_is_whole
+}
+
+fn with_breakpoints(count: usize) -> ChatRequest {
+    let breakpoint = Some(json!({"type": "ephemeral", "ttl": "1h"}));
+    let part = Part::Text { text: "Long.".to_owned(), cache_control: breakpoint };
+    let message = Message { content: vec![part], ..Message::user("") };
+    ChatRequest { system: "Be brief.".to_owned(), messages: vec![message; count], ..question() }
+}
+
+#[test]
+fn the_callers_cache_breakpoints_are_kept() {
+    let body = WIRE.dialect.encode(&target("claude-sonnet-5-5"), &with_breakpoints(1));
+    assert_eq!(
+        body["messages"][0]["content"],
+        json!([{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}])
+    );
+    assert_eq!(body["system"][0]["cache_control"], json!({"type": "ephemeral"}));
+}
+
+#[test]
+fn our_breakpoint_is_not_the_one_too_many() {
+    let body = WIRE.dialect.encode(&target("claude-sonnet-5-5"), &with_breakpoints(4));
+    assert_eq!(body["system"][0].get("cache_control"), None::<&Value>);
 }

@@ -9,11 +9,14 @@ use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::dialect::Dialect;
-use super::{ChatStream, ProviderError, SseParser};
-use crate::chat::{ChatEvent, ChatRequest, FinishReason, Message, Role, Tool, ToolCall, Usage};
+use super::{ChatStream, ProviderError, SseParser, Target};
+use crate::chat::{
+    ChatEvent, ChatRequest, FinishReason, Message, Parameters, Role, Tool, ToolCall, ToolChoice,
+    Usage,
+};
 
 /// Whole, and cut so that every frame, every escape and every character of several bytes is split somewhere.
 const PIECE_SIZES: [usize; 3] = [usize::MAX, 1, 7];
@@ -120,17 +123,45 @@ impl Wire {
     }
 
     /// Providers cache what requests begin with, byte by byte.
-    fn keeps_the_first_bytes(&self, request: ChatRequest) {
-        let one = self.dialect.encode(&request).to_string();
+    fn keeps_the_first_bytes(&self, model: &str) {
+        let request = conversation();
+        let one = self.dialect.encode(&target(model), &request).to_string();
         let other = ChatRequest {
             messages: vec![Message::user("Something else")],
-            is_streaming: false,
+            parameters: Parameters::default(),
             ..request
         };
-        let other = self.dialect.encode(&other).to_string();
+        let other =
+            self.dialect.encode(&Target { stream: false, ..target(model) }, &other).to_string();
         let first_message = one.find(r#"{"role":"user""#).expect("there is a user message");
         assert_eq!(one[..first_message], other[..first_message]);
         assert!(one[..first_message].contains("You know the weather."));
+    }
+
+    /// A request with everything that can be asked for, the protocol's unknown words aside, for each choice of
+    /// tools.
+    fn encode_parameters(&self, model: &str) -> Vec<Value> {
+        let choices = [
+            ToolChoice::Auto,
+            ToolChoice::None,
+            ToolChoice::Required,
+            ToolChoice::Tool("get_time".to_owned()),
+        ];
+        let encode = |tool_choice| {
+            let mut parameters = Parameters {
+                max_tokens: Some(64),
+                temperature: Some(0.5),
+                top_p: Some(0.9),
+                top_k: Some(40),
+                stop: vec!["END".to_owned()],
+                tool_choice: Some(tool_choice),
+            };
+            for unknown in self.dialect.unknown_parameters() {
+                parameters.remove(*unknown);
+            }
+            self.dialect.encode(&target(model), &ChatRequest { parameters, ..question() })
+        };
+        choices.into_iter().map(encode).collect()
     }
 }
 
@@ -177,11 +208,12 @@ fn last_of(mut stream: ChatStream) -> Result<(), ProviderError> {
 }
 
 /// A conversation with two rounds of tool calls: one of two calls, one of a call without arguments or text.
-fn conversation(model: &str) -> ChatRequest {
+fn conversation() -> ChatRequest {
     let call = |id: &str, name: &str, arguments| ToolCall {
         id: id.to_owned(),
         name: name.to_owned(),
         arguments,
+        signature: None,
     };
     let asks = |text: &str, tool_calls| Message {
         role: Role::Assistant,
@@ -197,10 +229,10 @@ fn conversation(model: &str) -> ChatRequest {
         name: name.to_owned(),
         description: format!("Answers {name}."),
         parameters,
+        cache_control: None,
     };
     ChatRequest {
         agent: "weather-agent".to_owned(),
-        model: model.to_owned(),
         system: "You know the weather.\nBe brief.".to_owned(),
         messages: vec![
             Message::user("Oslo and Lima?"),
@@ -225,20 +257,23 @@ fn conversation(model: &str) -> ChatRequest {
             ),
             tool("get_time", json!({"type": "object"})),
         ],
-        max_tokens: Some(1024),
-        is_streaming: true,
+        parameters: Parameters { max_tokens: Some(1024), ..Parameters::default() },
     }
 }
 
+/// A model that nothing is known of.
+fn target(model: &str) -> Target {
+    Target::new("provider", model)
+}
+
 /// A request with nothing that can be left out.
-fn question(model: &str) -> ChatRequest {
+fn question() -> ChatRequest {
     ChatRequest {
         system: String::new(),
         messages: vec![Message::user("Hello?")],
         tools: Vec::new(),
-        max_tokens: None,
-        is_streaming: false,
-        ..conversation(model)
+        parameters: Parameters::default(),
+        ..conversation()
     }
 }
 
@@ -262,23 +297,29 @@ macro_rules! golden_tests {
 
         #[test]
         fn an_unreadable_retry_after_is_none() {
-            let told = $wire.tell_errors(Some("Wed, 21 Oct 2026 07:28:00 GMT"));
+            let told = $wire.tell_errors(Some("soon"));
             assert_eq!(told, $wire.tell_errors(None));
         }
 
         #[test]
         fn a_conversation_is_encoded() {
-            insta::assert_json_snapshot!($wire.dialect.encode(&super::conversation($model)));
+            insta::assert_json_snapshot!($wire.dialect.encode(&super::target($model), &super::conversation()));
         }
 
         #[test]
         fn what_was_not_asked_for_is_not_encoded() {
-            insta::assert_json_snapshot!($wire.dialect.encode(&super::question($model)));
+            let target = crate::provider::Target { stream: false, ..super::target($model) };
+            insta::assert_json_snapshot!($wire.dialect.encode(&target, &super::question()));
+        }
+
+        #[test]
+        fn every_parameter_has_its_place() {
+            insta::assert_json_snapshot!($wire.encode_parameters($model));
         }
 
         #[test]
         fn requests_to_one_agent_begin_with_the_same_bytes() {
-            $wire.keeps_the_first_bytes(super::conversation($model));
+            $wire.keeps_the_first_bytes($model);
         }
     };
 }

@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions on the wire, and what the servers make of it that speak it too.
 
-use super::{Wire, conversation, golden_tests};
+use super::{Wire, conversation, golden_tests, target};
 use crate::provider::openai::OpenAi;
 
 const WIRE: Wire = Wire { dialect: &OpenAi, folder: "openai" };
@@ -36,7 +36,7 @@ golden_tests! { WIRE, "gpt-5.5":
 #[test]
 fn only_openais_own_models_take_max_completion_tokens() {
     let keys = |model: &str| {
-        let body = WIRE.dialect.encode(&conversation(model));
+        let body = WIRE.dialect.encode(&target(model), &conversation());
         ["max_tokens", "max_completion_tokens"].map(|key| body.get(key).is_some())
     };
     assert_eq!(["gpt-5.5", "o3-mini"].map(keys), [[false, true]; 2]);

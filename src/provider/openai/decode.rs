@@ -47,7 +47,7 @@ impl Decoder for StreamDecoder {
 impl StreamDecoder {
     fn take_answer(&mut self, answer: wire::Answer) -> Result<Vec<ChatEvent>, ProviderError> {
         if let Some(error) = answer.error {
-            return Err(stream_error(&error));
+            return Err(stream_error(error));
         }
         let mut events = Vec::new();
         if !self.has_named_model && !answer.model.is_empty() {
@@ -123,7 +123,7 @@ fn written(text: Option<String>) -> Option<String> {
 
 fn close_call(call: OpenCall) -> Result<ToolCall, ProviderError> {
     let arguments = parse_arguments(&call.arguments)?;
-    Ok(ToolCall { id: call.id, name: call.name, arguments })
+    Ok(ToolCall { id: call.id, name: call.name, arguments, signature: None })
 }
 
 fn neutral_usage(usage: wire::Usage) -> Usage {
@@ -146,9 +146,9 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-fn stream_error(error: &wire::ErrorDetail) -> ProviderError {
+fn stream_error(error: wire::ErrorDetail) -> ProviderError {
     if error.code_is("context_length_exceeded") {
-        return ProviderError::ContextTooLong;
+        return ProviderError::ContextTooLong { message: error.message };
     }
     let kind = error.kind.as_str().or(error.code.as_str()).unwrap_or("error");
     // OpenAI's `type` is then the limit, such as `tokens`, and its `code` says that it was exceeded.

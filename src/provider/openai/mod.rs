@@ -5,20 +5,23 @@ mod decode;
 mod encode;
 mod wire;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use super::dialect::{Decoder, Dialect, secret_header};
-use super::{ProviderError, error_status};
-use crate::chat::{ChatEvent, ChatRequest};
+use super::{ProviderError, Target, error_status};
+use crate::chat::{ChatEvent, ChatRequest, Parameter};
 
 /// The dialect of OpenAI's Chat Completions API.
 #[derive(Debug)]
 pub(super) struct OpenAi;
 
 impl Dialect for OpenAi {
-    fn path(&self) -> &'static str {
-        "/chat/completions"
+    fn path(&self, _target: &Target) -> Cow<'static, str> {
+        Cow::Borrowed("/chat/completions")
     }
 
     fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap {
@@ -30,8 +33,12 @@ impl Dialect for OpenAi {
             .collect()
     }
 
-    fn encode(&self, request: &ChatRequest) -> serde_json::Value {
-        encode::request(request)
+    fn unknown_parameters(&self) -> &'static [Parameter] {
+        &[Parameter::TopK]
+    }
+
+    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+        encode::request(target, request)
     }
 
     fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
@@ -51,6 +58,14 @@ impl Dialect for OpenAi {
             // llama.cpp's name for it.
             || error.kind.as_str() == Some("exceed_context_size_error")
             || error.message.contains("maximum context length");
-        error_status(status, headers, error.message, is_too_long)
+        // OpenAI's name for it, and Azure's.
+        let is_filtered =
+            error.code_is("content_policy_violation") || error.code_is("content_filter");
+        let message = error.message;
+        match () {
+            () if is_too_long => ProviderError::ContextTooLong { message },
+            () if is_filtered => ProviderError::ContentFiltered { message },
+            () => error_status(status, headers, message),
+        }
     }
 }

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::support::{FakeProvider, Reply, TestApp, TestAppBuilder, anthropic, openai};
 
 fn with_provider(pool: PgPool, provider: &FakeProvider) -> TestAppBuilder {
-    TestApp::builder(pool).provider(provider, DialectName::Anthropic)
+    TestApp::builder(pool).provider(provider, DialectName::Anthropic).without_retries()
 }
 
 fn run_of_a_named_agent(is_streaming: bool) -> Value {

@@ -107,6 +107,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// One request to the provider for each run: what it answers is what the caller is told.
+    pub fn without_retries(mut self) -> Self {
+        self.config.provider.retry.attempts = 1;
+        self
+    }
+
     pub fn default_model(mut self, model: &str) -> Self {
         self.config.provider.default_model = Target::parse(model);
         self

@@ -1,74 +1,18 @@
-//! Which model answers: aliases, known ids, defaults. Resolution is pure.
+//! Which model answers: aliases, known ids, defaults. `built_in.rs` is the table that comes with the program.
+
+mod built_in;
+mod target;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use target::Target;
+
 use super::offline;
-
-/// Built-in aliases, as of October 2026. Configuration overrides each.
-const BUILT_IN_ALIASES: &[(&str, &str, &str)] = &[
-    ("opus", "anthropic", "claude-opus-5-5"),
-    ("sonnet", "anthropic", "claude-sonnet-5-5"),
-    ("haiku", "anthropic", "claude-haiku-5-5"),
-    ("fable", "anthropic", "claude-fable-5-1"),
-    // Ids that are retired, as public agent files still name them.
-    ("claude-3-opus-20240229", "anthropic", "claude-opus-5-5"),
-    ("claude-3-sonnet-20240229", "anthropic", "claude-sonnet-5-5"),
-    ("claude-3-haiku-20240307", "anthropic", "claude-haiku-5-5"),
-    ("claude-3-5-sonnet-20240620", "anthropic", "claude-sonnet-5-5"),
-    ("claude-3-5-sonnet-20241022", "anthropic", "claude-sonnet-5-5"),
-    ("claude-3-5-haiku-20241022", "anthropic", "claude-haiku-5-5"),
-    ("claude-3-7-sonnet-20250219", "anthropic", "claude-sonnet-5-5"),
-];
-
-/// What a built-in provider answers with if nobody names a model.
-const BUILT_IN_DEFAULTS: &[(&str, &str)] =
-    &[("anthropic", "claude-sonnet-5-5"), ("openai", "gpt-5.5")];
-
-/// Prefixes of model ids, and the provider that serves them.
-const ID_PREFIXES: &[(&str, &str)] = &[
-    ("claude-", "anthropic"),
-    ("gpt-", "openai"),
-    ("o1", "openai"),
-    ("o3", "openai"),
-    ("o4", "openai"),
-];
-
-/// A model of one provider.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    pub provider: String,
-    pub model: String,
-    /// Targets are tried in this order; equal ones share load by `weight`.
-    #[serde(default)]
-    pub order: u32,
-    #[serde(default = "one")]
-    pub weight: u32,
-}
-
-fn one() -> u32 {
-    1
-}
-
-impl Target {
-    pub fn new(provider: &str, model: &str) -> Self {
-        Self { provider: provider.to_owned(), model: model.to_owned(), order: 0, weight: 1 }
-    }
-
-    /// Whether it is the built-in provider that stands in when none is configured.
-    pub fn is_offline(&self) -> bool {
-        self.provider == offline::NAME
-    }
-
-    /// Reads `provider/model`; the model may hold further slashes.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (provider, model) = text.split_once('/')?;
-        (!provider.is_empty() && !model.is_empty()).then(|| Self::new(provider, model))
-    }
-}
+use super::random::random_below;
 
 /// How a requested model became the resolved one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -85,26 +29,27 @@ pub enum ResolutionRule {
 }
 
 /// The model that a run uses, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedModel {
     pub requested: Option<String>,
-    pub target: Target,
+    /// In the order in which they are tried; never empty.
+    pub targets: Vec<Arc<Target>>,
     pub rule: ResolutionRule,
 }
 
 impl ResolvedModel {
-    /// `provider/model`.
-    pub fn resolved(&self) -> String {
-        format!("{}/{}", self.target.provider, self.target.model)
+    /// The target that is tried first.
+    pub fn first(&self) -> &Target {
+        &self.targets[0]
     }
 }
 
 /// The table from model names to targets.
 #[derive(Debug)]
 pub struct Catalog {
-    aliases: BTreeMap<String, Vec<Target>>,
+    aliases: BTreeMap<String, Vec<Arc<Target>>>,
     providers: Vec<String>,
-    default: Target,
+    default: Arc<Target>,
 }
 
 impl Catalog {
@@ -118,13 +63,10 @@ impl Catalog {
         mut aliases: BTreeMap<String, Vec<Target>>,
         default: Option<Target>,
     ) -> Result<Self, String> {
-        for (alias, provider, model) in BUILT_IN_ALIASES {
+        for (alias, provider, model) in built_in::ALIASES {
             aliases
                 .entry((*alias).to_owned())
                 .or_insert_with(|| vec![Target::new(provider, model)]);
-        }
-        for targets in aliases.values_mut() {
-            targets.sort_by_key(|target| target.order);
         }
         let default = match default {
             Some(target) if !providers.contains(&target.provider) => {
@@ -136,7 +78,9 @@ impl Catalog {
             Some(target) => target,
             None => own_default(&providers)?,
         };
-        Ok(Self { aliases, providers, default })
+        let aliases = aliases.into_iter().map(|(alias, targets)| (alias, in_order(targets)));
+        let default = Arc::new(default.with_known_facts());
+        Ok(Self { aliases: aliases.collect(), providers, default })
     }
 
     /// Whether the offline provider answers because no other is configured.
@@ -149,9 +93,19 @@ impl Catalog {
         self.aliases.keys().map(String::as_str).chain(["inherit"])
     }
 
+    /// Every alias with its targets, in order.
+    pub fn aliases(&self) -> &BTreeMap<String, Vec<Arc<Target>>> {
+        &self.aliases
+    }
+
+    /// The model for who names none.
+    pub fn default_target(&self) -> &Target {
+        &self.default
+    }
+
     /// What the ids of models begin with, `provider/` included.
     pub fn known_prefixes(&self) -> impl Iterator<Item = String> {
-        let of_ids = ID_PREFIXES.iter().map(|(prefix, _)| (*prefix).to_owned());
+        let of_ids = built_in::ID_PREFIXES.iter().map(|(prefix, _)| (*prefix).to_owned());
         of_ids.chain(self.providers.iter().map(|provider| format!("{provider}/")))
     }
 
@@ -159,45 +113,80 @@ impl Catalog {
     pub fn knows(&self, name: &str) -> bool {
         self.aliases.contains_key(name)
             || name == "inherit"
-            || ID_PREFIXES.iter().any(|(prefix, _)| name.starts_with(prefix))
-            || Target::parse(name).is_some_and(|target| self.providers.contains(&target.provider))
+            || built_in::ID_PREFIXES.iter().any(|(prefix, _)| name.starts_with(prefix))
+            || Target::parse(name).is_some_and(|target| self.is_configured(&target))
     }
 
     /// Finds the model for what a caller or an agent asks for. There always is one.
     pub fn resolve(&self, requested: Option<&str>) -> ResolvedModel {
-        let (target, rule) = match requested {
-            None | Some("" | "inherit") => (self.default.clone(), ResolutionRule::Default),
+        let by_default = || vec![Arc::clone(&self.default)];
+        let (targets, rule) = match requested {
+            None | Some("" | "inherit") => (by_default(), ResolutionRule::Default),
             Some(name) => {
-                self.find(name).unwrap_or_else(|| (self.default.clone(), ResolutionRule::Fallback))
+                self.find(name).unwrap_or_else(|| (by_default(), ResolutionRule::Fallback))
             }
         };
-        ResolvedModel { requested: requested.map(str::to_owned), target, rule }
+        ResolvedModel { requested: requested.map(str::to_owned), targets, rule }
     }
 
-    fn find(&self, name: &str) -> Option<(Target, ResolutionRule)> {
-        let is_configured = |target: &Target| self.providers.contains(&target.provider);
+    fn find(&self, name: &str) -> Option<(Vec<Arc<Target>>, ResolutionRule)> {
         if let Some(targets) = self.aliases.get(name) {
-            let target = targets.iter().find(|target| is_configured(target))?;
-            return Some((target.clone(), ResolutionRule::Alias));
+            let configured = targets.iter().filter(|target| self.is_configured(target));
+            let targets = share_load(configured.cloned().collect());
+            return (!targets.is_empty()).then_some((targets, ResolutionRule::Alias));
         }
         let by_prefix = || {
-            ID_PREFIXES
+            built_in::ID_PREFIXES
                 .iter()
                 .find(|(prefix, _)| name.starts_with(prefix))
                 .map(|(_, provider)| Target::new(provider, name))
         };
-        Target::parse(name)
-            .filter(is_configured)
-            .or_else(|| by_prefix().filter(is_configured))
-            .map(|target| (target, ResolutionRule::Exact))
+        let target = Target::parse(name)
+            .filter(|target| self.is_configured(target))
+            .or_else(|| by_prefix().filter(|target| self.is_configured(target)))?;
+        Some((vec![Arc::new(target.with_known_facts())], ResolutionRule::Exact))
     }
+
+    fn is_configured(&self, target: &Target) -> bool {
+        self.providers.contains(&target.provider)
+    }
+}
+
+fn in_order(mut targets: Vec<Target>) -> Vec<Arc<Target>> {
+    targets.sort_by_key(|target| target.order);
+    targets.into_iter().map(|target| Arc::new(target.with_known_facts())).collect()
+}
+
+/// Shuffles targets of equal order, so that each comes first as often as its weight says. One of weight 0 comes
+/// behind the others of its order.
+fn share_load(mut targets: Vec<Arc<Target>>) -> Vec<Arc<Target>> {
+    for place in 0..targets.len() {
+        let order = targets[place].order;
+        let equals = targets[place..].iter().take_while(|target| target.order == order);
+        let weights: Vec<u64> = equals.map(|target| u64::from(target.weight)).collect();
+        let total: u64 = weights.iter().sum();
+        if weights.len() == 1 || total == 0 {
+            continue;
+        }
+        let mut drawn = random_below(total);
+        let chosen = weights.iter().position(|weight| match drawn.checked_sub(*weight) {
+            Some(rest) => {
+                drawn = rest;
+                false
+            }
+            None => true,
+        });
+        // The others keep their order.
+        targets[place..=place + chosen.unwrap_or(0)].rotate_right(1);
+    }
+    targets
 }
 
 fn own_default(providers: &[String]) -> Result<Target, String> {
     let Some(first) = providers.first() else {
         return Ok(Target::new(offline::NAME, offline::NAME));
     };
-    BUILT_IN_DEFAULTS
+    built_in::DEFAULTS
         .iter()
         .find(|(provider, _)| provider == first)
         .map(|(provider, model)| Target::new(provider, model))
@@ -222,7 +211,7 @@ mod tests {
 
     fn resolve(catalog: &Catalog, name: Option<&str>) -> (String, ResolutionRule) {
         let model = catalog.resolve(name);
-        (model.resolved(), model.rule)
+        (model.first().full_name(), model.rule)
     }
 
     #[test]
@@ -256,5 +245,23 @@ mod tests {
         assert!(Catalog::new(providers(), BTreeMap::new(), other).is_err());
         let own = Some(Target::new("local", "qwen3"));
         assert!(Catalog::new(providers(), BTreeMap::new(), own).is_ok());
+    }
+    #[test]
+    fn equal_targets_share_load_by_weight_and_the_others_follow() {
+        let target =
+            |model: &str, order, weight| Target { order, weight, ..Target::new("local", model) };
+        let targets = vec![target("last", 2, 9), target("often", 1, 3), target("seldom", 1, 1)];
+        let aliases = BTreeMap::from([("fast".to_owned(), targets)]);
+        let default = Target::parse("local/x");
+        let catalog = Catalog::new(vec!["local".to_owned()], aliases, default).expect("is valid");
+        let mut firsts = BTreeMap::new();
+        for _ in 0..4_000 {
+            let model = catalog.resolve(Some("fast"));
+            let names: Vec<&str> =
+                model.targets.iter().map(|target| target.model.as_str()).collect();
+            assert!(names.len() == 3 && names[2] == "last");
+            *firsts.entry(names[0].to_owned()).or_insert(0) += 1;
+        }
+        assert!((2_800..3_200).contains(&firsts["often"]), "{firsts:?}");
     }
 }

@@ -1,0 +1,80 @@
+//! What a request asks of the model besides words: how long, how varied, and whether a tool is a must.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of a model call. What is `None` is left to the provider.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters {
+    /// Most tokens of the answer.
+    pub max_tokens: Option<u32>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub top_k: Option<u32>,
+    /// Texts that end the answer before they are written.
+    pub stop: Vec<String>,
+    pub tool_choice: Option<ToolChoice>,
+}
+
+/// Whether the model may, must or must not call a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolChoice {
+    Auto,
+    None,
+    Required,
+    /// It must call the tool of this name.
+    Tool(String),
+}
+
+/// A parameter that some models or protocols do not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Parameter {
+    Temperature,
+    TopP,
+    TopK,
+    Stop,
+    /// A tool choice that forces a call; `auto` and `none` are taken by all.
+    ToolChoice,
+}
+
+impl Parameter {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Temperature => "temperature",
+            Self::TopP => "top_p",
+            Self::TopK => "top_k",
+            Self::Stop => "stop",
+            Self::ToolChoice => "tool_choice",
+        }
+    }
+}
+
+impl Parameters {
+    /// Takes a parameter out; true if it was there.
+    pub fn remove(&mut self, parameter: Parameter) -> bool {
+        match parameter {
+            Parameter::Temperature => self.temperature.take().is_some(),
+            Parameter::TopP => self.top_p.take().is_some(),
+            Parameter::TopK => self.top_k.take().is_some(),
+            Parameter::Stop => !std::mem::take(&mut self.stop).is_empty(),
+            Parameter::ToolChoice => self
+                .tool_choice
+                .take_if(|choice| matches!(choice, ToolChoice::Required | ToolChoice::Tool(_)))
+                .is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Parameter, Parameters, ToolChoice};
+
+    #[test]
+    fn only_a_choice_that_forces_a_call_is_removed() {
+        let mut parameters =
+            Parameters { tool_choice: Some(ToolChoice::Auto), ..Parameters::default() };
+        assert!(!parameters.remove(Parameter::ToolChoice));
+        parameters.tool_choice = Some(ToolChoice::Tool("search".to_owned()));
+        assert!(parameters.remove(Parameter::ToolChoice) && parameters.tool_choice.is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! One configured provider: where its requests go, with which headers, in which words.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::dialect::Dialect;
+use super::transport::Transport;
+use super::{
+    ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, openai,
+};
+use crate::chat::ChatRequest;
+
+/// How long the body of an error may pause, and how much of it is read.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+const ERROR_BODY_BYTES: usize = 256 * 1024;
+
+/// Most bytes of an answer that is not streamed.
+const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// How much of a provider's own text is told.
+const MESSAGE_BYTES: usize = 2_000;
+
+/// A secret that is shorter would be found in innocent words.
+const SHORTEST_SECRET: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub dialect_name: DialectName,
+    pub dialect: &'static dyn Dialect,
+    base_url: Uri,
+    headers: HeaderMap,
+    /// Texts that must not come back in what the provider says.
+    secrets: Vec<SecretString>,
+}
+
+impl Endpoint {
+    pub fn new(settings: ProviderSettings) -> Self {
+        let dialect: &'static dyn Dialect = match settings.dialect {
+            DialectName::Anthropic => &anthropic::Anthropic,
+            DialectName::Openai => &openai::OpenAi,
+        };
+        let mut headers = dialect.headers(settings.api_key.as_ref());
+        let of_headers =
+            settings.headers.iter().filter_map(|(_, value)| value.to_str().ok().map(String::from));
+        let secrets = of_headers
+            .map(SecretString::from)
+            .chain(settings.api_key)
+            .filter(|secret| secret.expose_secret().len() >= SHORTEST_SECRET)
+            .collect();
+        headers.extend(settings.headers);
+        let (dialect_name, base_url) = (settings.dialect, settings.base_url);
+        Self { dialect_name, dialect, base_url, headers, secrets }
+    }
+
+    /// Sends a request and returns its answer as it comes, once the provider has accepted it.
+    /// Dropping the stream ends the provider call.
+    pub async fn open(
+        &self,
+        transport: &Transport,
+        clocks: Clocks,
+        target: &Target,
+        request: &ChatRequest,
+    ) -> Result<ChatStream, ProviderError> {
+        let uri = self.uri(target)?;
+        let body = Bytes::from(self.encode(target, request).to_string());
+        // An answer in one piece comes when it is written: its headers tell nothing before.
+        let header_timeout = if target.stream {
+            clocks.response_header
+        } else {
+            clocks.response_header.max(clocks.first_token)
+        };
+        let mut answer = transport.post(uri, self.headers.clone(), body, header_timeout).await?;
+        if !answer.status.is_success() {
+            let body = answer.read_whole(ERROR_BODY_TIMEOUT, ERROR_BODY_BYTES).await;
+            let body = body.unwrap_or_default();
+            return Err(self.dialect.decode_error(answer.status, &answer.headers, &body));
+        }
+        if answer.is_event_stream() {
+            return Ok(ChatStream::following(answer, self.dialect.decoder(), clocks));
+        }
+        let body = answer.read_whole(clocks.idle.max(clocks.first_token), ANSWER_BYTES).await?;
+        Ok(ChatStream::ready(self.dialect.decode_answer(&body)?))
+    }
+
+    /// The base URL without what may be secret in it.
+    pub fn public_url(&self) -> String {
+        let base = &self.base_url;
+        let host = base.host().unwrap_or_default();
+        let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}{}", base.scheme_str().unwrap_or("http"), base.path())
+    }
+
+    /// The body that is sent.
+    pub fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+        self.dialect.encode(target, request)
+    }
+
+    /// The dialect's path below the base URL. Either may have a query: Azure's base URL does, Gemini's path does.
+    fn uri(&self, target: &Target) -> Result<Uri, ProviderError> {
+        let base = &self.base_url;
+        let path = self.dialect.path(target);
+        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let queries = [base.query().unwrap_or_default(), query];
+        let queries: Vec<&str> = queries.into_iter().filter(|query| !query.is_empty()).collect();
+        let mut path_and_query = format!("{}{path}", base.path().trim_end_matches('/'));
+        if !queries.is_empty() {
+            path_and_query = format!("{path_and_query}?{}", queries.join("&"));
+        }
+        let mut parts = base.clone().into_parts();
+        parts.path_and_query = Some(path_and_query.parse().map_err(|_| unusable(target))?);
+        Uri::from_parts(parts).map_err(|_| unusable(target))
+    }
+
+    /// Takes our secrets out of a provider's own text: some repeat the key that they refuse, and headers.
+    pub fn redact(&self, message: &mut String) {
+        for secret in &self.secrets {
+            *message = message.replace(secret.expose_secret(), "[redacted]");
+        }
+        if message.len() > MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+            message.push('…');
+        }
+    }
+}
+
+fn unusable(target: &Target) -> ProviderError {
+    let message = format!("the model's name `{}` cannot be asked for", target.model);
+    ProviderError::RequestRefused { status: 404, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+    use crate::provider::{DialectName, ProviderSettings, Target};
+
+    fn endpoint(base_url: &str) -> Endpoint {
+        Endpoint::new(ProviderSettings {
+            name: "azure".to_owned(),
+            dialect: DialectName::Openai,
+            base_url: base_url.parse().expect("a URL"),
+            api_key: Some("sk-very-secret".to_owned().into()),
+            headers: vec![(
+                "api-key".parse().expect("a name"),
+                "another-secret".parse().expect("a value"),
+            )],
+        })
+    }
+
+    #[test]
+    fn the_query_of_a_base_url_stays_behind_the_path() {
+        let base = "https://x.openai.azure.com/openai/deployments/d?api-version=2024-10-21";
+        let uri = endpoint(base).uri(&Target::new("azure", "d")).expect("is valid").to_string();
+        let expected = "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21";
+        assert_eq!(uri, expected);
+    }
+
+    #[test]
+    fn secrets_and_endless_texts_are_not_repeated() {
+        let mut message = format!("no sk-very-secret, no another-secret {}", "é".repeat(2_000));
+        endpoint("http://x").redact(&mut message);
+        assert!(!message.contains("secret") && message.len() < 2_010, "{message}");
+    }
+}
