@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Access;
+use crate::conversation::Conversations;
 use crate::db::listen_for_changes;
 use crate::dispatch::Dispatcher;
 use crate::http::AppState;
@@ -18,6 +18,9 @@ use crate::registry::Registry;
 
 /// How often changes by other processes are looked for, in case that one was not heard of.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often what happens in the background is put on record.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -34,7 +37,8 @@ impl Background {
         let (pool, changed) = (state.pool.clone(), Arc::new(Notify::new()));
         let heard = Arc::clone(&changed);
         background.spawn(async move { listen_for_changes(&pool, &heard).await });
-        background.spawn(keep_current(state.registry.clone(), state.access.clone(), changed));
+        background.spawn(keep_current(state.clone(), changed));
+        background.spawn(store_progress(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(beat(state.ledger.clone()));
         background
@@ -58,7 +62,7 @@ impl Background {
 
 /// Takes over what other processes change, as soon as it is heard of and at each tick. However much is heard of
 /// meanwhile, one more look follows.
-async fn keep_current(registry: Registry, access: Access, changed: Arc<Notify>) {
+async fn keep_current(state: AppState, changed: Arc<Notify>) {
     let mut poll = interval(POLL_INTERVAL);
     loop {
         tokio::select! {
@@ -66,12 +70,24 @@ async fn keep_current(registry: Registry, access: Access, changed: Arc<Notify>) 
             _ = poll.tick() => {}
         }
         // What fails is made up for by the next tick; `/readyz` tells of the database.
-        if let Err(error) = registry.refresh_if_changed().await {
+        if let Err(error) = state.conversations.take_cancel_requests().await {
+            tracing::debug!(%error, "failed to look for runs that are to be cancelled");
+        }
+        if let Err(error) = state.registry.refresh_if_changed().await {
             tracing::debug!(%error, "failed to look for changes of the roster");
         }
-        if let Err(error) = access.refresh().await {
+        if let Err(error) = state.access.refresh().await {
             tracing::debug!(%error, "failed to look for changes of the keys");
         }
+    }
+}
+
+/// Lets other instances tell how far runs in the background have come.
+async fn store_progress(conversations: Conversations) {
+    let mut progress = interval(PROGRESS_INTERVAL);
+    loop {
+        progress.tick().await;
+        conversations.store_progress().await;
     }
 }
 

@@ -123,6 +123,7 @@ impl Config {
             },
             conversation: conversation::Settings {
                 run_timeout: milliseconds(limits.run_timeout_ms),
+                concurrent_runs: limits.concurrent_runs,
                 stores_content,
             },
             http: http::Settings {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::dispatch::{Decision, DispatchError};
+use crate::ledger::LedgerError;
 use crate::provider::ProviderError;
 
 /// Why a run did not begin.
@@ -20,15 +22,26 @@ pub enum ConversationError {
     ModelNotFound(String),
     #[error("the service is stopping")]
     Stopping,
+    #[error("as many runs are under way as this instance takes (`limits.concurrent_runs`)")]
+    Busy,
+    /// The idempotency key's run, if it is known yet.
+    #[error("the run of this `Idempotency-Key` is still under way")]
+    StillRunning(Option<Uuid>),
+    #[error("this `Idempotency-Key` was used for another request")]
+    OtherRequest,
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 /// What a failed run failed of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     /// The provider's content filter refuses the request.
     ContentFiltered,
     ContextLengthExceeded,
+    /// A defect of the service.
+    Internal,
     /// The service stopped while the run was under way.
     Interrupted,
     ProviderFailed,
@@ -45,7 +58,7 @@ pub enum FailureCode {
 }
 
 /// Why a run failed. The text is safe to show to the caller.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunFailure {
     pub code: FailureCode,
     pub detail: String,
@@ -57,6 +70,15 @@ pub struct RunFailure {
 impl RunFailure {
     pub(super) fn new(code: FailureCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    /// Whether it is worth asking again later, as `Retry-After` then says.
+    pub fn invites_another_try(&self) -> bool {
+        use FailureCode as C;
+        matches!(
+            self.code,
+            C::Interrupted | C::ProviderOverloaded | C::RateLimited | C::Unavailable
+        )
     }
 }
 

@@ -1,194 +1,210 @@
-//! The one owner of a run under way. Whatever ends it, it settles the run's status, usage and record once.
+//! The one owner of a run under way. Whatever ends it, it settles the run's status, usage, place and record once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use futures_util::FutureExt;
 
-use super::run::{Run, RunEvent, RunStatus};
-use super::{Conversations, FailureCode, RunFailure};
-use crate::chat::{ChatEvent, ChatRequest, FinishReason};
+use super::live_run::{CancelledBy, LiveRun};
+use super::places::Place;
+use super::records::RecordedRun;
+use super::run::{Run, RunStatus};
+use super::{Conversations, FailureCode, RunEvent, RunFailure};
+use crate::chat::{ChatEvent, FinishReason};
 use crate::dispatch::Decision;
-use crate::ledger::RunRecord;
-use crate::provider::{ModelCall, ProviderError, Target};
-
-/// How long a caller may take to read the end of a run when the service stops.
-const STOP_PATIENCE: Duration = Duration::from_secs(1);
+use crate::provider::{ModelCall, ProviderError};
 
 pub(super) struct Execution {
     pub conversations: Conversations,
-    pub run: Run,
-    pub agent_sha256: String,
-    pub key_id: Uuid,
-    pub targets: Vec<Arc<Target>>,
-    pub can_restart: bool,
-    pub request: ChatRequest,
-    pub events: mpsc::Sender<RunEvent>,
-    /// Cancelled when the caller leaves.
-    pub cancel: CancellationToken,
+    pub live: Arc<LiveRun>,
+    pub recorded: RecordedRun,
+    pub call: ModelCall,
+    /// Whether the answer is told when it is whole, so that one which was cut can be asked for again.
+    pub is_held_back: bool,
 }
 
 /// What ended a run.
 enum End {
     Finished,
     Failed(ProviderError),
-    CallerLeft,
+    Cancelled(CancelledBy),
     TookTooLong,
     Stopped,
+    /// A defect of ours.
+    Panicked,
 }
 
 impl Execution {
-    pub async fn run(mut self, decision: Decision) {
-        self.record().await;
-        self.emit(RunEvent::Started { id: self.run.id }).await;
-        self.emit(RunEvent::AgentSelected {
-            agent: self.run.agent.clone(),
+    /// Lives from the run's first event to its last.
+    pub async fn run(mut self, place: Place, decision: Decision) {
+        self.live.tell(RunEvent::Started { id: self.live.id });
+        self.live.tell(RunEvent::AgentSelected {
+            agent: self.recorded.agent.clone(),
             dispatch_id: decision.id,
             outcome: decision.outcome,
             confidence: decision.confidence,
-        })
-        .await;
-        let providers = &self.conversations.inner.providers;
-        let mut call = providers.call(&self.targets, self.request.clone(), self.can_restart);
-        let timeout = self.conversations.inner.settings.run_timeout;
-        let (cancel, stop) = (self.cancel.clone(), self.conversations.inner.stop.clone());
-        // Dropping the turn's future closes the provider's connection.
+        });
+        drop(decision);
+        let (live, inner) = (Arc::clone(&self.live), Arc::clone(&self.conversations.inner));
+        let timeout: Duration = inner.settings.run_timeout;
+        let mut held = None;
+        let answer = AssertUnwindSafe(async {
+            if place.is_waiting() {
+                self.record().await;
+            }
+            held = Some(inner.places.wait(place).await);
+            self.answer().await
+        });
         let end = tokio::select! {
             biased;
-            () = cancel.cancelled() => End::CallerLeft,
-            () = stop.cancelled() => End::Stopped,
+            by = live.cancelled() => End::Cancelled(by),
+            () = inner.stop.cancelled() => End::Stopped,
             () = tokio::time::sleep(timeout) => End::TookTooLong,
-            result = self.turn(&mut call) => match result {
-                Ok(()) => End::Finished,
-                Err(error) => End::Failed(error),
+            result = answer.catch_unwind() => match result {
+                Ok(Ok(())) => End::Finished,
+                Ok(Err(error)) => End::Failed(error),
+                Err(_panic) => End::Panicked,
             },
         };
-        self.settle(end, call).await;
+        self.settle(end).await;
+        drop(held);
     }
 
     /// One model call.
-    async fn turn(&mut self, call: &mut ModelCall) -> Result<(), ProviderError> {
-        while let Some(event) = call.next().await? {
-            if event.is_content() && self.run.status == RunStatus::Connecting {
-                self.run.status = RunStatus::Streaming;
-                self.record().await;
+    async fn answer(&mut self) -> Result<(), ProviderError> {
+        self.live.update(|run| run.status = RunStatus::Connecting);
+        self.record().await;
+        let mut held_back = Vec::new();
+        loop {
+            let event = self.call.next().await;
+            if let Ok(Some(event)) = event {
+                let is_first = event.is_content() && self.is_connecting();
+                if let Some(told) = self.take(event, &mut held_back) {
+                    if self.is_held_back {
+                        held_back.push(told);
+                    } else {
+                        self.live.tell(told);
+                    }
+                }
+                if is_first {
+                    self.live.show_content();
+                    self.record().await;
+                }
+                continue;
             }
-            self.take(event).await;
+            held_back.drain(..).for_each(|event| self.live.tell(event));
+            return event.map(|_end| ());
         }
-        Ok(())
     }
 
-    async fn take(&mut self, event: ChatEvent) {
+    fn is_connecting(&self) -> bool {
+        self.live.status() == RunStatus::Connecting
+    }
+
+    /// Takes note of an event, and returns what is to be told of it.
+    fn take(&mut self, event: ChatEvent, held_back: &mut Vec<RunEvent>) -> Option<RunEvent> {
+        let is_content = event.is_content();
+        let attempts = self.call.attempts();
+        self.live.update(|run| {
+            if is_content {
+                run.status = RunStatus::Streaming;
+            }
+            if run.attempts.len() != attempts.len() {
+                run.attempts = attempts.to_vec();
+            }
+            match &event {
+                ChatEvent::Model(model) => run.model.resolved.clone_from(model),
+                ChatEvent::Usage(usage) => run.usage = *usage,
+                ChatEvent::Finished(reason) => run.finish_reason = Some(*reason),
+                ChatEvent::Restarted => {
+                    run.status = RunStatus::Connecting;
+                    run.usage = crate::chat::Usage::default();
+                    run.finish_reason = None;
+                }
+                ChatEvent::Text(_) | ChatEvent::Thinking(_) | ChatEvent::ToolCall(_) => {}
+            }
+        });
         match event {
-            ChatEvent::Model(model) => {
-                self.run.model.resolved.clone_from(&model);
-                self.emit(RunEvent::ModelServed(model)).await;
-            }
+            ChatEvent::Text(text) => Some(RunEvent::TextDelta(text)),
+            ChatEvent::ToolCall(call) => Some(RunEvent::ToolCall(call)),
             ChatEvent::Restarted => {
-                self.run.output.clear();
-                self.run.tool_calls.clear();
+                held_back.clear();
+                None
             }
-            ChatEvent::Text(text) => {
-                self.run.output.push_str(&text);
-                self.emit(RunEvent::TextDelta(text)).await;
-            }
-            ChatEvent::Thinking(_) => self.emit(RunEvent::Thinking).await,
-            ChatEvent::ToolCall(call) => {
-                self.run.tool_calls.push(call.clone());
-                self.emit(RunEvent::ToolCall(call)).await;
-            }
-            ChatEvent::Usage(usage) => self.run.usage = usage,
-            ChatEvent::Finished(reason) => {
-                // Some compatible servers say `stop` when the model has called tools.
-                let calls = reason == FinishReason::Stop && !self.run.tool_calls.is_empty();
-                let reason = if calls { FinishReason::ToolCalls } else { reason };
-                self.run.finish_reason = Some(reason);
-            }
+            _ => None,
         }
     }
 
-    async fn settle(mut self, end: End, mut call: ModelCall) {
-        call.finish("cancelled");
-        let run = &mut self.run;
-        run.attempts = call.attempts().to_vec();
-        let dropped = call.dropped_parameters().iter();
-        run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
-        (run.status, run.error) = match end {
-            End::Finished => (RunStatus::Completed, None),
-            End::Failed(error) => {
-                log_failure(run, &error);
-                let status = match error {
-                    ProviderError::Truncated => RunStatus::Truncated,
-                    _ => RunStatus::Failed,
-                };
-                (status, Some(RunFailure::from(&error)))
+    async fn settle(mut self, end: End) {
+        // The provider first: it should not write on for nobody.
+        self.call.finish("cancelled");
+        self.live.complete_texts();
+        let (call, live) = (&self.call, &self.live);
+        live.update(|run| {
+            run.attempts = call.attempts().to_vec();
+            let dropped = call.dropped_parameters().iter();
+            run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
+            // Some compatible servers say `stop` when the model has called tools.
+            if run.finish_reason == Some(FinishReason::Stop) && !run.tool_calls.is_empty() {
+                run.finish_reason = Some(FinishReason::ToolCalls);
             }
-            End::CallerLeft => (RunStatus::Cancelled, None),
-            End::TookTooLong => {
-                let detail = "the run took longer than a run may";
-                (RunStatus::Failed, Some(RunFailure::new(FailureCode::RunTimeout, detail)))
-            }
-            End::Stopped => {
-                let detail = "the service is stopping";
-                (RunStatus::Failed, Some(RunFailure::new(FailureCode::Interrupted, detail)))
-            }
-        };
-        run.ended_at = Some(Utc::now());
-        let usage = run.usage;
+            (run.status, run.error) = outcome(&end, run);
+            run.ended_at = Some(Utc::now());
+        });
+        let run = live.without_texts();
         tracing::info!(
             run.id = %run.id,
             agent.name = %run.agent.name,
             run.status = run.status.as_str(),
             run.model = %run.model.resolved,
+            run.requests = run.request_count(),
             "run ended"
         );
+        if !invites_another_try(&end, &run) {
+            self.recorded.keeps_idempotency_key = true;
+        }
+        self.live.tell(RunEvent::Usage(run.usage));
         // On record first: what the caller is told to have ended must be found.
+        self.conversations.store_events(&self.live).await;
         self.record().await;
-        self.emit(RunEvent::Usage(usage)).await;
-        let run = Box::new(self.run.clone());
-        self.emit(RunEvent::Ended(run)).await;
+        self.live.end();
     }
 
-    async fn record(&self) {
-        let run = &self.run;
-        let inner = &self.conversations.inner;
-        let mut record = serde_json::to_value(run).unwrap_or_default();
-        if !inner.settings.stores_content {
-            record["output"] = serde_json::Value::Null;
-            record["tool_calls"] = serde_json::Value::Array(Vec::new());
-        }
-        let record = RunRecord {
-            id: run.id,
-            key_id: self.key_id,
-            instance_id: inner.ledger.instance_id(),
-            dispatch_id: run.dispatch_id,
-            agent_name: run.agent.name.clone(),
-            agent_revision: run.agent.revision,
-            agent_sha256: self.agent_sha256.clone(),
-            status: run.status.as_str().to_owned(),
-            record,
-            created_at: run.created_at,
-            ended_at: run.ended_at,
-        };
-        inner.ledger.record_run(record).await;
+    /// Puts the run on record as it stands.
+    fn record(&self) -> impl Future<Output = ()> + use<> {
+        let record = self.recorded.record(&self.conversations, &self.live);
+        let ledger = self.conversations.inner.ledger.clone();
+        async move { ledger.record_run(record).await }
     }
+}
 
-    /// A caller who has left does not hear it, and one who does not read holds up no stop.
-    async fn emit(&self, event: RunEvent) {
-        let stop = &self.conversations.inner.stop;
-        let stopped = async {
-            stop.cancelled().await;
-            tokio::time::sleep(STOP_PATIENCE).await;
-        };
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => {}
-            _ = self.events.send(event) => {}
-            () = stopped => {}
+fn outcome(end: &End, run: &Run) -> (RunStatus, Option<RunFailure>) {
+    let failed = |code, detail: &str| (RunStatus::Failed, Some(RunFailure::new(code, detail)));
+    match end {
+        End::Finished => (RunStatus::Completed, None),
+        End::Failed(error) => {
+            log_failure(run, error);
+            let status = match error {
+                ProviderError::Truncated => RunStatus::Truncated,
+                _ => RunStatus::Failed,
+            };
+            (status, Some(RunFailure::from(error)))
         }
+        End::Cancelled(_) => (RunStatus::Cancelled, None),
+        End::TookTooLong => failed(FailureCode::RunTimeout, "the run took longer than a run may"),
+        End::Stopped => failed(FailureCode::Interrupted, "the service is stopping"),
+        End::Panicked => failed(FailureCode::Internal, "the service failed to handle the run"),
+    }
+}
+
+/// Whether the same request may become another run: this one gave no answer, and not because of what was asked.
+fn invites_another_try(end: &End, run: &Run) -> bool {
+    match end {
+        End::Cancelled(by) => *by == CancelledBy::CallerLeft,
+        End::Stopped => true,
+        _ => run.error.as_ref().is_some_and(RunFailure::invites_another_try),
     }
 }
 
@@ -198,6 +214,7 @@ fn log_failure(run: &Run, error: &ProviderError) {
     tracing::warn!(
         run.id = %run.id,
         agent.name = %run.agent.name,
+        run.requests = run.request_count(),
         error = %error,
         source = source.as_deref(),
         "the provider failed"

@@ -1,20 +1,25 @@
-//! A run as callers see it: its states, its events, its result.
+//! A run as callers see it: its states and its result.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::RunFailure;
 use crate::chat::{FinishReason, ToolCall, Usage};
-use crate::dispatch::{AgentRef, Outcome};
+use crate::dispatch::AgentRef;
 use crate::provider::{Attempt, ResolutionRule, ResolvedModel};
 
 /// Where a run stands. The last four are ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
+    /// It waits until fewer runs are under way.
+    Queued,
+    /// The agent is picked, and nothing sent yet.
+    Picked,
+    /// A provider is asked, and there is no content yet.
     Connecting,
     Streaming,
     Completed,
@@ -27,6 +32,8 @@ pub enum RunStatus {
 impl RunStatus {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
+            Self::Picked => "picked",
             Self::Connecting => "connecting",
             Self::Streaming => "streaming",
             Self::Completed => "completed",
@@ -35,10 +42,14 @@ impl RunStatus {
             Self::Truncated => "truncated",
         }
     }
+
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Truncated)
+    }
 }
 
 /// The model that was asked for and the one that is used.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ModelUse {
     /// What the caller, or else the agent, names.
     pub requested: Option<String>,
@@ -50,16 +61,13 @@ pub struct ModelUse {
 
 impl From<&ResolvedModel> for ModelUse {
     fn from(model: &ResolvedModel) -> Self {
-        Self {
-            requested: model.requested.clone(),
-            resolved: model.first().full_name(),
-            rule: model.rule,
-        }
+        let resolved = model.first().full_name();
+        Self { requested: model.requested.clone(), resolved, rule: model.rule }
     }
 }
 
 /// A run and, once it has ended, its result.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     pub id: Uuid,
     pub status: RunStatus,
@@ -67,47 +75,30 @@ pub struct Run {
     pub dispatch_id: Uuid,
     pub conversation_id: Option<Uuid>,
     pub model: ModelUse,
-    /// The text of the answer.
-    pub output: String,
+    /// The text of the answer so far; null if texts are not kept.
+    #[serde(default)]
+    pub output: Option<String>,
     /// Calls that the caller is to answer.
+    #[serde(default)]
     pub tool_calls: Vec<ToolCall>,
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
     pub usage: Usage,
+    /// Every request to a provider, in order.
     pub attempts: Vec<Attempt>,
     pub warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunFailure>,
     pub metadata: Option<Value>,
     pub created_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
 }
 
-/// One event of a run. The last one is [`RunEvent::Ended`], always and once.
-#[derive(Debug, Clone)]
-pub enum RunEvent {
-    Started {
-        id: Uuid,
-    },
-    AgentSelected {
-        agent: AgentRef,
-        dispatch_id: Uuid,
-        outcome: Outcome,
-        confidence: f64,
-    },
-    /// The model that really answers, as `provider/model`.
-    ModelServed(String),
-    TextDelta(String),
-    /// The model thinks: a sign of life that is not shown.
-    Thinking,
-    ToolCall(ToolCall),
-    Usage(Usage),
-    Ended(Box<Run>),
-}
-
-impl RunEvent {
-    /// Whether it is what a caller waits for.
-    pub fn is_content(&self) -> bool {
-        matches!(self, Self::TextDelta(_) | Self::Thinking | Self::ToolCall(_))
+impl Run {
+    /// How many requests were sent to providers, the one under way included.
+    pub fn request_count(&self) -> usize {
+        let over = self.attempts.iter().filter(|attempt| attempt.was_sent()).count();
+        let is_under_way = matches!(self.status, RunStatus::Connecting | RunStatus::Streaming);
+        over + usize::from(is_under_way)
     }
 }

@@ -40,6 +40,8 @@ struct Details {
     /// Further members of the problem document.
     extra: Map<String, Value>,
     retry_after: Option<Duration>,
+    /// Whether the service has tried again itself, so that the caller's client need not at once.
+    has_retried: bool,
     /// For the log alone.
     cause: Option<Cause>,
 }
@@ -85,6 +87,7 @@ impl ApiError {
             errors: Vec::new(),
             extra: Map::new(),
             retry_after: None,
+            has_retried: false,
             cause: None,
         };
         Self { problem: Box::new(problem) }
@@ -161,11 +164,11 @@ impl ApiError {
     /// The error of a run that ended before anything was sent.
     pub fn of_run(run: &Run) -> Self {
         let Some(failure) = &run.error else {
-            let detail = match run.status {
-                RunStatus::Cancelled => "the run was cancelled",
-                _ => "the run ended without an answer",
+            let (code, detail) = match run.status {
+                RunStatus::Cancelled => (ErrorCode::RunCancelled, "the run was cancelled"),
+                _ => (ErrorCode::Internal, "the run ended without an answer"),
             };
-            return Self::new(ErrorCode::Internal, detail);
+            return Self::new(code, detail).with("run_id", json!(run.id));
         };
         let code = match failure.code {
             FailureCode::ContextLengthExceeded => ErrorCode::ContextLengthExceeded,
@@ -175,12 +178,14 @@ impl ApiError {
             FailureCode::ProviderOverloaded => ErrorCode::ProviderOverloaded,
             FailureCode::ProviderTimeout | FailureCode::RunTimeout => ErrorCode::ProviderTimeout,
             FailureCode::RateLimited => ErrorCode::RateLimited,
+            FailureCode::Internal => ErrorCode::Internal,
             FailureCode::Interrupted | FailureCode::Unavailable => ErrorCode::Unavailable,
         };
         let mut error = Self::new(code, failure.detail.clone())
             .with("run_id", json!(run.id))
             .with("attempts", json!(run.attempts));
         error.problem.retry_after = failure.retry_after;
+        error.problem.has_retried = run.request_count() > 0;
         error
     }
 }
@@ -199,6 +204,10 @@ impl IntoResponse for ApiError {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             _ => {}
+        }
+        // The official SDKs heed it; else each of their three requests would be three of ours.
+        if self.problem.has_retried && self.problem.code.is_worth_another_try() {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         // The body is written where the request's id is known: see `request_log`.
         response.extensions_mut().insert(Problem(Arc::new(self)));
@@ -229,7 +238,14 @@ impl From<ConversationError> for ApiError {
                     .with("ranked", json!(decision.ranked))
             }
             ConversationError::ModelNotFound(_) => Self::new(ErrorCode::ModelNotFound, detail),
-            ConversationError::Stopping => Self::new(ErrorCode::Unavailable, detail),
+            ConversationError::Stopping | ConversationError::Busy => {
+                Self::new(ErrorCode::Unavailable, detail)
+            }
+            ConversationError::StillRunning(run_id) => {
+                Self::new(ErrorCode::Conflict, detail).with("run_id", json!(run_id))
+            }
+            ConversationError::OtherRequest => Self::new(ErrorCode::IdempotencyKeyReused, detail),
+            ConversationError::Ledger(error) => error.into(),
         }
     }
 }

@@ -43,11 +43,13 @@ error_codes! {
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     Conflict, "conflict", CONFLICT, "Conflict";
     AgentDisabled, "agent_disabled", CONFLICT, "Agent disabled";
+    RunCancelled, "run_cancelled", CONFLICT, "Run cancelled";
     RevisionMismatch, "revision_mismatch", PRECONDITION_FAILED, "Revision mismatch";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "Payload too large";
     UnsupportedMediaType, "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type";
     InvalidDefinition, "invalid_definition", UNPROCESSABLE_ENTITY, "Invalid agent definition";
     NameMismatch, "name_mismatch", UNPROCESSABLE_ENTITY, "Names do not match";
+    IdempotencyKeyReused, "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency key reused";
     NoMatchingAgent, "no_matching_agent", UNPROCESSABLE_ENTITY, "No matching agent";
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Rate limited";
     Internal, "internal", INTERNAL_SERVER_ERROR, "Internal error";
@@ -55,4 +57,11 @@ error_codes! {
     ProviderOverloaded, "provider_overloaded", SERVICE_UNAVAILABLE, "Provider overloaded";
     ProviderTimeout, "provider_timeout", GATEWAY_TIMEOUT, "Provider timeout";
     Unavailable, "unavailable", SERVICE_UNAVAILABLE, "Unavailable";
+}
+
+impl ErrorCode {
+    /// Whether clients try again by themselves when they are answered this.
+    pub fn is_worth_another_try(self) -> bool {
+        matches!(self.status().as_u16(), 408 | 409 | 429 | 500..)
+    }
 }

@@ -6,9 +6,11 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
+use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
+use crate::conversation::Idempotency;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
 pub struct ApiJson<T>(pub T);
@@ -18,27 +20,66 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
-        let body = read_body(request, state).await?;
-        // No body says as little as an empty object.
-        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-        let mut deserializer = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let (pointer, error) = (json_pointer(error.path()), error.into_inner());
-            match error.classify() {
-                serde_json::error::Category::Data => {
-                    ApiError::invalid_field(pointer, error.to_string())
-                }
-                _ => ApiError::new(
-                    ErrorCode::InvalidRequest,
-                    format!("the body is not valid JSON: {error}"),
-                ),
-            }
-        })?;
-        deserializer.end().map_err(|error| {
-            ApiError::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {error}"))
-        })?;
-        Ok(Self(value))
+        read_json(&read_body(request, state).await?).map(Self)
     }
+}
+
+/// A JSON body of a request that may say that it is the same as an earlier one.
+pub struct IdempotentJson<T> {
+    pub body: T,
+    pub idempotency: Option<Idempotency>,
+}
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        check_json(request.headers())?;
+        let key = read_idempotency_key(request.headers())?;
+        let bytes = read_body(request, state).await?;
+        let idempotency =
+            key.map(|key| Idempotency { key, request_sha256: Sha256::digest(&bytes).into() });
+        Ok(Self { body: read_json(&bytes)?, idempotency })
+    }
+}
+
+fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| {
+        (1..=MAX_IDEMPOTENCY_KEY_LENGTH).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        let detail = format!(
+            "`Idempotency-Key` must be 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} visible ASCII characters"
+        );
+        ApiError::new(ErrorCode::InvalidRequest, detail)
+    })
+}
+
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // No body says as little as an empty object.
+    let body = if body.is_empty() { b"{}" } else { body };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let (pointer, error) = (json_pointer(error.path()), error.into_inner());
+        match error.classify() {
+            serde_json::error::Category::Data => {
+                ApiError::invalid_field(pointer, error.to_string())
+            }
+            _ => invalid_json(&error),
+        }
+    })?;
+    deserializer.end().map_err(|error| invalid_json(&error))?;
+    Ok(value)
+}
+
+fn invalid_json(error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {error}"))
 }
 
 /// The bytes of a body.

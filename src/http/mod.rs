@@ -48,8 +48,10 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(dispatches::get_dispatch)),
         Some(Scope::Run) => router
             .routes(routes!(prompts::create_prompt))
-            .routes(routes!(runs::create_run))
-            .routes(routes!(runs::get_run)),
+            .routes(routes!(runs::create_run, runs::list_runs))
+            .routes(routes!(runs::get_run))
+            .routes(routes!(runs::get_run_events))
+            .routes(routes!(runs::cancel_run)),
         Some(Scope::Admin) => router
             .routes(routes!(admin_agents::list_admin_agents))
             .routes(routes!(

@@ -4,57 +4,43 @@ use std::convert::Infallible;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use serde_json::{Value, json};
+use futures_util::{Stream, stream};
+use http::{HeaderName, HeaderValue};
 
 use super::state::Settings;
-use crate::conversation::{RunEvent, RunHandle, RunStatus};
+use crate::conversation::{NumberedEvent, RunFollower, RunHandle};
+
+/// Tells nginx and its kin not to gather events before they pass them on.
+const NO_BUFFERING: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// Streams a run to its end. The run is cancelled when the caller leaves, which drops the stream.
 pub(super) fn stream_run(handle: RunHandle, settings: &Settings) -> Response {
-    let events = stream::unfold((handle, 0_u64), |(mut handle, sequence)| async move {
-        loop {
-            let event = handle.next().await?;
-            if let Some((name, data)) = encode(event) {
-                let sequence = sequence + 1;
-                let event =
-                    Event::default().id(sequence.to_string()).event(name).data(data.to_string());
-                return Some((Ok::<_, Infallible>(event), (handle, sequence)));
-            }
-        }
+    let events = stream::unfold(handle, |mut handle| async move {
+        let (sequence, event) = handle.next().await?;
+        Some((event.numbered(sequence), handle))
     });
-    let keep_alive = KeepAlive::new().interval(settings.keep_alive_interval).text("keep-alive");
-    Sse::new(events).keep_alive(keep_alive).into_response()
+    respond(events, settings)
 }
 
-/// Thinking is a sign of life, which the keep-alive gives; the served model is in the headers and in the end.
-fn encode(event: RunEvent) -> Option<(&'static str, Value)> {
-    Some(match event {
-        RunEvent::Started { id } => ("run.started", json!({"id": id})),
-        RunEvent::AgentSelected { agent, dispatch_id, outcome, confidence } => (
-            "agent.selected",
-            json!({
-                "agent": agent,
-                "dispatch_id": dispatch_id,
-                "outcome": outcome,
-                "confidence": confidence,
-            }),
-        ),
-        RunEvent::TextDelta(text) => ("text.delta", json!({"text": text})),
-        RunEvent::Thinking | RunEvent::ModelServed(_) => return None,
-        RunEvent::ToolCall(call) => (
-            "tool.call",
-            json!({"id": call.id, "name": call.name, "arguments": call.arguments, "server": null}),
-        ),
-        RunEvent::Usage(usage) => ("usage", json!(usage)),
-        RunEvent::Ended(run) => {
-            let name = match run.status {
-                RunStatus::Completed => "run.completed",
-                RunStatus::Cancelled => "run.cancelled",
-                RunStatus::Truncated => "run.truncated",
-                _ => "run.failed",
-            };
-            (name, json!(run))
-        }
-    })
+/// Streams the events of a run that does not depend on who reads them.
+pub(super) fn follow_run(follower: RunFollower, settings: &Settings) -> Response {
+    let events = stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await?;
+        Some((event, follower))
+    });
+    respond(events, settings)
+}
+
+fn respond(
+    events: impl Stream<Item = NumberedEvent> + Send + 'static,
+    settings: &Settings,
+) -> Response {
+    use futures_util::StreamExt;
+    let frames = events.map(|NumberedEvent { sequence, name, data }| {
+        let frame = Event::default().id(sequence.to_string()).event(name).data(data);
+        Ok::<_, Infallible>(frame)
+    });
+    let keep_alive = KeepAlive::new().interval(settings.keep_alive_interval).text("keep-alive");
+    ([NO_BUFFERING], Sse::new(frames).keep_alive(keep_alive)).into_response()
 }

@@ -8,7 +8,7 @@ mod record;
 mod store;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use error::LedgerError;
-pub use record::{DispatchRecord, RunRecord};
+pub use record::{DispatchRecord, RunEvents, RunFilter, RunRecord};
 
 use record::Record;
 
@@ -48,6 +48,8 @@ struct Inner {
 struct Pending {
     dispatches: HashMap<Uuid, Arc<DispatchRecord>>,
     runs: HashMap<Uuid, Arc<RunRecord>>,
+    /// By run and sequence number of the first one.
+    run_events: BTreeMap<(Uuid, i32), Arc<RunEvents>>,
 }
 
 impl Ledger {
@@ -95,6 +97,21 @@ impl Ledger {
         self.enqueue(Record::Run(record)).await;
     }
 
+    /// Keeps some events of a run. Those before them must have been kept before.
+    pub async fn record_run_events(&self, events: RunEvents) {
+        let events = Arc::new(events);
+        let place = (events.run_id, events.first_sequence);
+        self.pending().run_events.insert(place, Arc::clone(&events));
+        self.enqueue(Record::RunEvents(events)).await;
+    }
+
+    /// Writes a run that has an idempotency key at once, unless another run of the caller's has the key. True if
+    /// the run has it now.
+    pub async fn claim_run(&self, mut record: RunRecord) -> Result<bool, LedgerError> {
+        remove_nul(&mut record.record);
+        Ok(store::claim_run(&self.inner.pool, &record).await?)
+    }
+
     pub async fn find_dispatch(
         &self,
         id: Uuid,
@@ -114,6 +131,74 @@ impl Ledger {
         }
     }
 
+    /// The run that a caller has made under an idempotency key.
+    pub async fn find_run_of_request(
+        &self,
+        key_id: Uuid,
+        idempotency_key: &str,
+    ) -> Result<Option<Arc<RunRecord>>, LedgerError> {
+        let found = store::find_run_of_request(&self.inner.pool, key_id, idempotency_key).await?;
+        let Some(found) = found else { return Ok(None) };
+        // It may have ended since it was written, and given the key up.
+        let pending = self.pending().runs.get(&found.id).cloned();
+        Ok(Some(pending.unwrap_or_else(|| Arc::new(found))))
+    }
+
+    /// Runs, newest first, older than `before`; without their texts.
+    pub async fn list_runs(
+        &self,
+        filter: &RunFilter,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Arc<RunRecord>>, LedgerError> {
+        let before = before.unwrap_or(Uuid::max());
+        // Before the rows are read: what is written meanwhile is found twice rather than not at all.
+        let pending: Vec<_> =
+            self.pending().runs.values().filter(|run| run.id < before).cloned().collect();
+        // Rows that are out of date by now must not make the page short: a short page is the last one.
+        let outdated = pending.iter().filter(|run| !filter.fits(run)).count();
+        let rows = i64::try_from(limit + outdated).unwrap_or(i64::MAX);
+        let written = store::list_runs(&self.inner.pool, filter, before, rows).await?;
+        let mut runs: BTreeMap<Uuid, Arc<RunRecord>> =
+            written.into_iter().map(|run| (run.id, Arc::new(run))).collect();
+        for run in pending {
+            if filter.fits(&run) {
+                runs.insert(run.id, run);
+            } else {
+                runs.remove(&run.id);
+            }
+        }
+        Ok(runs.into_values().rev().take(limit).collect())
+    }
+
+    /// The pieces of a run's events that go beyond the sequence number `after`, in order.
+    pub async fn list_run_events(
+        &self,
+        run_id: Uuid,
+        after: i32,
+    ) -> Result<Vec<Arc<RunEvents>>, LedgerError> {
+        let pending: Vec<_> = {
+            let pending = self.pending();
+            let of_run = pending.run_events.range((run_id, 0)..=(run_id, i32::MAX));
+            of_run.map(|(_, events)| Arc::clone(events)).collect()
+        };
+        let written = store::list_run_events(&self.inner.pool, run_id, after).await?;
+        let mut pieces: BTreeMap<i32, Arc<RunEvents>> =
+            written.into_iter().map(|piece| (piece.first_sequence, Arc::new(piece))).collect();
+        pieces.extend(pending.into_iter().map(|piece| (piece.first_sequence, piece)));
+        Ok(pieces.into_values().collect())
+    }
+
+    /// Asks whichever instance runs it to end a run.
+    pub async fn request_cancel(&self, run_id: Uuid) -> Result<(), LedgerError> {
+        Ok(store::request_cancel(&self.inner.pool, run_id).await?)
+    }
+
+    /// Runs of this instance that another one was asked to cancel.
+    pub async fn list_cancel_requests(&self) -> Result<Vec<Uuid>, LedgerError> {
+        Ok(store::list_cancel_requests(&self.inner.pool, self.inner.instance_id).await?)
+    }
+
     /// Says that this instance lives, and ends the runs of those that do not.
     pub async fn beat(&self) -> Result<(), LedgerError> {
         store::beat(&self.inner.pool, self.inner.instance_id).await?;
@@ -129,7 +214,7 @@ impl Ledger {
         if tokio::time::timeout(patience, &mut writer).await.is_err() {
             writer.abort();
             let pending = self.pending();
-            let count = pending.dispatches.len() + pending.runs.len();
+            let count = pending.dispatches.len() + pending.runs.len() + pending.run_events.len();
             tracing::error!(records = count, "records could not be written before the stop");
         }
         if let Err(error) = store::sign_off(&self.inner.pool, self.inner.instance_id).await {
@@ -170,9 +255,18 @@ impl Inner {
                         pending.runs.remove(&record.id);
                     }
                 }
+                Record::RunEvents(record) => {
+                    pending.run_events.remove(&(record.run_id, record.first_sequence));
+                }
                 Record::End => {}
             }
         }
+    }
+
+    /// Whether a newer record of the same run is on its way.
+    fn is_superseded(&self, record: &Record) -> bool {
+        let Record::Run(run) = record else { return false };
+        self.pending().runs.get(&run.id).is_some_and(|newest| !Arc::ptr_eq(newest, run))
     }
 }
 

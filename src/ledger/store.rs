@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::record::{DispatchRecord, Record, RunRecord};
+use super::record::{DispatchRecord, Record, RunEvents, RunFilter, RunRecord};
 
 pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
@@ -13,6 +13,7 @@ pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), s
         match record {
             Record::Dispatch(record) => insert_dispatch(&mut transaction, record).await?,
             Record::Run(record) => upsert_run(&mut transaction, record).await?,
+            Record::RunEvents(record) => insert_run_events(&mut transaction, record).await?,
             Record::End => {}
         }
     }
@@ -48,10 +49,11 @@ async fn upsert_run(connection: &mut PgConnection, record: &RunRecord) -> Result
     sqlx::query!(
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             record, created_at, ended_at, idempotency_key, request_sha256, event_count)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (id) DO UPDATE SET
-            status = excluded.status, record = excluded.record, ended_at = excluded.ended_at
+            status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
+            idempotency_key = excluded.idempotency_key, event_count = excluded.event_count
          WHERE runs.ended_at IS NULL",
         record.id,
         record.key_id,
@@ -64,10 +66,55 @@ async fn upsert_run(connection: &mut PgConnection, record: &RunRecord) -> Result
         record.record,
         record.created_at,
         record.ended_at,
+        record.idempotency_key,
+        record.request_sha256,
+        record.event_count,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+async fn insert_run_events(
+    connection: &mut PgConnection,
+    record: &RunEvents,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO run_events (run_id, first_sequence, events) VALUES ($1, $2, $3::text::json)
+         ON CONFLICT (run_id, first_sequence) DO NOTHING",
+        record.run_id,
+        record.first_sequence,
+        record.events,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes a run that has an idempotency key, unless another run of the caller's has it. True if it was written.
+pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "INSERT INTO runs
+            (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+             record, created_at, idempotency_key, request_sha256)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT DO NOTHING",
+        record.id,
+        record.key_id,
+        record.instance_id,
+        record.dispatch_id,
+        record.agent_name,
+        record.agent_revision,
+        record.agent_sha256,
+        record.status,
+        record.record,
+        record.created_at,
+        record.idempotency_key,
+        record.request_sha256,
+    )
+    .execute(pool)
+    .await?;
+    Ok(result.rows_affected() == 1)
 }
 
 pub(super) async fn find_dispatch(
@@ -88,11 +135,118 @@ pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord
     sqlx::query_as!(
         RunRecord,
         "SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                record, created_at, ended_at
+                record, created_at, ended_at, idempotency_key, request_sha256, event_count
          FROM runs WHERE id = $1",
         id
     )
     .fetch_optional(pool)
+    .await
+}
+
+pub(super) async fn find_run_of_request(
+    pool: &PgPool,
+    key_id: Uuid,
+    idempotency_key: &str,
+) -> Result<Option<RunRecord>, sqlx::Error> {
+    sqlx::query_as!(
+        RunRecord,
+        "SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+                record, created_at, ended_at, idempotency_key, request_sha256, event_count
+         FROM runs WHERE key_id = $1 AND idempotency_key = $2",
+        key_id,
+        idempotency_key
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Newest first, older than `before`. Texts that old rows hold are left out.
+pub(super) async fn list_runs(
+    pool: &PgPool,
+    filter: &RunFilter,
+    before: Uuid,
+    limit: i64,
+) -> Result<Vec<RunRecord>, sqlx::Error> {
+    // Two queries, so that each has its index.
+    if let Some(key_id) = filter.key_id {
+        return sqlx::query_as!(
+            RunRecord,
+            r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+                    record - 'output' - 'tool_calls' AS "record!", created_at, ended_at, idempotency_key,
+                    request_sha256, event_count
+             FROM runs
+             WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
+                AND ($4::text IS NULL OR status = $4)
+             ORDER BY id DESC LIMIT $5"#,
+            key_id,
+            before,
+            filter.agent_name,
+            filter.status,
+            limit
+        )
+        .fetch_all(pool)
+        .await;
+    }
+    sqlx::query_as!(
+        RunRecord,
+        r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+                record - 'output' - 'tool_calls' AS "record!", created_at, ended_at, idempotency_key,
+                request_sha256, event_count
+         FROM runs
+         WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
+         ORDER BY id DESC LIMIT $4"#,
+        before,
+        filter.agent_name,
+        filter.status,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The pieces with events behind `after`, in order.
+pub(super) async fn list_run_events(
+    pool: &PgPool,
+    run_id: Uuid,
+    after: i32,
+) -> Result<Vec<RunEvents>, sqlx::Error> {
+    sqlx::query_as!(
+        RunEvents,
+        r#"SELECT run_id, first_sequence, events::text AS "events!" FROM run_events
+         WHERE run_id = $1 AND first_sequence + json_array_length(events) > $2 + 1
+         ORDER BY first_sequence"#,
+        run_id,
+        after
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Asks the instance that runs it to end a run, and wakes it.
+pub(super) async fn request_cancel(pool: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH cancelled AS (
+            UPDATE runs SET cancel_requested_at = now() WHERE id = $1 AND ended_at IS NULL RETURNING id
+         )
+         SELECT pg_notify('rolecall_changes', 'cancel') FROM cancelled",
+        id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(())
+}
+
+/// Runs of this instance that another one was asked to cancel.
+pub(super) async fn list_cancel_requests(
+    pool: &PgPool,
+    instance_id: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT id FROM runs
+         WHERE instance_id = $1 AND ended_at IS NULL AND cancel_requested_at IS NOT NULL",
+        instance_id
+    )
+    .fetch_all(pool)
     .await
 }
 
@@ -128,7 +282,7 @@ pub(super) async fn interrupt_lapsed(
     .execute(&mut *transaction)
     .await?;
     let result = sqlx::query!(
-        r#"UPDATE runs SET status = 'failed', ended_at = now(),
+        r#"UPDATE runs SET status = 'failed', ended_at = now(), idempotency_key = NULL,
                record = record || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
                    jsonb_build_object('code', 'interrupted',
                        'detail', 'the service was stopped while the run was under way'))

@@ -16,6 +16,10 @@ pub(super) async fn write(ledger: Weak<Inner>, pool: PgPool, mut records: mpsc::
     let mut batch = Vec::new();
     while records.recv_many(&mut batch, MAX_BATCH).await > 0 {
         let is_last = batch.iter().any(|record| matches!(record, Record::End));
+        if let Some(ledger) = ledger.upgrade() {
+            // Most runs are over before they are first written: one row then does for all their states.
+            batch.retain(|record| !ledger.is_superseded(record));
+        }
         while let Err(error) = store::write_batch(&pool, &batch).await {
             if is_refused(&error) {
                 let refused;

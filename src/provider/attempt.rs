@@ -5,6 +5,9 @@ use utoipa::ToSchema;
 
 use crate::chat::Usage;
 
+/// The outcome of a request that was not sent, because the target's breaker is open.
+pub(super) const SPARED: &str = "breaker_open";
+
 /// One request to a provider, or the decision to spare it one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
@@ -19,4 +22,11 @@ pub struct Attempt {
     /// What the provider counted, if it said so and its answer was not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+}
+
+impl Attempt {
+    /// Whether the provider was asked at all.
+    pub fn was_sent(&self) -> bool {
+        self.outcome != SPARED
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::attempt::SPARED;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
     #[error("the provider limits the rate of requests")]
@@ -114,7 +116,7 @@ impl ProviderError {
             Self::Silent { .. } => "silent",
             Self::Malformed(_) => "malformed",
             Self::Truncated => "truncated",
-            Self::BreakerOpen { .. } => "breaker_open",
+            Self::BreakerOpen { .. } => SPARED,
             Self::OfflineNotAllowed => "unavailable",
         }
     }

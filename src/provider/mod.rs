@@ -121,9 +121,9 @@ impl Providers {
 
     /// The body that a [`call`](Self::call) would send to its first target, and the parameters that it would leave
     /// out.
-    pub fn encode(&self, target: &Target, mut request: ChatRequest) -> (Value, Vec<Parameter>) {
+    pub fn encode(&self, target: &Target, request: &ChatRequest) -> (Value, Vec<Parameter>) {
         let (parameters, dropped) = self.adapt(target, &request.parameters);
-        request.parameters = parameters;
+        let request = ChatRequest { parameters, ..request.clone() };
         let body = match self.inner.endpoints.get(&target.provider) {
             Some(endpoint) => endpoint.encode(target, &request),
             None => offline::encode(&request),

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use crate::conversation::Conversations;
 use crate::http::state::Readiness;
 use crate::provider::Providers;
 use crate::registry::Registry;
@@ -49,6 +50,7 @@ pub async fn get_readiness(
     State(readiness): State<Readiness>,
     State(registry): State<Registry>,
     State(providers): State<Providers>,
+    State(conversations): State<Conversations>,
     State(pool): State<PgPool>,
 ) -> Response {
     let is_database_up = is_reachable(&pool).await;
@@ -64,6 +66,7 @@ pub async fn get_readiness(
     let body = json!({
         "status": status,
         "roster_revision": roster.revision,
+        "runs_under_way": conversations.count_live(),
         "dependencies": {
             "database": {"status": if is_database_up { "up" } else { "down" }},
             "agents": {"status": "up", "live": roster.live().count()},

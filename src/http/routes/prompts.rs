@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::runs::CreateRun;
 use crate::access::Caller;
+use crate::chat::Parameter;
 use crate::conversation::{Conversations, ModelUse};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::extract::ApiJson;
@@ -23,6 +24,8 @@ pub struct PromptBody {
     provider: String,
     /// The provider's own request body.
     request: Value,
+    /// Parameters that were asked for and are left out, because the model or its protocol does not take them.
+    dropped_parameters: Vec<Parameter>,
     tokens: TokensBody,
 }
 
@@ -47,7 +50,7 @@ pub async fn create_prompt(
     Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateRun>,
 ) -> Result<Json<PromptBody>, ApiError> {
-    let preview = conversations.preview(body.read(&caller)?).await?;
+    let preview = conversations.preview(body.read(&caller, None)?).await?;
     Ok(Json(PromptBody {
         agent: preview.agent.name,
         revision: preview.agent.revision,
@@ -55,6 +58,7 @@ pub async fn create_prompt(
         model: ModelUse::from(&preview.model),
         provider: preview.model.first().provider.clone(),
         request: preview.request,
+        dropped_parameters: preview.dropped_parameters,
         tokens: TokensBody { estimate: preview.estimated_tokens, exact: false },
     }))
 }

@@ -1,0 +1,324 @@
+//! A run under way: what it has told so far, for its caller and for whoever else follows it.
+//!
+//! Only the run's [`Execution`](super::execution::Execution) writes to it. Readers never hold it up.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Run, RunEvent, RunStatus};
+use crate::ledger::RunEvents;
+
+#[derive(Debug)]
+pub(super) struct LiveRun {
+    pub id: Uuid,
+    /// The key that made it.
+    pub key_id: Uuid,
+    /// Whether it outlives its caller.
+    pub is_background: bool,
+    cancel: CancellationToken,
+    cancelled_by: OnceLock<CancelledBy>,
+    state: Mutex<State>,
+    progress: watch::Sender<Progress>,
+    /// Held while events are handed to the ledger, which must get them in order.
+    pub storing: tokio::sync::Mutex<()>,
+}
+
+/// Who ended a run before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CancelledBy {
+    /// The connection of the caller who waits for it is gone.
+    CallerLeft,
+    /// It was asked for by name.
+    Request,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    events: usize,
+    has_content: bool,
+    has_ended: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Without its texts until it has ended.
+    run: Arc<Run>,
+    text: String,
+    entries: Vec<Entry>,
+    /// How many entries the ledger has been given.
+    stored: usize,
+}
+
+/// An event. Texts lie behind each other in one string: a run has thousands of them.
+#[derive(Debug)]
+enum Entry {
+    /// Where the delta ends; it begins where the one before it ends.
+    Text {
+        end: usize,
+    },
+    Event(Box<RunEvent>),
+}
+
+impl LiveRun {
+    pub fn new(run: Run, key_id: Uuid, is_background: bool) -> Arc<Self> {
+        let id = run.id;
+        let state =
+            State { run: Arc::new(run), text: String::new(), entries: Vec::new(), stored: 0 };
+        Arc::new(Self {
+            id,
+            key_id,
+            is_background,
+            cancel: CancellationToken::new(),
+            cancelled_by: OnceLock::new(),
+            state: Mutex::new(state),
+            progress: watch::Sender::new(Progress::default()),
+            storing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Ends the run, unless it has ended.
+    pub fn cancel(&self, by: CancelledBy) {
+        // Whoever comes first is the reason.
+        let _ = self.cancelled_by.set(by);
+        self.cancel.cancel();
+    }
+
+    /// Returns once somebody wants the run to end.
+    pub async fn cancelled(&self) -> CancelledBy {
+        self.cancel.cancelled().await;
+        self.cancelled_by.get().copied().unwrap_or(CancelledBy::Request)
+    }
+
+    /// Changes what is known of the run.
+    pub fn update(&self, change: impl FnOnce(&mut Run)) {
+        change(Arc::make_mut(&mut self.state().run));
+    }
+
+    /// Tells an event.
+    pub fn tell(&self, event: RunEvent) {
+        let mut state = self.state();
+        let is_content = matches!(event, RunEvent::TextDelta(_) | RunEvent::ToolCall(_));
+        let entry = match event {
+            RunEvent::TextDelta(text) => {
+                state.text.push_str(&text);
+                Entry::Text { end: state.text.len() }
+            }
+            other => Entry::Event(Box::new(other)),
+        };
+        state.entries.push(entry);
+        let events = state.entries.len();
+        self.progress.send_modify(|progress| {
+            progress.events = events;
+            progress.has_content |= is_content;
+        });
+    }
+
+    /// There is content, shown or not.
+    pub fn show_content(&self) {
+        self.progress
+            .send_if_modified(|progress| !std::mem::replace(&mut progress.has_content, true));
+    }
+
+    /// Tells the end.
+    pub fn end(&self) {
+        let run = Arc::clone(&self.state().run);
+        self.tell(RunEvent::Ended(run));
+        self.progress.send_modify(|progress| progress.has_ended = true);
+    }
+
+    /// Puts the texts into the run, which is about to end.
+    pub fn complete_texts(&self) {
+        let mut state = self.state();
+        let texts = state.snapshot();
+        state.run = Arc::new(texts);
+    }
+
+    pub fn status(&self) -> RunStatus {
+        self.state().run.status
+    }
+
+    /// The run as it stands, with its texts so far.
+    pub fn snapshot(&self) -> Run {
+        self.state().snapshot()
+    }
+
+    /// The run with its result, if it has ended.
+    pub fn ended(&self) -> Option<Arc<Run>> {
+        let has_ended = self.progress.borrow().has_ended;
+        has_ended.then(|| Arc::clone(&self.state().run))
+    }
+
+    /// The run as it is kept: its texts are in its events.
+    pub fn without_texts(&self) -> Run {
+        let state = self.state();
+        Run { output: None, tool_calls: Vec::new(), ..Run::clone(&state.run) }
+    }
+
+    /// How many events there are.
+    pub fn event_count(&self) -> usize {
+        self.state().entries.len()
+    }
+
+    /// The events that the ledger has not been given. They count as given from now on.
+    pub fn take_unstored(&self) -> Option<RunEvents> {
+        let mut state = self.state();
+        let first = state.stored;
+        let events: Vec<Value> = (first..state.entries.len())
+            .filter_map(|place| state.event(place))
+            .map(|event| event.stored())
+            .collect();
+        state.stored = state.entries.len();
+        let first_sequence = i32::try_from(first + 1).ok()?;
+        (!events.is_empty()).then(|| RunEvents {
+            run_id: self.id,
+            first_sequence,
+            events: Value::Array(events).to_string(),
+        })
+    }
+
+    /// Reads the events behind the sequence number `after`, as they come.
+    pub fn read(self: &Arc<Self>, after: usize) -> LiveReader {
+        let progress = self.progress.subscribe();
+        LiveReader { run: Arc::clone(self), position: after, progress }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn event(&self, place: usize) -> Option<RunEvent> {
+        match self.entries.get(place)? {
+            Entry::Event(event) => Some(RunEvent::clone(event)),
+            Entry::Text { end } => {
+                let before = self.entries[..place].iter().rev().find_map(|entry| match entry {
+                    Entry::Text { end } => Some(*end),
+                    Entry::Event(_) => None,
+                });
+                Some(RunEvent::TextDelta(self.text[before.unwrap_or(0)..*end].to_owned()))
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Run {
+        let calls = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Event(event) => match &**event {
+                RunEvent::ToolCall(call) => Some(call.clone()),
+                _ => None,
+            },
+            Entry::Text { .. } => None,
+        });
+        Run {
+            output: Some(self.text.clone()),
+            tool_calls: calls.collect(),
+            ..Run::clone(&self.run)
+        }
+    }
+}
+
+/// Reads a run's events. It neither holds the run up nor keeps it alive.
+#[derive(Debug)]
+pub struct LiveReader {
+    run: Arc<LiveRun>,
+    /// How many events have been read.
+    position: usize,
+    progress: watch::Receiver<Progress>,
+}
+
+impl LiveReader {
+    /// The next event and its sequence number; `None` behind the last one.
+    pub async fn next(&mut self) -> Option<(usize, RunEvent)> {
+        loop {
+            let progress = *self.progress.borrow_and_update();
+            if self.position < progress.events {
+                let event = self.run.state().event(self.position)?;
+                self.position += 1;
+                return Some((self.position, event));
+            }
+            if progress.has_ended || self.progress.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until there is content or the run has ended.
+    pub(super) async fn wait_for_content(&mut self) {
+        let reached = self.progress.wait_for(|progress| progress.has_content || progress.has_ended);
+        // An error means that nothing comes any more.
+        let _ = reached.await;
+    }
+
+    /// Waits until the run has ended.
+    pub(super) async fn wait_for_end(&mut self) {
+        let _ = self.progress.wait_for(|progress| progress.has_ended).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::LiveRun;
+    use crate::chat::{ToolCall, Usage};
+    use crate::conversation::tests::run;
+    use crate::conversation::{RunEvent, RunStatus};
+
+    fn call() -> ToolCall {
+        let arguments = serde_json::json!({});
+        ToolCall { id: "a".into(), name: "look".into(), arguments, signature: None }
+    }
+
+    fn told() -> Arc<LiveRun> {
+        let live = LiveRun::new(run(), uuid::Uuid::nil(), false);
+        live.tell(RunEvent::TextDelta("Hé".into()));
+        live.tell(RunEvent::ToolCall(call()));
+        live.tell(RunEvent::TextDelta("llo".into()));
+        live
+    }
+
+    #[tokio::test]
+    async fn every_reader_reads_all_from_where_it_likes() {
+        let live = told();
+        let (mut early, mut late) = (live.read(0), live.read(2));
+        live.update(|run| run.status = RunStatus::Completed);
+        live.complete_texts();
+        live.tell(RunEvent::Usage(Usage::default()));
+        live.end();
+        let mut names = Vec::new();
+        while let Some((sequence, event)) = early.next().await {
+            names.push(format!("{sequence} {}", event.name()));
+        }
+        assert_eq!(
+            names,
+            ["1 text.delta", "2 tool.call", "3 text.delta", "4 usage", "5 run.completed"]
+        );
+        let (sequence, event) = late.next().await.expect("is there");
+        assert_eq!((sequence, event.data()["text"].as_str()), (3, Some("llo")));
+        assert!(live.read(5).next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_run_tells_its_texts_so_far() {
+        let snapshot = told().snapshot();
+        assert_eq!(snapshot.output.as_deref(), Some("Héllo"));
+        assert_eq!(snapshot.tool_calls, [call()]);
+    }
+
+    #[test]
+    fn events_are_given_to_the_ledger_once() {
+        let live = told();
+        let first = live.take_unstored().expect("some");
+        assert_eq!(first.first_sequence, 1);
+        assert!(first.events.starts_with(r#"["Hé",["tool.call",{"#), "{}", first.events);
+        assert!(live.take_unstored().is_none());
+        live.tell(RunEvent::TextDelta("!".into()));
+        let second = live.take_unstored().expect("one more");
+        assert_eq!((second.first_sequence, second.events.as_str()), (4, r#"["!"]"#));
+    }
+}

@@ -1,0 +1,168 @@
+//! Runs on record: written while they go on, found again when they are asked for.
+
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::event::{NumberedEvent, read_stored};
+use super::live_run::LiveRun;
+use super::{Conversations, Run};
+use crate::chat::ToolCall;
+use crate::dispatch::AgentRef;
+use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord};
+
+/// What a run's record holds besides the run.
+pub(super) struct RecordedRun {
+    pub agent: AgentRef,
+    pub agent_sha256: String,
+    pub dispatch_id: Uuid,
+    pub idempotency: Option<Idempotency>,
+    /// Whether the key stays with a run that has ended.
+    pub keeps_idempotency_key: bool,
+}
+
+/// A caller's promise that requests with this key are one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: String,
+    /// Of the request's body.
+    pub request_sha256: [u8; 32],
+}
+
+/// A run that was found, with the key that made it.
+#[derive(Debug, Clone)]
+pub struct FoundRun {
+    pub run: Run,
+    pub key_id: Uuid,
+}
+
+impl RecordedRun {
+    pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord {
+        let run = live.without_texts();
+        let has_ended = run.status.is_end();
+        let idempotency = self.idempotency.as_ref();
+        let kept = idempotency.filter(|_| !has_ended || self.keeps_idempotency_key);
+        RunRecord {
+            id: run.id,
+            key_id: live.key_id,
+            instance_id: conversations.inner.ledger.instance_id(),
+            dispatch_id: self.dispatch_id,
+            agent_name: run.agent.name.clone(),
+            agent_revision: run.agent.revision,
+            agent_sha256: self.agent_sha256.clone(),
+            status: run.status.as_str().to_owned(),
+            created_at: run.created_at,
+            ended_at: run.ended_at,
+            idempotency_key: kept.map(|idempotency| idempotency.key.clone()),
+            request_sha256: idempotency.map(|idempotency| idempotency.request_sha256.to_vec()),
+            // The last event is the run itself, which is told behind this record.
+            event_count: has_ended
+                .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
+            record: serde_json::to_value(&run).unwrap_or_default(),
+        }
+    }
+}
+
+impl Conversations {
+    /// A run as it stands, wherever it is.
+    pub async fn find_run(&self, id: Uuid) -> Result<Option<FoundRun>, LedgerError> {
+        if let Some(live) = self.find_live(id) {
+            return Ok(Some(FoundRun { run: live.snapshot(), key_id: live.key_id }));
+        }
+        match self.inner.ledger.find_run(id).await? {
+            Some(record) => Ok(self.with_texts(&record).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The key that made a run.
+    pub async fn find_owner(&self, id: Uuid) -> Result<Option<Uuid>, LedgerError> {
+        match self.find_live(id) {
+            Some(live) => Ok(Some(live.key_id)),
+            None => Ok(self.inner.ledger.find_run(id).await?.map(|record| record.key_id)),
+        }
+    }
+
+    /// Runs, newest first, older than `before`; without their texts.
+    pub async fn list_runs(
+        &self,
+        filter: &RunFilter,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Run>, LedgerError> {
+        let records = self.inner.ledger.list_runs(filter, before, limit).await?;
+        Ok(records.iter().filter_map(|record| read_run(&record.record)).collect())
+    }
+
+    /// Hands the ledger what has happened in the background since the last time, for other instances to tell.
+    pub async fn store_progress(&self) {
+        for live in self.list_live().into_iter().filter(|live| live.is_background) {
+            self.store_events(&live).await;
+        }
+    }
+
+    pub(super) async fn store_events(&self, live: &LiveRun) {
+        if !self.inner.settings.stores_content {
+            return;
+        }
+        let _storing = live.storing.lock().await;
+        if let Some(events) = live.take_unstored() {
+            self.inner.ledger.record_run_events(events).await;
+        }
+    }
+
+    pub(super) async fn with_texts(
+        &self,
+        record: &RunRecord,
+    ) -> Result<Option<FoundRun>, LedgerError> {
+        let Some(mut run) = read_run(&record.record) else { return Ok(None) };
+        if run.output.is_none() {
+            let pieces = self.inner.ledger.list_run_events(record.id, 0).await?;
+            let events = pieces.iter().flat_map(|piece| read_events(piece));
+            let mut has_events = false;
+            let mut output = String::new();
+            for event in events {
+                has_events = true;
+                match event {
+                    Value::String(text) => output.push_str(&text),
+                    event => run.tool_calls.extend(read_tool_call(event)),
+                }
+            }
+            run.output = has_events.then_some(output);
+        }
+        Ok(Some(FoundRun { run, key_id: record.key_id }))
+    }
+}
+
+/// The events of a piece behind the sequence number `after`, in the words of the native protocol.
+pub(super) fn events_behind(piece: &RunEvents, after: usize) -> Vec<NumberedEvent> {
+    let first = usize::try_from(piece.first_sequence).unwrap_or(1);
+    let numbered = read_events(piece).into_iter().zip(first..);
+    numbered
+        .filter(|(_, sequence)| *sequence > after)
+        .filter_map(|(event, sequence)| read_stored(event, sequence))
+        .collect()
+}
+
+pub(super) fn read_run(record: &Value) -> Option<Run> {
+    match Run::deserialize(record) {
+        Ok(run) => Some(run),
+        Err(error) => {
+            tracing::error!(%error, "a run on record cannot be read");
+            None
+        }
+    }
+}
+
+fn read_events(piece: &RunEvents) -> Vec<Value> {
+    serde_json::from_str(&piece.events).unwrap_or_default()
+}
+
+fn read_tool_call(mut event: Value) -> Option<ToolCall> {
+    if event.get(0)?.as_str()? != "tool.call" {
+        return None;
+    }
+    let mut call = event.get_mut(1)?.take();
+    call.as_object_mut()?.remove("server");
+    serde_json::from_value(call).ok()
+}

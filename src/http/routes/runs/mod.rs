@@ -1,0 +1,134 @@
+//! Runs: making one, streamed or not, in the background or not.
+
+mod body;
+mod events;
+mod records;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+pub use body::CreateRun;
+pub use events::{__path_get_run_events, get_run_events};
+pub use records::{
+    __path_cancel_run, __path_get_run, __path_list_runs, cancel_run, get_run, list_runs,
+};
+
+use crate::access::Caller;
+use crate::conversation::{Conversations, Run, RunHandle, RunStatus, StartedRun};
+use crate::http::error::{ApiError, ProblemBody};
+use crate::http::error_code::ErrorCode;
+use crate::http::extract::IdempotentJson;
+use crate::http::roster_revision::ROSTER_REVISION;
+use crate::http::sse;
+use crate::http::state::Settings;
+
+/// Picks an agent, unless one is named, and lets it answer.
+///
+/// With `stream: true` the answer is a stream of events, each with a sequence `id`: `run.started`,
+/// `agent.selected`, `text.delta`, `tool.call`, `usage`, and one of `run.completed`, `run.failed`,
+/// `run.cancelled`, `run.truncated`, whose data is the run. With `background: true` the run goes on when the
+/// caller leaves; without `stream` it is answered at once, as it has begun.
+#[utoipa::path(
+    post, path = "/v1/runs", tag = "runs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with this key are one request")),
+    responses(
+        (status = 200, description = "The run", content(
+            (Run = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        (status = 202, description = "The run has begun in the background", body = Run),
+        (status = 409, description = "The run of this `Idempotency-Key` is still under way", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "No agent fits, or the `Idempotency-Key` was used for another request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_run(
+    State(conversations): State<Conversations>,
+    State(settings): State<Settings>,
+    Extension(caller): Extension<Caller>,
+    IdempotentJson { body, idempotency }: IdempotentJson<CreateRun>,
+) -> Result<Response, ApiError> {
+    let (is_streaming, is_background) = (body.stream, body.background);
+    let handle = match conversations.start_run(body.read(&caller, idempotency)?).await? {
+        StartedRun::New(handle) => handle,
+        StartedRun::Repeated(run) => {
+            return Ok(repeat(&conversations, &settings, *run, is_streaming));
+        }
+    };
+    let roster_revision = Some(handle.roster_revision);
+    if is_streaming {
+        return Ok(stream(handle, &settings).await);
+    }
+    let began = handle.run();
+    let began_headers = run_headers(&began, roster_revision);
+    if is_background {
+        let location = [(header::LOCATION, format!("/v1/runs/{}", began.id))];
+        return Ok((StatusCode::ACCEPTED, began_headers, location, Json(began)).into_response());
+    }
+    let Some(run) = handle.finish().await else {
+        let error = ApiError::new(ErrorCode::Internal, "the run ended without a result");
+        return Ok((began_headers, error).into_response());
+    };
+    let headers = run_headers(&run, roster_revision);
+    Ok(match run.status {
+        RunStatus::Completed => (headers, Json(run)).into_response(),
+        _ => (headers, ApiError::of_run(&run)).into_response(),
+    })
+}
+
+/// The status waits for the first content, so that a failure before it has its own.
+async fn stream(mut handle: RunHandle, settings: &Settings) -> Response {
+    let ended = handle.wait_for_content(settings.hold).await;
+    let run = ended.as_deref().cloned().unwrap_or_else(|| handle.run());
+    let headers = run_headers(&run, Some(handle.roster_revision));
+    if is_refusal(&run) {
+        return (headers, ApiError::of_run(&run)).into_response();
+    }
+    (headers, sse::stream_run(handle, settings)).into_response()
+}
+
+/// Answers as the run was answered that the same request has made before.
+fn repeat(
+    conversations: &Conversations,
+    settings: &Settings,
+    run: Run,
+    is_streaming: bool,
+) -> Response {
+    let headers = run_headers(&run, None);
+    match run.status {
+        _ if is_streaming && !is_refusal(&run) => {
+            (headers, sse::follow_run(conversations.follow_run(run.id, 0), settings))
+                .into_response()
+        }
+        RunStatus::Completed => (headers, Json(run)).into_response(),
+        _ => (headers, ApiError::of_run(&run)).into_response(),
+    }
+}
+
+/// Whether a run has ended without an answer that a stream could begin with.
+fn is_refusal(run: &Run) -> bool {
+    let is_empty = run.output.as_ref().is_none_or(String::is_empty) && run.tool_calls.is_empty();
+    run.status.is_end() && run.status != RunStatus::Completed && is_empty
+}
+
+/// Which agent, revision and model answer, and how many requests that takes. Without a roster's revision, the
+/// present one is named.
+fn run_headers(run: &Run, roster_revision: Option<i64>) -> HeaderMap {
+    [
+        ("x-rolecall-agent", Some(run.agent.name.clone())),
+        ("x-rolecall-revision", Some(run.agent.revision.to_string())),
+        ("x-rolecall-dispatch", Some(run.dispatch_id.to_string())),
+        ("x-rolecall-run", Some(run.id.to_string())),
+        ("x-rolecall-model", Some(run.model.resolved.clone())),
+        ("x-rolecall-attempts", Some(run.request_count().to_string())),
+        (ROSTER_REVISION, roster_revision.map(|revision| revision.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(&value?).ok()?))
+    })
+    .collect()
+}
