@@ -12,7 +12,7 @@ use super::places::Place;
 use super::records::RecordedRun;
 use super::run::{Run, RunStatus};
 use super::{Conversations, FailureCode, RunEvent, RunFailure};
-use crate::chat::{ChatEvent, FinishReason};
+use crate::chat::{ChatEvent, FinishReason, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
 
@@ -21,8 +21,9 @@ pub(super) struct Execution {
     pub live: Arc<LiveRun>,
     pub recorded: RecordedRun,
     pub call: ModelCall,
-    /// Whether the answer is told when it is whole, so that one which was cut can be asked for again.
-    pub is_held_back: bool,
+    /// Events that are told when the answer is whole, so that one which was cut can be asked for again. `None` tells
+    /// each as it comes.
+    pub held_back: Option<Vec<RunEvent>>,
 }
 
 /// What ended a run.
@@ -76,35 +77,22 @@ impl Execution {
     async fn answer(&mut self) -> Result<(), ProviderError> {
         self.live.update(|run| run.status = RunStatus::Connecting);
         self.record().await;
-        let mut held_back = Vec::new();
-        loop {
-            let event = self.call.next().await;
-            if let Ok(Some(event)) = event {
-                let is_first = event.is_content() && self.is_connecting();
-                if let Some(told) = self.take(event, &mut held_back) {
-                    if self.is_held_back {
-                        held_back.push(told);
-                    } else {
-                        self.live.tell(told);
-                    }
-                }
-                if is_first {
-                    self.live.show_content();
-                    self.record().await;
-                }
-                continue;
+        while let Some(event) = self.call.next().await? {
+            let is_first = event.is_content() && self.is_connecting();
+            self.take(event);
+            if is_first {
+                self.live.show_content();
+                self.record().await;
             }
-            held_back.drain(..).for_each(|event| self.live.tell(event));
-            return event.map(|_end| ());
         }
+        Ok(())
     }
 
     fn is_connecting(&self) -> bool {
         self.live.status() == RunStatus::Connecting
     }
 
-    /// Takes note of an event, and returns what is to be told of it.
-    fn take(&mut self, event: ChatEvent, held_back: &mut Vec<RunEvent>) -> Option<RunEvent> {
+    fn take(&mut self, event: ChatEvent) {
         let is_content = event.is_content();
         let attempts = self.call.attempts();
         self.live.update(|run| {
@@ -120,26 +108,31 @@ impl Execution {
                 ChatEvent::Finished(reason) => run.finish_reason = Some(*reason),
                 ChatEvent::Restarted => {
                     run.status = RunStatus::Connecting;
-                    run.usage = crate::chat::Usage::default();
+                    run.usage = Usage::default();
                     run.finish_reason = None;
                 }
                 ChatEvent::Text(_) | ChatEvent::Thinking(_) | ChatEvent::ToolCall(_) => {}
             }
         });
         match event {
-            ChatEvent::Text(text) => Some(RunEvent::TextDelta(text)),
-            ChatEvent::ToolCall(call) => Some(RunEvent::ToolCall(call)),
-            ChatEvent::Restarted => {
-                held_back.clear();
-                None
-            }
-            _ => None,
+            ChatEvent::Text(text) => self.tell(RunEvent::TextDelta(text)),
+            ChatEvent::ToolCall(call) => self.tell(RunEvent::ToolCall(call)),
+            ChatEvent::Restarted => self.held_back.iter_mut().for_each(Vec::clear),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, event: RunEvent) {
+        match &mut self.held_back {
+            Some(held_back) => held_back.push(event),
+            None => self.live.tell(event),
         }
     }
 
     async fn settle(mut self, end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
+        self.held_back.take().into_iter().flatten().for_each(|event| self.live.tell(event));
         self.live.complete_texts();
         let (call, live) = (&self.call, &self.live);
         live.update(|run| {

@@ -160,7 +160,7 @@ impl Conversations {
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
-        let is_held_back = !new.is_streaming && !is_background;
+        let held_back = (!new.is_streaming && !is_background).then(Vec::new);
         let Prepared { decision, agent, model, request } = self.prepare(new).await?;
         let run = Run {
             id: Uuid::now_v7(),
@@ -195,9 +195,8 @@ impl Conversations {
         }
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
-        let call = self.inner.providers.call(&model.targets, request, is_held_back);
-        let execution =
-            Execution { conversations: self.clone(), live, recorded, call, is_held_back };
+        let call = self.inner.providers.call(&model.targets, request, held_back.is_some());
+        let execution = Execution { conversations: self.clone(), live, recorded, call, held_back };
         self.inner.tasks.spawn(async move {
             execution.run(place, decision).await;
             drop(registration);

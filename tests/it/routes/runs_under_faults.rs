@@ -133,7 +133,7 @@ async fn each_clock_ends_a_silence(pool: PgPool) {
         })
         .start()
         .await;
-    provider.replies(Reply::Silence);
+    provider.replies(Reply::silence());
     let answer = app.admin.post("/v1/runs", run_of_a_named_agent(true)).await;
     answer.problem(504, "provider_timeout");
 
@@ -221,7 +221,7 @@ async fn a_connection_that_stays_open_does_not_hold_up_the_end(pool: PgPool) {
 #[sqlx::test]
 async fn a_caller_who_leaves_ends_the_provider_call_before_headers(pool: PgPool) {
     let provider = FakeProvider::start().await;
-    provider.replies(Reply::Silence);
+    provider.replies(Reply::silence());
     let app = with_provider(pool.clone(), &provider).start().await;
     let run = tokio::spawn({
         let caller = app.admin.clone();

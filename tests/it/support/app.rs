@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::files::{AgentFolder, shipped_agents};
-use super::provider::FakeProvider;
+use super::vendor::{FakeProvider, Wire};
 
 pub const ADMIN_KEY: &str = "an admin key for tests";
 
@@ -93,10 +93,7 @@ impl TestAppBuilder {
 
     /// Configures a provider whose name is that of its dialect.
     pub fn provider(mut self, provider: &FakeProvider, dialect: DialectName) -> Self {
-        let (name, path) = match dialect {
-            DialectName::Anthropic => ("anthropic", ""),
-            DialectName::Openai => ("openai", "/v1"),
-        };
+        let (name, path) = (Wire(dialect).name(), Wire(dialect).base_path());
         self.config.provider.providers.push(ProviderSettings {
             name: name.to_owned(),
             dialect,

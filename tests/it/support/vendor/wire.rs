@@ -1,0 +1,258 @@
+//! The wire formats of the vendors: a plain answer, whole and streamed, and their errors.
+
+use rolecall::provider::DialectName;
+use serde_json::{Value, json};
+
+/// What a vendor counts for each of its answers here.
+pub const INPUT_TOKENS: u64 = 12;
+pub const OUTPUT_TOKENS: u64 = 7;
+
+/// One vendor's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire(pub DialectName);
+
+/// Why a vendor refuses.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    RateLimited,
+    Failed,
+    Overloaded,
+    ContextTooLong,
+    ContentFiltered,
+    BadRequest,
+    BadKey,
+}
+
+impl Wire {
+    pub const ALL: [Self; 2] = [Self(DialectName::Anthropic), Self(DialectName::Openai)];
+
+    /// The name of a provider that speaks it.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            DialectName::Anthropic => "anthropic",
+            DialectName::Openai => "openai",
+        }
+    }
+
+    /// What its base URL ends in.
+    pub fn base_path(self) -> &'static str {
+        match self.0 {
+            DialectName::Anthropic => "",
+            DialectName::Openai => "/v1",
+        }
+    }
+
+    /// What comes before the first word.
+    pub fn start(self, model: &str) -> String {
+        match self.0 {
+            DialectName::Anthropic => anthropic::start_of(model),
+            DialectName::Openai => {
+                openai::chunk_of(model, &json!({"role": "assistant", "content": ""}), None)
+            }
+        }
+    }
+
+    pub fn text(self, model: &str, text: &str) -> String {
+        match self.0 {
+            DialectName::Anthropic => anthropic::text(text),
+            DialectName::Openai => openai::chunk_of(model, &json!({"content": text}), None),
+        }
+    }
+
+    /// The finish reason and the usage.
+    pub fn finish(self, model: &str) -> String {
+        match self.0 {
+            DialectName::Anthropic => anthropic::finish(),
+            DialectName::Openai => openai::finish_of(model),
+        }
+    }
+
+    /// The protocol's last marker, if it has one.
+    pub fn last(self) -> String {
+        match self.0 {
+            DialectName::Anthropic => anthropic::last(),
+            DialectName::Openai => openai::last(),
+        }
+    }
+
+    /// A whole streamed answer.
+    pub fn frames(self, model: &str, texts: &[&str]) -> Vec<String> {
+        let mut frames = vec![self.start(model)];
+        frames.extend(texts.iter().map(|text| self.text(model, text)));
+        frames.extend([self.finish(model), self.last()]);
+        frames
+    }
+
+    /// A whole answer in one piece.
+    pub fn message(self, model: &str, text: &str) -> Value {
+        match self.0 {
+            DialectName::Anthropic => anthropic::message_of(model, text),
+            DialectName::Openai => json!({
+                "id": "chatcmpl-1", "object": "chat.completion", "model": model,
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS},
+            }),
+        }
+    }
+
+    /// An event of a stream that is no JSON.
+    pub fn malformed(self) -> String {
+        match self.0 {
+            DialectName::Anthropic => {
+                "event: content_block_delta\ndata: {\"type\": \"content_block_delta\", \"delta\n\n"
+                    .to_owned()
+            }
+            _ => "data: {\"id\": \"x\", \"choices\": [{\"delta\n\n".to_owned(),
+        }
+    }
+
+    /// Status and body of a refusal.
+    pub fn refusal(self, refusal: Refusal, words: &str) -> (u16, Value) {
+        match self.0 {
+            DialectName::Anthropic => anthropic::refusal(refusal, words),
+            DialectName::Openai => openai::refusal(refusal, words),
+        }
+    }
+}
+
+/// Anthropic's wire format.
+pub mod anthropic {
+    use serde_json::{Value, json};
+
+    use super::{INPUT_TOKENS, OUTPUT_TOKENS, Refusal};
+
+    const MODEL: &str = "claude-sonnet-5-5-served";
+
+    pub fn frame(data: &Value) -> String {
+        format!("event: {}\ndata: {data}\n\n", data["type"].as_str().expect("has a type"))
+    }
+
+    pub fn start() -> String {
+        start_of(MODEL)
+    }
+
+    pub fn start_of(model: &str) -> String {
+        frame(&json!({"type": "message_start", "message": {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": model,
+            "content": [], "stop_reason": null, "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": 1},
+        }})) + &frame(&json!({
+            "type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""},
+        }))
+    }
+
+    pub fn text(text: &str) -> String {
+        frame(&json!({
+            "type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text},
+        }))
+    }
+
+    pub fn finish() -> String {
+        frame(&json!({"type": "content_block_stop", "index": 0}))
+            + &frame(&json!({
+                "type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                "usage": {"output_tokens": OUTPUT_TOKENS},
+            }))
+    }
+
+    pub fn last() -> String {
+        frame(&json!({"type": "message_stop"}))
+    }
+
+    pub fn end() -> String {
+        finish() + &last()
+    }
+
+    pub fn message(text: &str) -> Value {
+        let mut message = message_of(MODEL, text);
+        message["usage"]["cache_read_input_tokens"] = json!(100);
+        message
+    }
+
+    pub fn message_of(model: &str, text: &str) -> Value {
+        json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": model,
+            "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
+            "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
+        })
+    }
+
+    pub fn error(kind: &str, message: &str) -> Value {
+        json!({"type": "error", "error": {"type": kind, "message": message}})
+    }
+
+    pub fn refusal(refusal: Refusal, words: &str) -> (u16, Value) {
+        let (status, kind, message) = match refusal {
+            Refusal::RateLimited => (429, "rate_limit_error", words.to_owned()),
+            Refusal::Failed => (500, "api_error", words.to_owned()),
+            Refusal::Overloaded => (529, "overloaded_error", words.to_owned()),
+            Refusal::ContextTooLong => {
+                (400, "invalid_request_error", format!("prompt is too long: {words}"))
+            }
+            Refusal::ContentFiltered => (
+                400,
+                "invalid_request_error",
+                format!("Output blocked by content filtering policy: {words}"),
+            ),
+            Refusal::BadRequest => (400, "invalid_request_error", words.to_owned()),
+            Refusal::BadKey => (401, "authentication_error", words.to_owned()),
+        };
+        (status, error(kind, &message))
+    }
+}
+
+/// The wire format of OpenAI's Chat Completions.
+pub mod openai {
+    use serde_json::{Value, json};
+
+    use super::{INPUT_TOKENS, OUTPUT_TOKENS, Refusal};
+
+    const MODEL: &str = "gpt-served";
+
+    pub fn frame(data: &Value) -> String {
+        format!("data: {data}\n\n")
+    }
+
+    pub fn chunk_of(model: &str, delta: &Value, finish_reason: Option<&str>) -> String {
+        frame(&json!({
+            "id": "chatcmpl-1", "object": "chat.completion.chunk", "model": model,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+        }))
+    }
+
+    pub fn text(text: &str) -> String {
+        chunk_of(MODEL, &json!({"content": text}), None)
+    }
+
+    pub fn finish_of(model: &str) -> String {
+        chunk_of(model, &json!({}), Some("stop"))
+            + &frame(&json!({
+                "id": "chatcmpl-1", "object": "chat.completion.chunk", "model": model, "choices": [],
+                "usage": {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS},
+            }))
+    }
+
+    pub fn last() -> String {
+        "data: [DONE]\n\n".to_owned()
+    }
+
+    pub fn end() -> String {
+        finish_of(MODEL) + &last()
+    }
+
+    pub fn refusal(refusal: Refusal, words: &str) -> (u16, Value) {
+        let (status, kind, code) = match refusal {
+            Refusal::RateLimited => (429, "requests", json!("rate_limit_exceeded")),
+            Refusal::Failed => (500, "server_error", Value::Null),
+            Refusal::Overloaded => (503, "server_error", json!("overloaded")),
+            Refusal::ContextTooLong => {
+                (400, "invalid_request_error", json!("context_length_exceeded"))
+            }
+            Refusal::ContentFiltered => {
+                (400, "invalid_request_error", json!("content_policy_violation"))
+            }
+            Refusal::BadRequest => (400, "invalid_request_error", Value::Null),
+            Refusal::BadKey => (401, "invalid_request_error", json!("invalid_api_key")),
+        };
+        (status, json!({"error": {"message": words, "type": kind, "param": null, "code": code}}))
+    }
+}
