@@ -31,7 +31,7 @@ use error_code::ErrorCode;
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
         admin_agents, admin_sync, agent_states, agents, audit, dispatches, export, keys,
-        operations, prompts, revisions, runs,
+        operations, prompts, providers, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -70,6 +70,8 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(audit::list_audit_entries))
+            .routes(routes!(providers::list_providers))
+            .routes(routes!(providers::list_models))
             .routes(routes!(keys::create_key, keys::list_keys))
             .routes(routes!(keys::delete_key)),
     }

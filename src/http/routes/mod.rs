@@ -11,5 +11,6 @@ pub(super) mod keys;
 mod messages;
 pub(super) mod operations;
 pub(super) mod prompts;
+pub(super) mod providers;
 pub(super) mod revisions;
 pub(super) mod runs;

@@ -147,12 +147,16 @@ impl Catalog {
         Some((vec![Arc::new(target.with_known_facts())], ResolutionRule::Exact))
     }
 
-    fn is_configured(&self, target: &Target) -> bool {
+    /// Whether the target's provider is configured.
+    pub fn is_configured(&self, target: &Target) -> bool {
         self.providers.contains(&target.provider)
     }
 }
 
 fn in_order(mut targets: Vec<Target>) -> Vec<Arc<Target>> {
+    for (place, target) in (0..).zip(&mut targets) {
+        target.order.get_or_insert(place);
+    }
     targets.sort_by_key(|target| target.order);
     targets.into_iter().map(|target| Arc::new(target.with_known_facts())).collect()
 }
@@ -246,6 +250,16 @@ mod tests {
         let own = Some(Target::new("local", "qwen3"));
         assert!(Catalog::new(providers(), BTreeMap::new(), own).is_ok());
     }
+    #[test]
+    fn targets_are_tried_in_the_order_in_which_they_are_listed() {
+        let targets = ["b", "a", "c"].map(|model| Target::new("local", model)).to_vec();
+        let aliases = BTreeMap::from([("fast".to_owned(), targets)]);
+        let catalog = Catalog::new(vec!["local".to_owned()], aliases, Target::parse("local/x"));
+        let model = catalog.expect("is valid").resolve(Some("fast"));
+        let names: Vec<&str> = model.targets.iter().map(|target| target.model.as_str()).collect();
+        assert_eq!(names, ["b", "a", "c"]);
+    }
+
     #[test]
     fn equal_targets_share_load_by_weight_and_the_others_follow() {
         let target =

@@ -13,9 +13,9 @@ use crate::provider::offline;
 pub struct Target {
     pub provider: String,
     pub model: String,
-    /// Targets are tried in this order; equal ones share load by `weight`.
+    /// Targets are tried in this order; `None` is the place in the list. Equal ones share load by `weight`.
     #[serde(default)]
-    pub order: u32,
+    pub order: Option<u32>,
     #[serde(default = "one")]
     pub weight: u32,
     /// Whether the model can stream its answer.
@@ -61,7 +61,7 @@ impl Target {
         Self {
             provider: provider.to_owned(),
             model: model.to_owned(),
-            order: 0,
+            order: None,
             weight: 1,
             stream: true,
             context_tokens: None,

@@ -104,6 +104,11 @@ impl TestAppBuilder {
         self
     }
 
+    pub fn alias(mut self, alias: &str, targets: impl Into<Vec<Target>>) -> Self {
+        self.config.provider.models.insert(alias.to_owned(), targets.into());
+        self
+    }
+
     /// One request to the provider for each run: what it answers is what the caller is told.
     pub fn without_retries(mut self) -> Self {
         self.config.provider.retry.attempts = 1;

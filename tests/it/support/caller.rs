@@ -60,8 +60,7 @@ impl Caller {
 
     /// Begins a streamed run.
     pub async fn stream_run(&self, body: Value) -> Events {
-        let response = self.request(Method::POST, "/v1/runs").json(&body).send().await;
-        Events::of(response.expect("the service answers"))
+        Events::read(self.request(Method::POST, "/v1/runs").json(&body)).await
     }
 }
 
@@ -106,6 +105,10 @@ pub struct Events {
 }
 
 impl Events {
+    pub async fn read(request: RequestBuilder) -> Self {
+        Self::of(request.send().await.expect("the service answers"))
+    }
+
     fn of(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let stream = response

@@ -7,7 +7,7 @@ mod process;
 mod vendor;
 
 pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
-pub use caller::{Answer, Caller};
+pub use caller::{Answer, Caller, Events};
 pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
-pub use vendor::{FakeProvider, Reply, Wire, anthropic, openai};
+pub use vendor::{FakeProvider, Pace, Refusal, Reply, Wire, anthropic, openai};
