@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::dialect::Dialect;
 use super::transport::Transport;
 use super::{
-    ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, openai,
+    ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, gemini,
+    openai,
 };
 use crate::chat::ChatRequest;
 
@@ -42,6 +43,7 @@ impl Endpoint {
         let dialect: &'static dyn Dialect = match settings.dialect {
             DialectName::Anthropic => &anthropic::Anthropic,
             DialectName::Openai => &openai::OpenAi,
+            DialectName::Gemini => &gemini::Gemini::WITH_UNIQUE_IDS,
         };
         let mut headers = dialect.headers(settings.api_key.as_ref());
         let of_headers =
@@ -182,6 +184,15 @@ mod tests {
         assert_eq!(anthropic("http://x/proxy"), "http://x/proxy/v1/messages");
         assert_eq!(anthropic("http://x/vendor"), "http://x/vendor/v1/messages");
         assert_eq!(uri(DialectName::Openai, "http://x/v1", "m"), "http://x/v1/chat/completions");
+        let gemini = |base| uri(DialectName::Gemini, base, "models/gemini-x");
+        let method = "models/gemini-x:streamGenerateContent?alt=sse";
+        assert_eq!(gemini("http://x"), format!("http://x/v1beta/{method}"));
+        assert_eq!(gemini("http://x/v1beta"), format!("http://x/v1beta/{method}"));
+        assert_eq!(gemini("http://x/google/v1/"), format!("http://x/google/v1/{method}"));
+        assert_eq!(
+            gemini("http://x?a=b"),
+            format!("http://x/v1beta/{}", method.replace('?', "?a=b&"))
+        );
     }
 
     #[test]

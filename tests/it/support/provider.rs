@@ -253,3 +253,28 @@ pub mod openai {
             + "data: [DONE]\n\n"
     }
 }
+
+/// The wire format of Gemini.
+pub mod gemini {
+    use serde_json::{Value, json};
+
+    pub fn chunk(part: &Value, finish_reason: Option<&str>) -> String {
+        let data = json!({
+            "candidates": [{
+                "content": {"parts": [part], "role": "model"},
+                "finishReason": finish_reason, "index": 0,
+            }],
+            "usageMetadata": {"promptTokenCount": 12, "candidatesTokenCount": 7},
+            "modelVersion": "gemini-served",
+        });
+        format!("data: {data}\n\n")
+    }
+
+    pub fn text(text: &str) -> String {
+        chunk(&json!({"text": text}), None)
+    }
+
+    pub fn end() -> String {
+        chunk(&json!({"text": ""}), Some("STOP"))
+    }
+}
