@@ -62,7 +62,7 @@ async fn serve(
     if app.is_offline() {
         tracing::warn!(
             "no model is configured: the offline provider answers; \
-             set ANTHROPIC_API_KEY or OPENAI_API_KEY, or name a provider in rolecall.yaml"
+             set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY, or name a provider in rolecall.yaml"
         );
     }
     tracing::info!("agents: {agents_dir}");

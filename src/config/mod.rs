@@ -156,6 +156,7 @@ mod tests {
     use std::io::Write;
 
     use super::{Config, ConfigError, Flags, Variables};
+    use crate::provider::DialectName;
 
     fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -186,6 +187,14 @@ mod tests {
         assert_eq!(providers.len(), 1);
         assert_eq!(providers[0].name, "openai");
         assert_eq!(providers[0].base_url.to_string(), "http://127.0.0.1:1/v1/");
+    }
+
+    #[test]
+    fn a_key_alone_configures_gemini() {
+        let config = load("", &[("GEMINI_API_KEY", "g")]).expect("is valid").provider;
+        let [gemini] = config.providers.as_slice() else { panic!("{:?}", config.providers) };
+        assert_eq!((&*gemini.name, gemini.dialect), ("gemini", DialectName::Gemini));
+        assert_eq!(gemini.base_url, "https://generativelanguage.googleapis.com/");
     }
 
     #[test]

@@ -17,7 +17,7 @@ struct BuiltIn {
     base_url_variable: &'static str,
 }
 
-const BUILT_IN: [BuiltIn; 2] = [
+const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: "anthropic",
         dialect: DialectName::Anthropic,
@@ -32,6 +32,13 @@ const BUILT_IN: [BuiltIn; 2] = [
         key_variable: "OPENAI_API_KEY",
         base_url_variable: "OPENAI_BASE_URL",
     },
+    BuiltIn {
+        name: "gemini",
+        dialect: DialectName::Gemini,
+        base_url: "https://generativelanguage.googleapis.com",
+        key_variable: "GEMINI_API_KEY",
+        base_url_variable: "GEMINI_BASE_URL",
+    },
 ];
 
 pub(super) fn configured(
@@ -42,7 +49,7 @@ pub(super) fn configured(
     for (name, entry) in &file.providers {
         providers.extend(from_file(name, entry, variables)?);
     }
-    for built_in in &BUILT_IN {
+    for built_in in BUILT_IN {
         let Some(key) = variables.get(built_in.key_variable) else { continue };
         if file.providers.contains_key(built_in.name) {
             continue;
@@ -76,10 +83,9 @@ fn from_file(
 ) -> Result<Option<ProviderSettings>, ConfigError> {
     let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
     let refuse = |message: String| ConfigError::Provider { provider: name.to_owned(), message };
-    let dialect = entry
-        .dialect
-        .or(built_in.map(|built_in| built_in.dialect))
-        .ok_or_else(|| refuse("`dialect` is missing: `anthropic` or `openai`".to_owned()))?;
+    let dialect = entry.dialect.or(built_in.map(|built_in| built_in.dialect)).ok_or_else(|| {
+        refuse("`dialect` is missing: `anthropic`, `openai` or `gemini`".to_owned())
+    })?;
     // What the environment says of a built-in provider comes before what the file says.
     let from_environment = |variable: fn(&BuiltIn) -> &'static str| {
         built_in.and_then(|built_in| variables.get(variable(built_in)))

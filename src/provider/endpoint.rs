@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::dialect::Dialect;
 use super::transport::Transport;
 use super::{
-    ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, openai,
+    ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, gemini,
+    openai,
 };
 use crate::chat::ChatRequest;
 
@@ -42,6 +43,7 @@ impl Endpoint {
         let dialect: &'static dyn Dialect = match settings.dialect {
             DialectName::Anthropic => &anthropic::Anthropic,
             DialectName::Openai => &openai::OpenAi,
+            DialectName::Gemini => &gemini::Gemini::WITH_UNIQUE_IDS,
         };
         let mut headers = dialect.headers(settings.api_key.as_ref());
         let of_headers =
@@ -104,9 +106,11 @@ impl Endpoint {
         let base = &self.base_url;
         let path = self.dialect.path(target);
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let base_path = base.path().trim_end_matches('/');
+        let path = below(base_path, path);
         let queries = [base.query().unwrap_or_default(), query];
         let queries: Vec<&str> = queries.into_iter().filter(|query| !query.is_empty()).collect();
-        let mut path_and_query = format!("{}{path}", base.path().trim_end_matches('/'));
+        let mut path_and_query = format!("{base_path}{path}");
         if !queries.is_empty() {
             path_and_query = format!("{path_and_query}?{}", queries.join("&"));
         }
@@ -127,6 +131,16 @@ impl Endpoint {
     }
 }
 
+/// The path without its version, if the base URL ends in one: vendors' documents name it in either.
+fn below<'a>(base_path: &str, path: &'a str) -> &'a str {
+    let is_version = |segment: &str| {
+        segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let has_version = base_path.rsplit('/').next().is_some_and(is_version);
+    let first = path.split('/').nth(1).unwrap_or_default();
+    if has_version && is_version(first) { &path[1 + first.len()..] } else { path }
+}
+
 fn unusable(target: &Target) -> ProviderError {
     let message = format!("the model's name `{}` cannot be asked for", target.model);
     ProviderError::RequestRefused { status: 404, message }
@@ -137,10 +151,10 @@ mod tests {
     use super::Endpoint;
     use crate::provider::{DialectName, ProviderSettings, Target};
 
-    fn endpoint(base_url: &str) -> Endpoint {
+    fn endpoint(dialect: DialectName, base_url: &str) -> Endpoint {
         Endpoint::new(ProviderSettings {
             name: "azure".to_owned(),
-            dialect: DialectName::Openai,
+            dialect,
             base_url: base_url.parse().expect("a URL"),
             api_key: Some("sk-very-secret".to_owned().into()),
             headers: vec![(
@@ -150,18 +164,41 @@ mod tests {
         })
     }
 
+    fn uri(dialect: DialectName, base_url: &str, model: &str) -> String {
+        let target = Target::new("azure", model);
+        endpoint(dialect, base_url).uri(&target).expect("is valid").to_string()
+    }
+
     #[test]
     fn the_query_of_a_base_url_stays_behind_the_path() {
         let base = "https://x.openai.azure.com/openai/deployments/d?api-version=2024-10-21";
-        let uri = endpoint(base).uri(&Target::new("azure", "d")).expect("is valid").to_string();
         let expected = "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21";
-        assert_eq!(uri, expected);
+        assert_eq!(uri(DialectName::Openai, base, "d"), expected);
+    }
+
+    #[test]
+    fn a_version_in_the_base_url_is_not_followed_by_another() {
+        let anthropic = |base| uri(DialectName::Anthropic, base, "claude-x");
+        assert_eq!(anthropic("http://x"), "http://x/v1/messages");
+        assert_eq!(anthropic("http://x/v1/"), "http://x/v1/messages");
+        assert_eq!(anthropic("http://x/proxy"), "http://x/proxy/v1/messages");
+        assert_eq!(anthropic("http://x/vendor"), "http://x/vendor/v1/messages");
+        assert_eq!(uri(DialectName::Openai, "http://x/v1", "m"), "http://x/v1/chat/completions");
+        let gemini = |base| uri(DialectName::Gemini, base, "models/gemini-x");
+        let method = "models/gemini-x:streamGenerateContent?alt=sse";
+        assert_eq!(gemini("http://x"), format!("http://x/v1beta/{method}"));
+        assert_eq!(gemini("http://x/v1beta"), format!("http://x/v1beta/{method}"));
+        assert_eq!(gemini("http://x/google/v1/"), format!("http://x/google/v1/{method}"));
+        assert_eq!(
+            gemini("http://x?a=b"),
+            format!("http://x/v1beta/{}", method.replace('?', "?a=b&"))
+        );
     }
 
     #[test]
     fn secrets_and_endless_texts_are_not_repeated() {
         let mut message = format!("no sk-very-secret, no another-secret {}", "é".repeat(2_000));
-        endpoint("http://x").redact(&mut message);
+        endpoint(DialectName::Openai, "http://x").redact(&mut message);
         assert!(!message.contains("secret") && message.len() < 2_010, "{message}");
     }
 }

@@ -91,6 +91,14 @@ impl ProviderError {
         )
     }
 
+    /// Whether the provider itself says so, rather than its connection.
+    pub(super) fn is_reported(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unreachable(_) | Self::Silent { .. } | Self::Malformed(_) | Self::Truncated
+        )
+    }
+
     /// Whether this only says that a target cannot stand in for another one.
     pub(super) fn is_unfit(&self) -> bool {
         matches!(

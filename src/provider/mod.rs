@@ -10,6 +10,7 @@ mod catalog;
 mod dialect;
 mod endpoint;
 mod error;
+mod gemini;
 #[cfg(test)]
 mod golden_tests;
 mod offline;

@@ -32,7 +32,7 @@ pub(super) fn answer(request: &ChatRequest) -> Vec<ChatEvent> {
 fn statement(request: &ChatRequest) -> String {
     let mut text = format!(
         "No model is configured, so this is not an answer: it is what would have been sent.\n\
-         Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or name a provider in rolecall.yaml, to get answers.\n\n\
+         Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY, or name a provider in rolecall.yaml, to get answers.\n\n\
          Agent: {}\n\nSystem prompt:\n{}\n\nMessages:\n",
         request.agent, request.system
     );

@@ -24,6 +24,12 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some((date - Utc::now()).to_std().unwrap_or_default())
 }
 
+/// Reads a length of time as Google's APIs write it, such as `37s` or `1.5s`:
+/// <https://protobuf.dev/programming-guides/json/>
+pub(super) fn parse_delay(text: &str) -> Option<Duration> {
+    duration(text.strip_suffix('s')?.parse().ok()?)
+}
+
 fn duration(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
@@ -34,7 +40,7 @@ mod tests {
 
     use http::HeaderMap;
 
-    use super::retry_after;
+    use super::{parse_delay, retry_after};
 
     fn read(name: &'static str, value: &str) -> Option<Duration> {
         retry_after(&HeaderMap::from_iter([(
@@ -58,6 +64,15 @@ mod tests {
     fn what_makes_no_sense_is_nothing() {
         for value in ["soon", "-1", "NaN", "1e300", ""] {
             assert_eq!(read("retry-after", value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_delay_has_a_unit() {
+        assert_eq!(parse_delay("37s"), Some(Duration::from_secs(37)));
+        assert_eq!(parse_delay("1.5s"), Some(Duration::from_millis(1_500)));
+        for text in ["37", "s", "", "-1s", "infs", "1m"] {
+            assert_eq!(parse_delay(text), None, "{text}");
         }
     }
 }

@@ -17,6 +17,7 @@ use super::catalog::Target;
 pub enum DialectName {
     Anthropic,
     Openai,
+    Gemini,
 }
 
 /// One provider.

@@ -29,6 +29,16 @@ pub struct SseParser {
     event: String,
     data: String,
     has_data: bool,
+    bare: BareJson,
+}
+
+/// An object that stands in a stream outside of any event, one line after the other.
+///
+/// Gemini breaks a stream off with an error of that kind: <https://github.com/vercel/ai/issues/5217>
+#[derive(Debug, Default)]
+struct BareJson {
+    text: String,
+    depth: usize,
 }
 
 impl SseParser {
@@ -76,6 +86,7 @@ impl SseParser {
 
     fn take_line(&mut self, line: &str, events: &mut Vec<SseEvent>) {
         if line.is_empty() {
+            self.bare = BareJson::default();
             let event = std::mem::take(&mut self.event);
             let data = std::mem::take(&mut self.data);
             if std::mem::take(&mut self.has_data) {
@@ -94,18 +105,39 @@ impl SseParser {
                 self.has_data = true;
                 self.data.push_str(value);
             }
-            // Comments, `id`, `retry` and unknown fields are of no use here.
-            _ => {}
+            // Comments, `id` and `retry` are of no use here.
+            "" | "id" | "retry" => {}
+            _ => events.extend(self.bare.take_line(line)),
         }
     }
 
     fn check_size(&self) -> Result<(), ProviderError> {
-        if self.buffer.len().max(self.data.len()) > MAX_EVENT_BYTES {
+        let longest = self.buffer.len().max(self.data.len()).max(self.bare.text.len());
+        if longest > MAX_EVENT_BYTES {
             return Err(ProviderError::Malformed(format!(
                 "an event of its stream is over {MAX_EVENT_BYTES} bytes"
             )));
         }
         Ok(())
+    }
+}
+
+impl BareJson {
+    /// Takes a line that is no field; the object is an event of its own once its last brace is closed.
+    fn take_line(&mut self, line: &str) -> Option<SseEvent> {
+        if self.text.is_empty() && !line.starts_with('{') {
+            return None;
+        }
+        self.text.push_str(line);
+        for byte in line.bytes() {
+            match byte {
+                b'{' => self.depth += 1,
+                b'}' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        let data = (self.depth == 0).then(|| std::mem::take(&mut self.text))?;
+        Some(SseEvent { event: String::new(), data })
     }
 }
 
@@ -137,6 +169,16 @@ mod tests {
     }
 
     #[test]
+    fn an_object_outside_of_any_event_is_one() {
+        let text = "data: 1\n\n{\r\n  \"error\": {\r\n    \"code\": 503\r\n  }\r\n}\r\n{\"a\":1}\n{\n\"cut\"\n\ndata: 2\n\n";
+        let bare = event("", "{  \"error\": {    \"code\": 503  }}");
+        assert_eq!(
+            parse([text.as_bytes()]),
+            [event("", "1"), bare, event("", "{\"a\":1}"), event("", "2")]
+        );
+    }
+
+    #[test]
     fn an_endless_line_is_refused() {
         let (mut parser, mut events) = (SseParser::default(), Vec::new());
         let piece = vec![b'x'; 1024 * 1024];
@@ -147,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_pieces_make_no_difference(
-            text in "(\u{feff})?((event|data|id|:)?:? ?[aé\u{1F600}]{0,3}(\r\n|\r|\n)){0,12}",
+            text in "(\u{feff})?((event|data|id|:|\\{|\\})?:? ?[aé\u{1F600}]{0,3}(\r\n|\r|\n)){0,12}",
             cuts in proptest::collection::vec(0_usize..120, 0..8),
         ) {
             let bytes = text.as_bytes();

@@ -78,8 +78,10 @@ impl ChatStream {
             };
             match events {
                 Ok(Some(events)) => self.ready.extend(events),
-                // Nothing after the finish reason can spoil the answer.
-                Ok(None) | Err(_) if self.is_finished => return Ok(None),
+                Ok(None) if self.is_finished => return Ok(None),
+                // No trouble of the connection behind the finish reason spoils the answer. An error that the provider
+                // itself reports does: Gemini says `STOP` before it says that it was overloaded.
+                Err(error) if self.is_finished && !error.is_reported() => return Ok(None),
                 Ok(None) => return Err(ProviderError::Truncated),
                 Err(error) => return Err(error),
             }

@@ -262,8 +262,11 @@ mod tests {
 
     #[test]
     fn equal_targets_share_load_by_weight_and_the_others_follow() {
-        let target =
-            |model: &str, order, weight| Target { order, weight, ..Target::new("local", model) };
+        let target = |model: &str, order, weight| Target {
+            order: Some(order),
+            weight,
+            ..Target::new("local", model)
+        };
         let targets = vec![target("last", 2, 9), target("often", 1, 3), target("seldom", 1, 1)];
         let aliases = BTreeMap::from([("fast".to_owned(), targets)]);
         let default = Target::parse("local/x");

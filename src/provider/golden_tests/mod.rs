@@ -2,6 +2,7 @@
 //! streamed answer, `<name>.json` the same answer in one piece.
 
 mod anthropic;
+mod gemini;
 mod openai;
 
 use std::fmt::Write;

@@ -2,7 +2,7 @@ use rolecall::provider::DialectName;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{FakeProvider, Reply, TestApp, anthropic, openai, shipped_agents};
+use crate::support::{FakeProvider, Reply, TestApp, anthropic, gemini, openai, shipped_agents};
 
 const LOGIN: &str = "I need to create an API route that handles user login with JWT tokens";
 
@@ -85,6 +85,45 @@ async fn openai_streams_the_first_delta_before_the_last_is_sent(pool: PgPool) {
     assert_eq!(
         sent.body["messages"][0],
         json!({"role": "system", "content": body_of_backend_engineer()})
+    );
+}
+
+#[sqlx::test]
+async fn gemini_streams_the_first_delta_before_the_last_is_sent(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let (reply, pace) = Reply::paced();
+    provider.replies(reply);
+    let app = TestApp::builder(pool).provider(&provider, DialectName::Gemini).start().await;
+
+    let run = tokio::spawn({
+        let caller = app.admin.clone();
+        async move { caller.stream_run(json!({"input": LOGIN, "stream": true})).await }
+    });
+    provider.wait_for_requests(1).await;
+    pace.send(&gemini::text("Here")).await;
+    let mut events = run.await.expect("does not panic");
+    assert_eq!(events.wait_for("text.delta").await, json!({"text": "Here"}));
+    let call = json!({"functionCall": {"name": "search"}, "thoughtSignature": "EoYC"});
+    pace.send(&gemini::chunk(&call, None)).await;
+    let id = events.wait_for("tool.call").await["id"].clone();
+    assert!(id.as_str().is_some_and(|id| id.starts_with("call_")), "{id}");
+    pace.send(&gemini::end()).await;
+    drop(pace);
+    let run = events.wait_for("run.completed").await;
+    assert_eq!(run["usage"]["input_tokens"], 12);
+    assert_eq!(run["finish_reason"], "tool_calls");
+    assert_eq!(
+        (&run["tool_calls"][0]["id"], &run["tool_calls"][0]["signature"]),
+        (&id, &json!("EoYC"))
+    );
+    assert_eq!(run["model"]["resolved"], "gemini/gemini-served");
+
+    let sent = &provider.received()[0];
+    assert_eq!(sent.path, "/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse");
+    assert_eq!(sent.headers["x-goog-api-key"], "upstream-secret");
+    assert_eq!(
+        sent.body["systemInstruction"],
+        json!({"parts": [{"text": body_of_backend_engineer()}]})
     );
 }
 

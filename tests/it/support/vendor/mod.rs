@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use reply::{Pace, Reply};
-pub use wire::{Refusal, Wire, anthropic, openai};
+pub use wire::{Refusal, Wire, anthropic, gemini, openai};
 
 use reply::{Ending, Head, Step};
 

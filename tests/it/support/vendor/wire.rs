@@ -24,20 +24,22 @@ pub enum Refusal {
 }
 
 impl Wire {
-    pub const ALL: [Self; 2] = [Self(DialectName::Anthropic), Self(DialectName::Openai)];
+    pub const ALL: [Self; 3] =
+        [Self(DialectName::Anthropic), Self(DialectName::Openai), Self(DialectName::Gemini)];
 
     /// The name of a provider that speaks it.
     pub fn name(self) -> &'static str {
         match self.0 {
             DialectName::Anthropic => "anthropic",
             DialectName::Openai => "openai",
+            DialectName::Gemini => "gemini",
         }
     }
 
     /// What its base URL ends in.
     pub fn base_path(self) -> &'static str {
         match self.0 {
-            DialectName::Anthropic => "",
+            DialectName::Anthropic | DialectName::Gemini => "",
             DialectName::Openai => "/v1",
         }
     }
@@ -46,6 +48,7 @@ impl Wire {
     pub fn start(self, model: &str) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::start_of(model),
+            DialectName::Gemini => gemini::chunk_of(model, &json!({"text": ""}), None),
             DialectName::Openai => {
                 openai::chunk_of(model, &json!({"role": "assistant", "content": ""}), None)
             }
@@ -55,6 +58,7 @@ impl Wire {
     pub fn text(self, model: &str, text: &str) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::text(text),
+            DialectName::Gemini => gemini::chunk_of(model, &json!({"text": text}), None),
             DialectName::Openai => openai::chunk_of(model, &json!({"content": text}), None),
         }
     }
@@ -63,6 +67,7 @@ impl Wire {
     pub fn finish(self, model: &str) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::finish(),
+            DialectName::Gemini => gemini::chunk_of(model, &json!({"text": ""}), Some("STOP")),
             DialectName::Openai => openai::finish_of(model),
         }
     }
@@ -71,6 +76,7 @@ impl Wire {
     pub fn last(self) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::last(),
+            DialectName::Gemini => String::new(),
             DialectName::Openai => openai::last(),
         }
     }
@@ -87,6 +93,7 @@ impl Wire {
     pub fn message(self, model: &str, text: &str) -> Value {
         match self.0 {
             DialectName::Anthropic => anthropic::message_of(model, text),
+            DialectName::Gemini => gemini::answer_of(model, &json!({"text": text}), Some("STOP")),
             DialectName::Openai => json!({
                 "id": "chatcmpl-1", "object": "chat.completion", "model": model,
                 "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
@@ -110,6 +117,7 @@ impl Wire {
     pub fn refusal(self, refusal: Refusal, words: &str) -> (u16, Value) {
         match self.0 {
             DialectName::Anthropic => anthropic::refusal(refusal, words),
+            DialectName::Gemini => gemini::refusal(refusal, words),
             DialectName::Openai => openai::refusal(refusal, words),
         }
     }
@@ -254,5 +262,68 @@ pub mod openai {
             Refusal::BadKey => (401, "invalid_request_error", json!("invalid_api_key")),
         };
         (status, json!({"error": {"message": words, "type": kind, "param": null, "code": code}}))
+    }
+}
+
+/// The wire format of Gemini.
+pub mod gemini {
+    use serde_json::{Value, json};
+
+    use super::{INPUT_TOKENS, OUTPUT_TOKENS, Refusal};
+
+    const MODEL: &str = "gemini-served";
+
+    pub fn answer_of(model: &str, part: &Value, finish_reason: Option<&str>) -> Value {
+        json!({
+            "candidates": [{
+                "content": {"parts": [part], "role": "model"},
+                "finishReason": finish_reason, "index": 0,
+            }],
+            "usageMetadata": {"promptTokenCount": INPUT_TOKENS, "candidatesTokenCount": OUTPUT_TOKENS},
+            "modelVersion": model,
+        })
+    }
+
+    pub fn chunk_of(model: &str, part: &Value, finish_reason: Option<&str>) -> String {
+        format!("data: {}\n\n", answer_of(model, part, finish_reason))
+    }
+
+    pub fn chunk(part: &Value, finish_reason: Option<&str>) -> String {
+        chunk_of(MODEL, part, finish_reason)
+    }
+
+    pub fn text(text: &str) -> String {
+        chunk(&json!({"text": text}), None)
+    }
+
+    pub fn end() -> String {
+        chunk(&json!({"text": ""}), Some("STOP"))
+    }
+
+    /// A prompt that the filter blocks is answered with 200.
+    pub fn refusal(refusal: Refusal, words: &str) -> (u16, Value) {
+        let error = |code: u16, status: &str, message: &str| {
+            (code, json!({"error": {"code": code, "message": message, "status": status}}))
+        };
+        match refusal {
+            Refusal::RateLimited => error(429, "RESOURCE_EXHAUSTED", words),
+            Refusal::Failed => error(500, "INTERNAL", words),
+            Refusal::Overloaded => error(503, "UNAVAILABLE", words),
+            Refusal::ContextTooLong => {
+                let message = format!(
+                    "The input token count (9000) exceeds the maximum number of tokens allowed (8000). {words}"
+                );
+                error(400, "INVALID_ARGUMENT", &message)
+            }
+            Refusal::ContentFiltered => (
+                200,
+                json!({
+                    "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+                    "usageMetadata": {"promptTokenCount": INPUT_TOKENS},
+                }),
+            ),
+            Refusal::BadRequest => error(400, "INVALID_ARGUMENT", words),
+            Refusal::BadKey => error(403, "PERMISSION_DENIED", words),
+        }
     }
 }

@@ -1,0 +1,153 @@
+//! A chat request in Gemini's words.
+
+use serde_json::{Map, Value, json};
+
+use crate::chat::{ChatRequest, Message, Parameters, Part, Role, Tool, ToolCall, ToolChoice};
+use crate::provider::Target;
+
+/// Google's own stand-in for a signature, for calls that another model made. Since its third generation the API
+/// refuses a step whose first call has none: <https://ai.google.dev/gemini-api/docs/thought-signatures>
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// What all requests to one revision share comes first, what differs from one to the next behind it. The model and
+/// the wish for a stream are in the path.
+pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+    let mut body = json!({});
+    if !request.system.is_empty() {
+        body["systemInstruction"] = json!({"parts": [{"text": request.system}]});
+    }
+    if !request.tools.is_empty() {
+        let declarations: Vec<Value> = request.tools.iter().map(tool).collect();
+        body["tools"] = json!([{"functionDeclarations": declarations}]);
+    }
+    body["contents"] = contents(target, &request.messages);
+    if let Some(choice) = &request.parameters.tool_choice {
+        body["toolConfig"] = json!({"functionCallingConfig": tool_choice(choice)});
+    }
+    let config = generation_config(&request.parameters);
+    if !config.is_empty() {
+        body["generationConfig"] = Value::Object(config);
+    }
+    body
+}
+
+fn generation_config(parameters: &Parameters) -> Map<String, Value> {
+    let optional = [
+        ("maxOutputTokens", parameters.max_tokens.map(Value::from)),
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("topP", parameters.top_p.map(Value::from)),
+        ("topK", parameters.top_k.map(Value::from)),
+        ("stopSequences", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
+    ];
+    let given = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    given.collect()
+}
+
+/// `parameters` takes but a subset of `OpenAPI`'s schemas, and refuses the rest of JSON Schema:
+/// <https://ai.google.dev/api/caching#FunctionDeclaration>
+fn tool(tool: &Tool) -> Value {
+    json!({
+        "name": tool.name,
+        "description": tool.description,
+        "parametersJsonSchema": tool.parameters,
+    })
+}
+
+/// <https://ai.google.dev/api/caching#FunctionCallingConfig>
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({"mode": "AUTO"}),
+        ToolChoice::None => json!({"mode": "NONE"}),
+        ToolChoice::Required => json!({"mode": "ANY"}),
+        ToolChoice::Tool(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
+    }
+}
+
+/// The results of calls that were made together must be told together, behind all of the calls.
+fn contents(target: &Target, messages: &[Message]) -> Value {
+    let mut contents: Vec<Value> = Vec::new();
+    let mut is_last_results = false;
+    for (index, message) in messages.iter().enumerate() {
+        match message.role {
+            Role::User => contents.push(json!({"role": "user", "parts": texts(message)})),
+            // An empty content is refused, and says nothing.
+            Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}
+            Role::Assistant => {
+                let mut parts = texts(message);
+                parts.extend(function_calls(target, &message.tool_calls));
+                contents.push(json!({"role": "model", "parts": parts}));
+            }
+            Role::Tool => {
+                let result = function_response(message, &messages[..index]);
+                let open = contents
+                    .last_mut()
+                    .filter(|_| is_last_results)
+                    .and_then(|last| last["parts"].as_array_mut());
+                match open {
+                    Some(results) => results.push(result),
+                    None => contents.push(json!({"role": "user", "parts": [result]})),
+                }
+            }
+        }
+        is_last_results = message.role == Role::Tool;
+    }
+    Value::Array(contents)
+}
+
+fn texts(message: &Message) -> Vec<Value> {
+    let parts = message.content.iter().filter(|Part::Text { text, .. }| !text.is_empty());
+    parts.map(|Part::Text { text, .. }| json!({"text": text})).collect()
+}
+
+/// The first of several calls has the signature of all.
+fn function_calls(target: &Target, calls: &[ToolCall]) -> Vec<Value> {
+    let mut parts: Vec<Value> = calls.iter().map(function_call).collect();
+    // Only the present turn needs it. What is sent for one turn is the same in the next, so that it stays cached.
+    if let Some(first) = parts.first_mut()
+        && first.get("thoughtSignature").is_none()
+        && checks_signatures(target)
+    {
+        first["thoughtSignature"] = json!(NO_SIGNATURE);
+    }
+    parts
+}
+
+fn function_call(call: &ToolCall) -> Value {
+    let arguments = match &call.arguments {
+        Value::Object(_) => call.arguments.clone(),
+        Value::Null => json!({}),
+        other => json!({"arguments": other}),
+    };
+    let mut part = json!({"functionCall": {"id": call.id, "name": call.name, "args": arguments}});
+    if let Some(signature) = call.signature.as_ref().filter(|signature| !signature.is_empty()) {
+        part["thoughtSignature"] = json!(signature);
+    }
+    part
+}
+
+/// Every generation but the first two does. Names such as `gemini-flash-latest` stand for one of the newest.
+fn checks_signatures(target: &Target) -> bool {
+    let name = model_name(target);
+    let is_older = ["gemini-1.", "gemini-2."].iter().any(|older| name.starts_with(older));
+    name.starts_with("gemini-") && !is_older
+}
+
+/// A result names its function again, which a tool message does not: the call that it answers does.
+fn function_response(message: &Message, before: &[Message]) -> Value {
+    let id = message.tool_call_id.as_deref().unwrap_or_default();
+    let calls = before.iter().rev().flat_map(|message| &message.tool_calls);
+    let name = calls.into_iter().find(|call| call.id == id).map(|call| &call.name);
+    let text = message.text();
+    let response = serde_json::from_str::<Map<String, Value>>(&text)
+        .map_or_else(|_| json!({"result": text}), Value::Object);
+    json!({"functionResponse": {
+        "id": id,
+        "name": name.map_or("", String::as_str),
+        "response": response,
+    }})
+}
+
+/// A model's name as `models/…` has it.
+pub(super) fn model_name(target: &Target) -> &str {
+    target.model.strip_prefix("models/").unwrap_or(&target.model)
+}
