@@ -12,8 +12,10 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod golden_tests;
+mod lenient;
 mod offline;
 mod openai;
+mod openai_error;
 mod random;
 mod retry_after;
 mod settings;

@@ -47,7 +47,7 @@ impl Decoder for StreamDecoder {
 impl StreamDecoder {
     fn take_answer(&mut self, answer: wire::Answer) -> Result<Vec<ChatEvent>, ProviderError> {
         if let Some(error) = answer.error {
-            return Err(stream_error(error));
+            return Err(error.in_stream());
         }
         let mut events = Vec::new();
         if !self.has_named_model && !answer.model.is_empty() {
@@ -143,22 +143,6 @@ fn finish_reason(reason: &str) -> FinishReason {
         "tool_calls" | "function_call" => FinishReason::ToolCalls,
         "content_filter" => FinishReason::Refusal,
         _ => FinishReason::Other,
-    }
-}
-
-fn stream_error(error: wire::ErrorDetail) -> ProviderError {
-    if error.code_is("context_length_exceeded") {
-        return ProviderError::ContextTooLong { message: error.message };
-    }
-    let kind = error.kind.as_str().or(error.code.as_str()).unwrap_or("error");
-    // OpenAI's `type` is then the limit, such as `tokens`, and its `code` says that it was exceeded.
-    let is_limited = error.code_is("rate_limit_exceeded")
-        || matches!(kind, "rate_limit_exceeded" | "insufficient_quota");
-    match error.status() {
-        Some(429) => ProviderError::RateLimited { retry_after: None },
-        Some(503 | 529) => ProviderError::Overloaded { retry_after: None },
-        _ if is_limited => ProviderError::RateLimited { retry_after: None },
-        _ => ProviderError::FailedInStream { kind: kind.to_owned() },
     }
 }
 

@@ -1,35 +1,10 @@
 //! The parts of the Chat Completions wire format that are read. Compatible servers leave out or null
 //! nearly everything, so nearly everything is optional.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ErrorBody {
-    pub error: ErrorDetail,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct ErrorDetail {
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub message: String,
-    #[serde(rename = "type", default)]
-    pub kind: Value,
-    /// A text with OpenAI, a number with some compatible servers.
-    #[serde(default)]
-    pub code: Value,
-}
-
-impl ErrorDetail {
-    pub fn code_is(&self, code: &str) -> bool {
-        self.code.as_str() == Some(code)
-    }
-
-    /// The HTTP status that some servers give as the code.
-    pub fn status(&self) -> Option<u64> {
-        self.code.as_u64().or_else(|| self.code.as_str()?.parse().ok())
-    }
-}
+use crate::provider::lenient::null_is_default;
+use crate::provider::openai_error::ErrorDetail;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
@@ -93,10 +68,4 @@ pub(super) struct Usage {
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct PromptDetails {
     pub cached_tokens: Option<u64>,
-}
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
