@@ -69,9 +69,12 @@ impl StreamDecoder {
     ) -> Result<(), ProviderError> {
         // Some servers repeat the whole `message` at a stream's end; its deltas have told it.
         let delta = choice.delta;
-        let thinking = written(delta.reasoning_content).or(written(delta.reasoning));
+        let wire::Content { text, thinking } = delta.content;
+        let thinking = written(delta.reasoning_content)
+            .or(written(delta.reasoning))
+            .or(written(Some(thinking)));
         events.extend(thinking.map(ChatEvent::Thinking));
-        events.extend(written(delta.content).map(ChatEvent::Text));
+        events.extend(written(Some(text)).map(ChatEvent::Text));
         if let Some(refusal) = written(delta.refusal) {
             self.was_refused = true;
             events.push(ChatEvent::Text(refusal));
@@ -132,7 +135,9 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
         input_tokens: usage.prompt_tokens,
         output_tokens: usage.completion_tokens,
         cached_input_tokens: details.and_then(|details| details.cached_tokens).unwrap_or(0),
-        cache_write_input_tokens: 0,
+        cache_write_input_tokens: details
+            .and_then(|details| details.cache_write_tokens)
+            .unwrap_or(0),
     }
 }
 
