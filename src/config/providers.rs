@@ -76,10 +76,9 @@ fn from_file(
 ) -> Result<Option<ProviderSettings>, ConfigError> {
     let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
     let refuse = |message: String| ConfigError::Provider { provider: name.to_owned(), message };
-    let dialect = entry
-        .dialect
-        .or(built_in.map(|built_in| built_in.dialect))
-        .ok_or_else(|| refuse("`dialect` is missing: `anthropic` or `openai`".to_owned()))?;
+    let dialect = entry.dialect.or(built_in.map(|built_in| built_in.dialect)).ok_or_else(|| {
+        refuse("`dialect` is missing: `anthropic`, `openai` or `openai_responses`".to_owned())
+    })?;
     // What the environment says of a built-in provider comes before what the file says.
     let from_environment = |variable: fn(&BuiltIn) -> &'static str| {
         built_in.and_then(|built_in| variables.get(variable(built_in)))
@@ -93,7 +92,7 @@ fn from_file(
             },
             None => BUILT_IN
                 .iter()
-                .find(|built_in| built_in.dialect == dialect)
+                .find(|built_in| built_in.dialect == of_vendor(dialect))
                 .map(|built_in| built_in.base_url.to_owned())
                 .unwrap_or_default(),
         },
@@ -117,6 +116,14 @@ fn from_file(
     }
     let base_url = parse_base_url(name, &base_url)?;
     Ok(Some(ProviderSettings { name: name.to_owned(), dialect, base_url, api_key, headers }))
+}
+
+/// The dialect of the built-in provider whose vendor speaks the given one too.
+fn of_vendor(dialect: DialectName) -> DialectName {
+    match dialect {
+        DialectName::OpenaiResponses => DialectName::Openai,
+        own => own,
+    }
 }
 
 fn parse_base_url(provider: &str, text: &str) -> Result<Uri, ConfigError> {

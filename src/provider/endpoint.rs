@@ -11,6 +11,7 @@ use super::dialect::Dialect;
 use super::transport::Transport;
 use super::{
     ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, openai,
+    responses,
 };
 use crate::chat::ChatRequest;
 
@@ -42,6 +43,7 @@ impl Endpoint {
         let dialect: &'static dyn Dialect = match settings.dialect {
             DialectName::Anthropic => &anthropic::Anthropic,
             DialectName::Openai => &openai::OpenAi,
+            DialectName::OpenaiResponses => &responses::Responses,
         };
         let mut headers = dialect.headers(settings.api_key.as_ref());
         let of_headers =

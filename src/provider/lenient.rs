@@ -10,6 +10,14 @@ pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserializ
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// For `deserialize_with`, beside `default`: what is no text is an empty one.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        _ => String::new(),
+    })
+}
+
 /// For `deserialize_with`, beside `default`: a text, or JSON that should have been written as one.
 pub(super) fn text_or_json<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -17,6 +17,7 @@ mod offline;
 mod openai;
 mod openai_error;
 mod random;
+mod responses;
 mod retry_after;
 mod settings;
 mod sse;

@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod openai;
+mod responses;
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -96,6 +96,7 @@ impl TestAppBuilder {
         let (name, path) = match dialect {
             DialectName::Anthropic => ("anthropic", ""),
             DialectName::Openai => ("openai", "/v1"),
+            DialectName::OpenaiResponses => ("responses", "/v1"),
         };
         self.config.provider.providers.push(ProviderSettings {
             name: name.to_owned(),

@@ -253,3 +253,24 @@ pub mod openai {
             + "data: [DONE]\n\n"
     }
 }
+
+/// The wire format of OpenAI Responses.
+pub mod responses {
+    use serde_json::json;
+
+    use super::anthropic::frame;
+
+    pub fn text(text: &str) -> String {
+        frame(&json!({
+            "type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0,
+            "content_index": 0, "delta": text,
+        }))
+    }
+
+    pub fn end() -> String {
+        frame(&json!({"type": "response.completed", "response": {
+            "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-served",
+            "output": [], "usage": {"input_tokens": 12, "output_tokens": 7},
+        }}))
+    }
+}
