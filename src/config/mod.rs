@@ -198,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn both_dialects_of_a_vendor_have_its_base_url() {
+        let yaml = "providers:\n  openai: {dialect: openai-responses}\n  chat: {dialect: openai}\n";
+        let providers = load(yaml, &[]).expect("is valid").provider.providers;
+        let urls: Vec<String> =
+            providers.iter().map(|provider| provider.base_url.to_string()).collect();
+        assert_eq!(urls, ["https://api.openai.com/v1"; 2]);
+    }
+
+    #[test]
     fn the_whole_documented_file_is_read() {
         let yaml = include_str!("../../tests/fixtures/config/rolecall.yaml");
         let variables = [("ANTHROPIC_API_KEY", "k"), ("CONTEXT7_API_KEY", "c")];

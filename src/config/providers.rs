@@ -84,7 +84,8 @@ fn from_file(
     let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
     let refuse = |message: String| ConfigError::Provider { provider: name.to_owned(), message };
     let dialect = entry.dialect.or(built_in.map(|built_in| built_in.dialect)).ok_or_else(|| {
-        refuse("`dialect` is missing: `anthropic`, `openai` or `gemini`".to_owned())
+        let dialects = "`anthropic`, `openai`, `openai_responses` or `gemini`";
+        refuse(format!("`dialect` is missing: {dialects}"))
     })?;
     // What the environment says of a built-in provider comes before what the file says.
     let from_environment = |variable: fn(&BuiltIn) -> &'static str| {
@@ -99,7 +100,7 @@ fn from_file(
             },
             None => BUILT_IN
                 .iter()
-                .find(|built_in| built_in.dialect == dialect)
+                .find(|built_in| built_in.dialect == of_vendor(dialect))
                 .map(|built_in| built_in.base_url.to_owned())
                 .unwrap_or_default(),
         },
@@ -123,6 +124,14 @@ fn from_file(
     }
     let base_url = parse_base_url(name, &base_url)?;
     Ok(Some(ProviderSettings { name: name.to_owned(), dialect, base_url, api_key, headers }))
+}
+
+/// The dialect of the built-in provider whose vendor speaks the given one too.
+fn of_vendor(dialect: DialectName) -> DialectName {
+    match dialect {
+        DialectName::OpenaiResponses => DialectName::Openai,
+        own => own,
+    }
 }
 
 fn parse_base_url(provider: &str, text: &str) -> Result<Uri, ConfigError> {

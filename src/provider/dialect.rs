@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue, StatusCode};
-use secrecy::SecretString;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{ProviderError, SseEvent, Target};
@@ -47,6 +47,16 @@ pub(super) fn secret_header(secret: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// The header of a protocol whose key is a bearer token.
+pub(super) fn bearer(api_key: Option<&SecretString>) -> HeaderMap {
+    let bearer = api_key.map(|key| format!("Bearer {}", key.expose_secret()));
+    bearer
+        .and_then(|bearer| secret_header(&bearer))
+        .map(|value| (header::AUTHORIZATION, value))
+        .into_iter()
+        .collect()
 }
 
 /// An answer that is not what the protocol says. The library's own text may quote the answer, which belongs in no

@@ -11,7 +11,7 @@ use super::dialect::Dialect;
 use super::transport::Transport;
 use super::{
     ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, gemini,
-    openai,
+    openai, responses,
 };
 use crate::chat::ChatRequest;
 
@@ -44,6 +44,7 @@ impl Endpoint {
             DialectName::Anthropic => &anthropic::Anthropic,
             DialectName::Openai => &openai::OpenAi,
             DialectName::Gemini => &gemini::Gemini::WITH_UNIQUE_IDS,
+            DialectName::OpenaiResponses => &responses::Responses,
         };
         let mut headers = dialect.headers(settings.api_key.as_ref());
         let of_headers =

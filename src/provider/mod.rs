@@ -13,9 +13,12 @@ mod error;
 mod gemini;
 #[cfg(test)]
 mod golden_tests;
+mod lenient;
 mod offline;
 mod openai;
+mod openai_error;
 mod random;
+mod responses;
 mod retry_after;
 mod settings;
 mod sse;

@@ -16,7 +16,12 @@ use super::catalog::Target;
 #[serde(rename_all = "snake_case")]
 pub enum DialectName {
     Anthropic,
+    /// Chat Completions.
+    #[serde(alias = "openai_chat", alias = "openai-chat", alias = "chat_completions")]
     Openai,
+    /// Responses.
+    #[serde(alias = "openai-responses", alias = "responses")]
+    OpenaiResponses,
     Gemini,
 }
 
@@ -50,4 +55,25 @@ pub struct Settings {
     pub clocks: Clocks,
     pub retry: RetrySettings,
     pub breaker: BreakerSettings,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::DialectName;
+
+    #[test]
+    fn both_dialects_of_openai_go_by_several_names() {
+        let read = |name: &str| {
+            serde_json::from_value::<DialectName>(json!(name)).expect("is a dialect's name")
+        };
+        for name in ["openai", "openai_chat", "openai-chat", "chat_completions"] {
+            assert_eq!(read(name), DialectName::Openai);
+        }
+        for name in ["openai_responses", "openai-responses", "responses"] {
+            assert_eq!(read(name), DialectName::OpenaiResponses);
+        }
+        assert_eq!(json!(DialectName::OpenaiResponses), json!("openai_responses"));
+    }
 }

@@ -1,8 +1,10 @@
 //! The parts of Gemini's wire format that are read. Protocol buffers leave out what is zero or empty, and gateways
 //! send nulls, so everything is optional: <https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse>
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
+
+use crate::provider::lenient::null_is_default;
 
 /// A whole answer, a chunk of one, or an error.
 #[derive(Debug, Default, Deserialize)]
@@ -102,10 +104,4 @@ impl Error {
     pub fn detail(&self, field: &str) -> Option<&str> {
         self.details.iter().find_map(|detail| detail[field].as_str())
     }
-}
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -4,6 +4,7 @@
 mod anthropic;
 mod gemini;
 mod openai;
+mod responses;
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -18,6 +18,8 @@ golden_tests! { WIRE, "gpt-5.5":
     a_length_stop_is_named
     a_call_cut_by_the_length_stop_is_dropped
     arguments_that_are_no_json_are_refused
+    arguments_that_arrive_as_an_object_are_read
+    content_that_arrives_in_parts_is_joined
     cached_tokens_are_part_of_the_input
     a_message_that_repeats_the_deltas_is_passed_over
     a_stream_without_done_is_whole
@@ -28,6 +30,8 @@ golden_tests! { WIRE, "gpt-5.5":
     a_rate_limit_inside_the_stream_is_named
     an_overload_inside_the_stream_is_named
     a_long_context_inside_the_stream_is_named
+    a_content_filter_inside_the_stream_is_named
+    a_spent_quota_inside_the_stream_is_a_limit
     numeric_error_codes_are_read
     a_malformed_chunk_is_refused
     an_answer_without_a_finish_reason_is_truncated

@@ -47,7 +47,7 @@ impl Decoder for StreamDecoder {
 impl StreamDecoder {
     fn take_answer(&mut self, answer: wire::Answer) -> Result<Vec<ChatEvent>, ProviderError> {
         if let Some(error) = answer.error {
-            return Err(stream_error(error));
+            return Err(error.in_stream());
         }
         let mut events = Vec::new();
         if !self.has_named_model && !answer.model.is_empty() {
@@ -69,9 +69,12 @@ impl StreamDecoder {
     ) -> Result<(), ProviderError> {
         // Some servers repeat the whole `message` at a stream's end; its deltas have told it.
         let delta = choice.delta;
-        let thinking = written(delta.reasoning_content).or(written(delta.reasoning));
+        let wire::Content { text, thinking } = delta.content;
+        let thinking = written(delta.reasoning_content)
+            .or(written(delta.reasoning))
+            .or(written(Some(thinking)));
         events.extend(thinking.map(ChatEvent::Thinking));
-        events.extend(written(delta.content).map(ChatEvent::Text));
+        events.extend(written(Some(text)).map(ChatEvent::Text));
         if let Some(refusal) = written(delta.refusal) {
             self.was_refused = true;
             events.push(ChatEvent::Text(refusal));
@@ -132,7 +135,9 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
         input_tokens: usage.prompt_tokens,
         output_tokens: usage.completion_tokens,
         cached_input_tokens: details.and_then(|details| details.cached_tokens).unwrap_or(0),
-        cache_write_input_tokens: 0,
+        cache_write_input_tokens: details
+            .and_then(|details| details.cache_write_tokens)
+            .unwrap_or(0),
     }
 }
 
@@ -143,22 +148,6 @@ fn finish_reason(reason: &str) -> FinishReason {
         "tool_calls" | "function_call" => FinishReason::ToolCalls,
         "content_filter" => FinishReason::Refusal,
         _ => FinishReason::Other,
-    }
-}
-
-fn stream_error(error: wire::ErrorDetail) -> ProviderError {
-    if error.code_is("context_length_exceeded") {
-        return ProviderError::ContextTooLong { message: error.message };
-    }
-    let kind = error.kind.as_str().or(error.code.as_str()).unwrap_or("error");
-    // OpenAI's `type` is then the limit, such as `tokens`, and its `code` says that it was exceeded.
-    let is_limited = error.code_is("rate_limit_exceeded")
-        || matches!(kind, "rate_limit_exceeded" | "insufficient_quota");
-    match error.status() {
-        Some(429) => ProviderError::RateLimited { retry_after: None },
-        Some(503 | 529) => ProviderError::Overloaded { retry_after: None },
-        _ if is_limited => ProviderError::RateLimited { retry_after: None },
-        _ => ProviderError::FailedInStream { kind: kind.to_owned() },
     }
 }
 

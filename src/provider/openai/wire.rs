@@ -1,35 +1,11 @@
 //! The parts of the Chat Completions wire format that are read. Compatible servers leave out or null
 //! nearly everything, so nearly everything is optional.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ErrorBody {
-    pub error: ErrorDetail,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct ErrorDetail {
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub message: String,
-    #[serde(rename = "type", default)]
-    pub kind: Value,
-    /// A text with OpenAI, a number with some compatible servers.
-    #[serde(default)]
-    pub code: Value,
-}
-
-impl ErrorDetail {
-    pub fn code_is(&self, code: &str) -> bool {
-        self.code.as_str() == Some(code)
-    }
-
-    /// The HTTP status that some servers give as the code.
-    pub fn status(&self) -> Option<u64> {
-        self.code.as_u64().or_else(|| self.code.as_str()?.parse().ok())
-    }
-}
+use crate::provider::lenient::{null_is_default, text_or_json, texts};
+use crate::provider::openai_error::ErrorDetail;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
@@ -56,7 +32,8 @@ pub(super) struct Choice {
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Delta {
-    pub content: Option<String>,
+    #[serde(default)]
+    pub content: Content,
     pub refusal: Option<String>,
     /// Thinking, as `DeepSeek` and others send it.
     pub reasoning_content: Option<String>,
@@ -64,6 +41,31 @@ pub(super) struct Delta {
     pub reasoning: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub tool_calls: Vec<ToolCall>,
+}
+
+/// A text; with Mistral and others also a list of parts, thinking among them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Value")]
+pub(super) struct Content {
+    pub text: String,
+    pub thinking: String,
+}
+
+impl From<Value> for Content {
+    fn from(content: Value) -> Self {
+        let Value::Array(parts) = &content else {
+            return Self { text: texts(&content).concat(), thinking: String::new() };
+        };
+        let mut read = Self::default();
+        for part in parts {
+            match part["type"].as_str() {
+                Some("thinking") => read.thinking += &texts(&part["thinking"]).concat(),
+                Some("reasoning") => read.thinking += &texts(&part["summary"]).concat(),
+                _ => read.text += part["text"].as_str().unwrap_or_default(),
+            }
+        }
+        read
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,10 +79,12 @@ pub(super) struct ToolCall {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Function {
     pub name: Option<String>,
+    /// A text; some servers send the object itself.
+    #[serde(default, deserialize_with = "text_or_json")]
     pub arguments: Option<String>,
 }
 
-/// `prompt_tokens` includes the cached ones.
+/// `prompt_tokens` includes the tokens read from the cache and those written to it.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Usage {
     #[serde(default, deserialize_with = "null_is_default")]
@@ -93,10 +97,5 @@ pub(super) struct Usage {
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct PromptDetails {
     pub cached_tokens: Option<u64>,
-}
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+    pub cache_write_tokens: Option<u64>,
 }

@@ -2,7 +2,9 @@ use rolecall::provider::DialectName;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{FakeProvider, Reply, TestApp, anthropic, gemini, openai, shipped_agents};
+use crate::support::{
+    FakeProvider, Reply, TestApp, anthropic, gemini, openai, responses, shipped_agents,
+};
 
 const LOGIN: &str = "I need to create an API route that handles user login with JWT tokens";
 
@@ -125,6 +127,38 @@ async fn gemini_streams_the_first_delta_before_the_last_is_sent(pool: PgPool) {
         sent.body["systemInstruction"],
         json!({"parts": [{"text": body_of_backend_engineer()}]})
     );
+}
+
+#[sqlx::test]
+async fn responses_streams_the_first_delta_before_the_last_is_sent(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let (reply, pace) = Reply::paced();
+    provider.replies(reply);
+    let app = TestApp::builder(pool)
+        .provider(&provider, DialectName::OpenaiResponses)
+        .default_model("responses/gpt-test")
+        .start()
+        .await;
+
+    let run = tokio::spawn({
+        let caller = app.admin.clone();
+        async move { caller.stream_run(json!({"input": LOGIN, "stream": true})).await }
+    });
+    provider.wait_for_requests(1).await;
+    pace.send(&responses::text("Here")).await;
+    let mut events = run.await.expect("does not panic");
+    assert_eq!(events.wait_for("text.delta").await, json!({"text": "Here"}));
+    pace.send(&responses::end()).await;
+    drop(pace);
+    let run = events.wait_for("run.completed").await;
+    assert_eq!(run["usage"]["input_tokens"], 12);
+
+    let sent = &provider.received()[0];
+    assert_eq!(sent.path, "/v1/responses");
+    assert_eq!(sent.headers["authorization"], "Bearer upstream-secret");
+    assert_eq!(sent.body["store"], false);
+    assert_eq!(sent.body["instructions"], body_of_backend_engineer());
+    assert_eq!(sent.body["input"], json!([{"role": "user", "content": LOGIN}]));
 }
 
 #[sqlx::test]

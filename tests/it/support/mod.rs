@@ -10,4 +10,4 @@ pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
 pub use caller::{Answer, Caller, Events};
 pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
-pub use vendor::{FakeProvider, Pace, Refusal, Reply, Wire, anthropic, gemini, openai};
+pub use vendor::{FakeProvider, Pace, Refusal, Reply, Wire, anthropic, gemini, openai, responses};

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use reply::{Pace, Reply};
-pub use wire::{Refusal, Wire, anthropic, gemini, openai};
+pub use wire::{Refusal, Wire, anthropic, gemini, openai, responses};
 
 use reply::{Ending, Head, Step};
 

@@ -24,14 +24,19 @@ pub enum Refusal {
 }
 
 impl Wire {
-    pub const ALL: [Self; 3] =
-        [Self(DialectName::Anthropic), Self(DialectName::Openai), Self(DialectName::Gemini)];
+    pub const ALL: [Self; 4] = [
+        Self(DialectName::Anthropic),
+        Self(DialectName::Openai),
+        Self(DialectName::OpenaiResponses),
+        Self(DialectName::Gemini),
+    ];
 
     /// The name of a provider that speaks it.
     pub fn name(self) -> &'static str {
         match self.0 {
             DialectName::Anthropic => "anthropic",
             DialectName::Openai => "openai",
+            DialectName::OpenaiResponses => "responses",
             DialectName::Gemini => "gemini",
         }
     }
@@ -40,7 +45,7 @@ impl Wire {
     pub fn base_path(self) -> &'static str {
         match self.0 {
             DialectName::Anthropic | DialectName::Gemini => "",
-            DialectName::Openai => "/v1",
+            DialectName::Openai | DialectName::OpenaiResponses => "/v1",
         }
     }
 
@@ -48,6 +53,7 @@ impl Wire {
     pub fn start(self, model: &str) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::start_of(model),
+            DialectName::OpenaiResponses => responses::start_of(model),
             DialectName::Gemini => gemini::chunk_of(model, &json!({"text": ""}), None),
             DialectName::Openai => {
                 openai::chunk_of(model, &json!({"role": "assistant", "content": ""}), None)
@@ -58,6 +64,7 @@ impl Wire {
     pub fn text(self, model: &str, text: &str) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::text(text),
+            DialectName::OpenaiResponses => responses::text(text),
             DialectName::Gemini => gemini::chunk_of(model, &json!({"text": text}), None),
             DialectName::Openai => openai::chunk_of(model, &json!({"content": text}), None),
         }
@@ -67,6 +74,7 @@ impl Wire {
     pub fn finish(self, model: &str) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::finish(),
+            DialectName::OpenaiResponses => responses::end_of(model),
             DialectName::Gemini => gemini::chunk_of(model, &json!({"text": ""}), Some("STOP")),
             DialectName::Openai => openai::finish_of(model),
         }
@@ -76,7 +84,7 @@ impl Wire {
     pub fn last(self) -> String {
         match self.0 {
             DialectName::Anthropic => anthropic::last(),
-            DialectName::Gemini => String::new(),
+            DialectName::OpenaiResponses | DialectName::Gemini => String::new(),
             DialectName::Openai => openai::last(),
         }
     }
@@ -93,6 +101,7 @@ impl Wire {
     pub fn message(self, model: &str, text: &str) -> Value {
         match self.0 {
             DialectName::Anthropic => anthropic::message_of(model, text),
+            DialectName::OpenaiResponses => responses::answer_of(model, text),
             DialectName::Gemini => gemini::answer_of(model, &json!({"text": text}), Some("STOP")),
             DialectName::Openai => json!({
                 "id": "chatcmpl-1", "object": "chat.completion", "model": model,
@@ -118,7 +127,7 @@ impl Wire {
         match self.0 {
             DialectName::Anthropic => anthropic::refusal(refusal, words),
             DialectName::Gemini => gemini::refusal(refusal, words),
-            DialectName::Openai => openai::refusal(refusal, words),
+            DialectName::Openai | DialectName::OpenaiResponses => openai::refusal(refusal, words),
         }
     }
 }
@@ -262,6 +271,54 @@ pub mod openai {
             Refusal::BadKey => (401, "invalid_request_error", json!("invalid_api_key")),
         };
         (status, json!({"error": {"message": words, "type": kind, "param": null, "code": code}}))
+    }
+}
+
+/// The wire format of OpenAI's Responses.
+pub mod responses {
+    use serde_json::{Value, json};
+
+    use super::anthropic::frame;
+    use super::{INPUT_TOKENS, OUTPUT_TOKENS};
+
+    const MODEL: &str = "gpt-served";
+
+    fn response(model: &str, status: &str, output: &Value) -> Value {
+        json!({
+            "id": "resp_1", "object": "response", "status": status, "model": model, "output": output,
+            "error": null, "incomplete_details": null,
+            "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
+        })
+    }
+
+    pub fn start_of(model: &str) -> String {
+        let created = response(model, "in_progress", &json!([]));
+        frame(&json!({"type": "response.created", "response": created}))
+    }
+
+    pub fn text(text: &str) -> String {
+        frame(&json!({
+            "type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0,
+            "content_index": 0, "delta": text,
+        }))
+    }
+
+    pub fn end_of(model: &str) -> String {
+        let completed = response(model, "completed", &json!([]));
+        frame(&json!({"type": "response.completed", "response": completed}))
+    }
+
+    pub fn end() -> String {
+        end_of(MODEL)
+    }
+
+    pub fn answer_of(model: &str, text: &str) -> Value {
+        let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
+        let message = json!({
+            "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+            "content": content,
+        });
+        response(model, "completed", &json!([message]))
     }
 }
 

@@ -1,0 +1,208 @@
+//! Answers of the Responses API, whole or streamed, in neutral words.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+use super::calls::Calls;
+use super::told::{BREAK, Told};
+use super::wire;
+use crate::chat::{ChatEvent, FinishReason, Usage};
+use crate::provider::dialect::{Decoder, malformed};
+use crate::provider::openai_error::ErrorDetail;
+use crate::provider::{ProviderError, SseEvent};
+
+/// A whole answer is what the last event of a stream holds.
+pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
+    let mut response: wire::Response = read(body)?;
+    if response.status.is_empty() && !response.output.is_empty() {
+        "completed".clone_into(&mut response.status);
+    }
+    StreamDecoder::default().finish(response)
+}
+
+/// Follows one stream: <https://platform.openai.com/docs/api-reference/responses-streaming>
+#[derive(Debug, Default)]
+pub(super) struct StreamDecoder {
+    has_named_model: bool,
+    text: Told,
+    thinking: Told,
+    calls: Calls,
+    was_refused: bool,
+    is_over: bool,
+}
+
+impl Decoder for StreamDecoder {
+    fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError> {
+        if self.is_last(event) {
+            return Ok(Vec::new());
+        }
+        let data = event.data.as_bytes();
+        Ok(match &*kind_of(event)? {
+            "response.created" | "response.in_progress" | "response.queued" => {
+                self.take_model(read::<wire::ResponseEvent>(data)?.response.model)
+            }
+            "response.output_text.delta" => self.take_text(&read(data)?),
+            "response.refusal.delta" => {
+                self.was_refused = true;
+                self.take_text(&read(data)?)
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                self.take_thinking(&read(data)?)
+            }
+            "response.output_item.added" => self.open_item(&read(data)?),
+            "response.function_call_arguments.delta" => {
+                self.calls.add_arguments(&read(data)?);
+                Vec::new()
+            }
+            "response.function_call_arguments.done" => {
+                self.calls.set_arguments(&read(data)?);
+                Vec::new()
+            }
+            "response.output_item.done" => self.end_item(&read(data)?),
+            kind @ ("response.completed" | "response.incomplete" | "response.failed") => {
+                self.is_over = true;
+                self.finish(last_response(kind, read(data)?))?
+            }
+            "error" => return Err(stream_error(read(data)?)),
+            // What is told elsewhere too, and what is not known yet.
+            _ => Vec::new(),
+        })
+    }
+
+    fn is_last(&self, event: &SseEvent) -> bool {
+        // OpenAI ends with the response; some servers add the mark of Chat Completions.
+        self.is_over || event.data.trim() == "[DONE]"
+    }
+}
+
+impl StreamDecoder {
+    fn take_model(&mut self, model: String) -> Vec<ChatEvent> {
+        if model.is_empty() || std::mem::replace(&mut self.has_named_model, true) {
+            return Vec::new();
+        }
+        vec![ChatEvent::Model(model)]
+    }
+
+    fn take_text(&mut self, event: &wire::Delta) -> Vec<ChatEvent> {
+        // The parts of a message are one text, as OpenAI's own clients read them.
+        self.text.add(0, &event.delta).map(ChatEvent::Text).into_iter().collect()
+    }
+
+    fn take_thinking(&mut self, event: &wire::Delta) -> Vec<ChatEvent> {
+        let part = event.summary_index.or(event.content_index).unwrap_or(0);
+        self.thinking.add(part, &event.delta).map(ChatEvent::Thinking).into_iter().collect()
+    }
+
+    fn open_item(&mut self, event: &wire::ItemEvent) -> Vec<ChatEvent> {
+        if event.item.kind == "function_call" {
+            self.calls.open(event.output_index, &event.item);
+        }
+        Vec::new()
+    }
+
+    fn end_item(&mut self, event: &wire::ItemEvent) -> Vec<ChatEvent> {
+        let events = self.complete(event.output_index, &event.item);
+        match event.item.kind.as_str() {
+            "message" => self.text.end_item(),
+            "reasoning" => self.thinking.end_item(),
+            _ => {}
+        }
+        events
+    }
+
+    /// Takes a whole item; returns what of it was not told.
+    fn complete(&mut self, output_index: Option<u64>, item: &wire::Item) -> Vec<ChatEvent> {
+        let told = match item.kind.as_str() {
+            "message" => {
+                self.was_refused |= item.refusal().is_some();
+                self.text.complete(&item.text()).map(ChatEvent::Text)
+            }
+            "reasoning" => {
+                self.thinking.complete(&item.thinking().join(BREAK)).map(ChatEvent::Thinking)
+            }
+            "function_call" => {
+                self.calls.complete(output_index, item);
+                return self.calls.ready();
+            }
+            _ => None,
+        };
+        told.into_iter().collect()
+    }
+
+    fn finish(&mut self, response: wire::Response) -> Result<Vec<ChatEvent>, ProviderError> {
+        let is_answer = matches!(&*response.status, "completed" | "incomplete");
+        if response.status == "failed" || (!is_answer && response.error.is_some()) {
+            return Err(response.error.unwrap_or_default().in_stream());
+        }
+        let mut events = self.take_model(response.model);
+        self.text.rewind();
+        self.thinking.rewind();
+        for (output_index, item) in (0..).zip(&response.output) {
+            events.extend(self.complete(Some(output_index), item));
+        }
+        let reason = &*response.incomplete_details.reason;
+        let is_cut = response.status == "incomplete" || !reason.is_empty();
+        events.extend(self.calls.finish(is_cut)?);
+        events.extend(response.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
+        events.extend(self.finish_reason(&response.status, reason).map(ChatEvent::Finished));
+        Ok(events)
+    }
+
+    /// `None` for a response that is not over.
+    fn finish_reason(&self, status: &str, incomplete_reason: &str) -> Option<FinishReason> {
+        match (status, incomplete_reason) {
+            ("completed" | "incomplete", _) if self.was_refused => Some(FinishReason::Refusal),
+            (_, "max_output_tokens") => Some(FinishReason::Length),
+            (_, "content_filter") => Some(FinishReason::Refusal),
+            ("completed", _) if self.calls.is_empty() => Some(FinishReason::Stop),
+            ("completed", _) => Some(FinishReason::ToolCalls),
+            ("incomplete", _) => Some(FinishReason::Other),
+            _ => None,
+        }
+    }
+}
+
+/// The type of an event. Some proxies name it in the `event` line alone, and send errors without any.
+fn kind_of(event: &SseEvent) -> Result<Cow<'_, str>, ProviderError> {
+    let told: wire::EventType = read(event.data.as_bytes())?;
+    Ok(match told {
+        wire::EventType { kind, .. } if !kind.is_empty() => Cow::Owned(kind),
+        wire::EventType { error: Some(_), .. } if event.event.is_empty() => Cow::Borrowed("error"),
+        _ => Cow::Borrowed(&event.event),
+    })
+}
+
+/// The response of a last event, whose type says how it ended. Some proxies call every end a completion.
+fn last_response(kind: &str, event: wire::ResponseEvent) -> wire::Response {
+    let wire::ResponseEvent { response, error } = event;
+    let is_known_better =
+        kind == "response.completed" && matches!(response.status.as_str(), "incomplete" | "failed");
+    let status = if is_known_better {
+        response.status
+    } else {
+        kind.trim_start_matches("response.").to_owned()
+    };
+    wire::Response { status, error: response.error.or(error), ..response }
+}
+
+fn stream_error(event: wire::ErrorEvent) -> ProviderError {
+    let wire::ErrorEvent { error, code, message } = event;
+    error.unwrap_or(ErrorDetail { message, code, ..ErrorDetail::default() }).in_stream()
+}
+
+fn neutral_usage(usage: wire::Usage) -> Usage {
+    let details = usage.input_tokens_details;
+    Usage {
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_input_tokens: details.and_then(|details| details.cached_tokens).unwrap_or(0),
+        cache_write_input_tokens: details
+            .and_then(|details| details.cache_write_tokens)
+            .unwrap_or(0),
+    }
+}
+
+fn read<T: DeserializeOwned>(data: &[u8]) -> Result<T, ProviderError> {
+    serde_json::from_slice(data).map_err(|error| malformed(&error))
+}

@@ -1,0 +1,52 @@
+//! OpenAI Responses, and the servers that speak it. Nothing is stored there: each request holds its conversation.
+//! <https://platform.openai.com/docs/api-reference/responses>
+
+mod calls;
+mod decode;
+mod encode;
+mod told;
+mod wire;
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::dialect::{Decoder, Dialect, bearer};
+use super::{ProviderError, Target, openai_error};
+use crate::chat::{ChatEvent, ChatRequest, Parameter};
+
+/// The dialect of OpenAI's Responses API.
+#[derive(Debug)]
+pub(super) struct Responses;
+
+impl Dialect for Responses {
+    fn path(&self, _target: &Target) -> Cow<'static, str> {
+        Cow::Borrowed("/responses")
+    }
+
+    fn headers(&self, api_key: Option<&SecretString>) -> HeaderMap {
+        bearer(api_key)
+    }
+
+    fn unknown_parameters(&self) -> &'static [Parameter] {
+        &[Parameter::TopK, Parameter::Stop]
+    }
+
+    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+        encode::request(target, request)
+    }
+
+    fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
+        decode::answer(body)
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(decode::StreamDecoder::default())
+    }
+
+    fn decode_error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        openai_error::decode_error(status, headers, body)
+    }
+}
