@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test bench bench-roster sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test scorecard soak bench bench-roster sqlx ci ci-queries postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ doc: rust ## Build the code's documentation, warnings as errors
 test: rust postgresql ## Run all tests
 	scripts/with-postgres $(CARGO) test
 
+scorecard: rust postgresql ## Print how a run comes through every public fault of providers
+	scripts/with-postgres $(CARGO) test --quiet --test it scorecard -- --nocapture
+
+soak: rust postgresql ## Send 200,000 mixed requests with faults, and look at memory and records
+	SOAK_REQUESTS=200000 scripts/with-postgres $(CARGO) test --release --test it soak -- --nocapture
+
 bench: rust ## Measure how long definitions take to read
 	$(CARGO) bench --bench parse
 
@@ -42,7 +48,7 @@ bench-roster: rust postgresql ## Measure a roster of 10,000 agents: syncs, start
 sqlx: rust postgresql ## Renew what the build knows of the queries (.sqlx)
 	scripts/with-postgres scripts/prepare-queries .sqlx
 
-ci: lint doc test ci-queries ## What CI runs
+ci: lint doc test scorecard ci-queries ## What CI runs
 
 ci-queries: rust postgresql
 	scripts/with-postgres scripts/prepare-queries target/sqlx-fresh

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, FirstKey};
@@ -22,6 +23,11 @@ use crate::provider::Providers;
 use crate::registry::Registry;
 
 use background::Background;
+
+/// How long a silent connection of a caller is believed in, and how long it may leave unread what is sent.
+const KEEP_ALIVE_TIME: Duration = Duration::from_secs(30);
+#[cfg(target_os = "linux")]
+const GONE_AFTER: Duration = Duration::from_mins(2);
 
 /// How long open connections and unwritten records may hold up a stop, once the runs have ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -85,10 +91,9 @@ impl App {
         let state = self.state.clone();
         let syncing = tokio::spawn(async move { first_sync(&state).await });
 
-        // Without it the kernel waits for more before it sends a small piece: 40 ms for each.
         let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY could not be set");
+            if let Err(error) = prepare_socket(stream) {
+                tracing::debug!(%error, "a caller's socket stays as it is");
             }
         });
         let stop_accepting = CancellationToken::new();
@@ -127,6 +132,18 @@ impl App {
         self.state.ledger.close(CLOSE_PATIENCE).await;
         result
     }
+}
+
+/// Sets what a caller's connection needs.
+fn prepare_socket(stream: &TcpStream) -> std::io::Result<()> {
+    // Without it the kernel waits for more before it sends a small piece: 40 ms for each.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    // A caller whose machine has gone without a word leaves too: its runs should not go on for nobody.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE_TIME))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
+    Ok(())
 }
 
 /// Makes the roster what the agents folder says, then says that the service is ready.

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rolecall::access::FirstKey;
 use rolecall::app::{App, admin_key_path};
 use rolecall::config::Config;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let shutdown = shutdown_token()?;
+    raise_file_limit();
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
@@ -68,6 +70,15 @@ async fn serve(
     tracing::info!("agents: {agents_dir}");
     tracing::info!("listening on http://{}", listener.local_addr()?);
     app.serve(listener, shutdown).await
+}
+
+/// Every run has two connections. Many systems allow a process 1,024 open files and let it ask for more.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Cancelled by the first SIGINT or SIGTERM; the second ends the process at once.

@@ -62,6 +62,9 @@ pub enum FailureCode {
 pub struct RunFailure {
     pub code: FailureCode,
     pub detail: String,
+    /// The provider's own words about the caller's request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_message: Option<String>,
     /// When to try again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
@@ -69,7 +72,7 @@ pub struct RunFailure {
 
 impl RunFailure {
     pub(super) fn new(code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: detail.into(), provider_message: None, retry_after: None }
     }
 
     /// Whether it is worth asking again later, as `Retry-After` then says.
@@ -101,17 +104,15 @@ impl From<&ProviderError> for RunFailure {
             | E::Unreachable(_)
             | E::Malformed(_) => (FailureCode::ProviderFailed, None),
         };
-        let detail = match error {
-            // The provider's words about the caller's request are what the caller needs.
+        // The provider's words about the caller's request are what the caller needs; others are not for callers.
+        let provider_message = match error {
             E::RequestRefused { message, .. }
             | E::ContextTooLong { message }
-            | E::ContentFiltered { message }
-                if !message.is_empty() =>
-            {
-                format!("{error}: {message}")
+            | E::ContentFiltered { message } => {
+                Some(message.clone()).filter(|text| !text.is_empty())
             }
-            _ => error.to_string(),
+            _ => None,
         };
-        Self { code, detail, retry_after }
+        Self { code, detail: error.to_string(), provider_message, retry_after }
     }
 }

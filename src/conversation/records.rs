@@ -38,7 +38,13 @@ pub struct FoundRun {
 
 impl RecordedRun {
     pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord {
-        let run = live.without_texts();
+        let mut run = live.without_texts();
+        if !conversations.inner.settings.stores_content
+            && let Some(failure) = &mut run.error
+        {
+            // It may quote the request.
+            failure.provider_message = None;
+        }
         let has_ended = run.status.is_end();
         let idempotency = self.idempotency.as_ref();
         let kept = idempotency.filter(|_| !has_ended || self.keeps_idempotency_key);

@@ -181,7 +181,11 @@ impl ApiError {
             FailureCode::Internal => ErrorCode::Internal,
             FailureCode::Interrupted | FailureCode::Unavailable => ErrorCode::Unavailable,
         };
-        let mut error = Self::new(code, failure.detail.clone())
+        let detail = match &failure.provider_message {
+            Some(message) => format!("{}: {message}", failure.detail),
+            None => failure.detail.clone(),
+        };
+        let mut error = Self::new(code, detail)
             .with("run_id", json!(run.id))
             .with("attempts", json!(run.attempts));
         error.problem.retry_after = failure.retry_after;

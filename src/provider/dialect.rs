@@ -38,6 +38,11 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
 pub(super) trait Decoder: fmt::Debug + Send {
     fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError>;
 
+    /// Whether a tool call is being written. It is told once it is whole, and is a sign of life before.
+    fn has_open_call(&self) -> bool {
+        false
+    }
+
     /// Whether the protocol's last event is this one. Some servers keep the connection open behind it.
     fn is_last(&self, event: &SseEvent) -> bool;
 }

@@ -107,7 +107,9 @@ impl Source {
             self.error = Some(error);
         }
         self.is_finished |= events.iter().any(|event| matches!(event, ChatEvent::Finished(_)));
-        self.has_content |= self.is_finished || events.iter().any(ChatEvent::is_content);
+        self.has_content |= self.is_finished
+            || self.decoder.has_open_call()
+            || events.iter().any(ChatEvent::is_content);
         Ok(Some(events))
     }
 

@@ -12,5 +12,6 @@ mod migrations;
 mod private_postgres;
 mod replicas;
 mod routes;
+mod scorecard;
 mod support;
 mod tidy;

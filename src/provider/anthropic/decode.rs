@@ -92,6 +92,10 @@ impl Decoder for StreamDecoder {
         Ok(events)
     }
 
+    fn has_open_call(&self) -> bool {
+        !self.open_calls.is_empty()
+    }
+
     fn is_last(&self, event: &SseEvent) -> bool {
         event.event == "message_stop"
     }

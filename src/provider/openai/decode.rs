@@ -39,6 +39,10 @@ impl Decoder for StreamDecoder {
         self.take_answer(read(event.data.as_bytes())?)
     }
 
+    fn has_open_call(&self) -> bool {
+        !self.open_calls.is_empty()
+    }
+
     fn is_last(&self, event: &SseEvent) -> bool {
         event.data.trim() == "[DONE]"
     }

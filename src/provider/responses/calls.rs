@@ -25,6 +25,11 @@ struct Call {
 }
 
 impl Calls {
+    /// Whether a call is not whole yet.
+    pub fn has_open(&self) -> bool {
+        self.calls.iter().any(|call| !call.is_done)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }

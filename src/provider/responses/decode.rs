@@ -70,6 +70,10 @@ impl Decoder for StreamDecoder {
         })
     }
 
+    fn has_open_call(&self) -> bool {
+        self.calls.has_open()
+    }
+
     fn is_last(&self, event: &SseEvent) -> bool {
         // OpenAI ends with the response; some servers add the mark of Chat Completions.
         self.is_over || event.data.trim() == "[DONE]"

@@ -4,7 +4,7 @@ use rolecall::provider::DialectName;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{FakeProvider, Reply, TestApp, TestAppBuilder, anthropic, openai};
+use crate::support::{FakeProvider, Reply, TestApp, TestAppBuilder, Wire, anthropic, openai};
 
 fn with_provider(pool: PgPool, provider: &FakeProvider) -> TestAppBuilder {
     TestApp::builder(pool).provider(provider, DialectName::Anthropic).without_retries()
@@ -218,50 +218,80 @@ async fn a_connection_that_stays_open_does_not_hold_up_the_end(pool: PgPool) {
     }
 }
 
-#[sqlx::test]
-async fn a_caller_who_leaves_ends_the_provider_call_before_headers(pool: PgPool) {
-    let provider = FakeProvider::start().await;
-    provider.replies(Reply::silence());
-    let app = with_provider(pool.clone(), &provider).start().await;
-    let run = tokio::spawn({
-        let caller = app.admin.clone();
-        async move { caller.post("/v1/runs", run_of_a_named_agent(false)).await.status }
+/// Where a run stands when its caller leaves.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    BeforeHeaders,
+    BeforeTheFirstToken,
+    InTheMiddle,
+    /// The caller waits for the whole answer, of which there is a part.
+    NotStreaming,
+}
+
+/// How soon a provider has to notice that nobody waits for its answer any more.
+const SOON: Duration = Duration::from_millis(100);
+
+/// Lets a run come to a phase and its caller leave, and says how long the provider wrote on for nobody.
+async fn leave(app: &TestApp, provider: &FakeProvider, phase: Phase, number: usize) -> Duration {
+    let (reply, pace) = match phase {
+        Phase::BeforeHeaders => (Reply::silence(), None),
+        _ => {
+            let (reply, pace) = Reply::paced();
+            (reply, Some(pace))
+        }
+    };
+    provider.replies(reply);
+    let is_streaming = !matches!(phase, Phase::NotStreaming);
+    let caller = app.admin.clone();
+    let (told, mut content) = tokio::sync::mpsc::channel::<()>(1);
+    let waiting = tokio::spawn(async move {
+        if !is_streaming {
+            caller.post("/v1/runs", run_of_a_named_agent(false)).await;
+            return;
+        }
+        let mut events = caller.stream_run(run_of_a_named_agent(true)).await;
+        events.wait_for("text.delta").await;
+        told.send(()).await.expect("is waited for");
+        std::future::pending().await
     });
-    provider.wait_for_requests(1).await;
-    run.abort();
-    assert!(provider.wait_until_over(1).await < Duration::from_secs(1));
-    assert_eq!(recorded_status(&pool).await, "cancelled");
+    provider.wait_for_requests(number).await;
+    if let Some(pace) = &pace {
+        pace.send(&anthropic::start()).await;
+        if !matches!(phase, Phase::BeforeTheFirstToken) {
+            pace.send(&anthropic::text("Once upon")).await;
+        }
+    }
+    match phase {
+        Phase::InTheMiddle => content.recv().await.expect("there is content"),
+        // What was sent arrives.
+        _ => tokio::time::sleep(Duration::from_millis(30)).await,
+    }
+    waiting.abort();
+    provider.wait_until_over(number).await
 }
 
 #[sqlx::test]
-async fn a_caller_who_leaves_ends_the_provider_call_before_the_first_token(pool: PgPool) {
+async fn a_caller_who_leaves_ends_the_provider_call_at_once_in_every_phase(pool: PgPool) {
     let provider = FakeProvider::start().await;
-    let (reply, pace) = Reply::paced();
-    provider.replies(reply);
     let app = with_provider(pool.clone(), &provider).start().await;
-    let run = tokio::spawn({
-        let caller = app.admin.clone();
-        async move { caller.stream_run(run_of_a_named_agent(true)).await.status }
-    });
-    provider.wait_for_requests(1).await;
-    pace.send(&anthropic::start()).await;
-    run.abort();
-    assert!(provider.wait_until_over(1).await < Duration::from_secs(1));
-    assert_eq!(recorded_status(&pool).await, "cancelled");
-}
-
-#[sqlx::test]
-async fn a_caller_who_leaves_ends_the_provider_call_in_the_middle(pool: PgPool) {
-    let provider = FakeProvider::start().await;
-    let (reply, pace) = Reply::paced();
-    provider.replies(reply);
-    let app = with_provider(pool.clone(), &provider).start().await;
-    pace.send(&(anthropic::start() + &anthropic::text("Once upon"))).await;
-    let mut events = app.admin.stream_run(run_of_a_named_agent(true)).await;
-    events.wait_for("text.delta").await;
-    drop(events);
-    assert!(provider.wait_until_over(1).await < Duration::from_secs(1));
-    assert_eq!(recorded_status(&pool).await, "cancelled");
+    let mut number = 0;
+    let phases =
+        [Phase::BeforeHeaders, Phase::BeforeTheFirstToken, Phase::InTheMiddle, Phase::NotStreaming];
+    for phase in phases {
+        let mut took = Vec::new();
+        for _ in 0..5 {
+            number += 1;
+            took.push(leave(&app, &provider, phase, number).await);
+        }
+        took.sort_unstable();
+        println!("{phase:?}: the provider notices within {:?}, {:?} at most", took[2], took[4]);
+        // The machine may be busy with other tests for a moment.
+        assert!(took[2] < SOON, "{phase:?}: {took:?}");
+    }
+    app.stop().await;
+    let statuses: Vec<String> =
+        sqlx::query_scalar("SELECT status FROM runs").fetch_all(&pool).await.expect("is read");
+    assert_eq!(statuses, ["cancelled"; 20]);
 }
 
 #[sqlx::test]
@@ -306,4 +336,122 @@ async fn a_caller_who_does_not_read_holds_up_no_stop(pool: PgPool) {
     drop(unread);
     sending.await.expect("does not panic");
     assert_eq!(recorded_status(&pool).await, "failed");
+}
+
+#[sqlx::test]
+async fn frames_and_characters_may_be_split_anywhere(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let mut builder = TestApp::builder(pool);
+    for wire in Wire::ALL {
+        builder = builder.provider(&provider, wire.0);
+    }
+    let app = builder.start().await;
+    for wire in Wire::ALL {
+        for size in [1, 7] {
+            provider
+                .replies(Reply::dribble(&wire.frames("m", &["Ein Wört", "chen, ", "🦀."]), size));
+            let mut body = run_of_a_named_agent(true);
+            body["model"] = json!(format!("{}/m", wire.name()));
+            let (_, name, run) =
+                app.admin.stream_run(body).await.collect().await.pop().expect("has an end");
+            assert_eq!(
+                (name.as_str(), &run["output"]),
+                ("run.completed", &json!("Ein Wörtchen, 🦀."))
+            );
+        }
+    }
+}
+
+#[sqlx::test]
+async fn a_connection_that_is_reset_in_an_answer_is_a_cut(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let frames = [anthropic::start(), anthropic::text("Half")];
+    provider.replies(Reply::events(&frames).then_reset());
+    let app = with_provider(pool, &provider).start().await;
+    let events = app.admin.stream_run(run_of_a_named_agent(true)).await;
+    let (_, name, run) = events.collect().await.pop().expect("has an end");
+    assert_eq!((name.as_str(), &run["error"]["code"]), ("run.truncated", &json!("truncated")));
+}
+
+#[sqlx::test]
+async fn no_clock_ends_an_answer_that_moves(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = with_provider(pool, &provider)
+        .configure(|config| {
+            let short = Duration::from_millis(500);
+            config.provider.clocks.response_header = short;
+            config.provider.clocks.first_token = short;
+            config.provider.clocks.idle = short;
+        })
+        .start()
+        .await;
+    let frames = Wire(DialectName::Anthropic).frames("m", &["a"; 20]);
+    for is_streaming in [true, false] {
+        provider.replies(Reply::slow_events(&frames, Duration::from_millis(100)));
+        let mut body = run_of_a_named_agent(is_streaming);
+        body["background"] = json!(false);
+        let run = if is_streaming {
+            app.admin.stream_run(body).await.wait_for("run.completed").await
+        } else {
+            app.admin.post("/v1/runs", body).await.body
+        };
+        assert_eq!(run["output"], "a".repeat(20));
+        assert!(run["attempts"][0]["ms"].as_u64().expect("a number") > 1_500);
+    }
+}
+
+#[sqlx::test]
+async fn a_tool_call_that_takes_long_to_write_is_a_sign_of_life(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = with_provider(pool, &provider)
+        .configure(|config| config.provider.clocks.first_token = Duration::from_millis(500))
+        .start()
+        .await;
+    let block = |data: Value| anthropic::frame(&data);
+    let mut frames = vec![
+        block(
+            json!({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 1}}}),
+        ),
+        block(json!({
+            "type": "content_block_start", "index": 0,
+            "content_block": {"type": "tool_use", "id": "t", "name": "write", "input": {}},
+        })),
+    ];
+    let mut piece = |json: &str| {
+        frames.push(block(json!({
+            "type": "content_block_delta", "index": 0,
+            "delta": {"type": "input_json_delta", "partial_json": json},
+        })));
+    };
+    piece("{\"text\": \"");
+    (0..10).for_each(|_| piece("word "));
+    piece("\"}");
+    frames.extend([
+        block(json!({"type": "content_block_stop", "index": 0})),
+        block(json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}})),
+        anthropic::last(),
+    ]);
+    provider.replies(Reply::slow_events(&frames, Duration::from_millis(100)));
+    let run =
+        app.admin.stream_run(run_of_a_named_agent(true)).await.wait_for("run.completed").await;
+    assert_eq!(run["tool_calls"][0]["arguments"]["text"], "word ".repeat(10));
+}
+
+#[sqlx::test]
+async fn an_error_that_is_reported_behind_the_finish_reason_counts(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = TestApp::builder(pool).provider(&provider, DialectName::Gemini).start().await;
+    let (_, error) = Wire(DialectName::Gemini).refusal(crate::support::Refusal::Overloaded, "busy");
+    let frames = [
+        crate::support::gemini::text("I"),
+        crate::support::gemini::end(),
+        error.to_string() + "\n\n",
+    ];
+    provider.replies(Reply::events(&frames));
+    let events = app.admin.stream_run(run_of_a_named_agent(true)).await;
+    let (_, name, run) = events.collect().await.pop().expect("has an end");
+    assert_eq!(
+        (name.as_str(), &run["error"]["code"]),
+        ("run.failed", &json!("provider_overloaded"))
+    );
 }

@@ -149,6 +149,14 @@ impl Events {
         }
     }
 
+    /// The body of an answer that is no stream.
+    pub async fn problem(mut self) -> Value {
+        while let Some(piece) = self.stream.next().await {
+            self.text.push_str(&String::from_utf8(piece).expect("a problem is UTF-8"));
+        }
+        serde_json::from_str(&self.text).expect("a problem is JSON")
+    }
+
     /// Everything to the end.
     pub async fn collect(mut self) -> Vec<(u64, String, Value)> {
         let mut events = Vec::new();

@@ -10,4 +10,7 @@ pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
 pub use caller::{Answer, Caller, Events};
 pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
-pub use vendor::{FakeProvider, Pace, Refusal, Reply, Wire, anthropic, gemini, openai, responses};
+pub use vendor::{
+    FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Pace, Received, Refusal, Reply, Wire, anthropic,
+    gemini, openai, responses,
+};

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use reply::{Pace, Reply};
-pub use wire::{Refusal, Wire, anthropic, gemini, openai, responses};
+pub use wire::{INPUT_TOKENS, OUTPUT_TOKENS, Refusal, Wire, anthropic, gemini, openai, responses};
 
 use reply::{Ending, Head, Step};
 
@@ -152,8 +152,9 @@ impl Drop for Guard {
 async fn serve(mut stream: TcpStream, state: Arc<Shared>) {
     state.connections.fetch_add(1, Ordering::Relaxed);
     let counted = Arc::clone(&state);
-    let _connection =
-        Guard(Box::new(move || drop(counted.connections.fetch_sub(1, Ordering::Relaxed))));
+    let _connection = Guard(Box::new(move || {
+        counted.connections.fetch_sub(1, Ordering::Relaxed);
+    }));
     while let Some(received) = read_request(&mut stream).await {
         let counted = Arc::clone(&state);
         let _answer = Guard(Box::new(move || counted.over.send_modify(|count| *count += 1)));
@@ -229,14 +230,13 @@ async fn perform(write: &mut WriteHalf<'_>, reply: Reply) -> std::io::Result<End
     let Reply { head, steps, ending } = reply;
     let is_chunked = head.as_ref().is_some_and(|head| head.length.is_none());
     if let Some(Head { status, headers, length }) = head {
-        let mut text = format!("HTTP/1.1 {status} Whatever\r\n");
-        for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        match length {
-            Some(length) => text.push_str(&format!("content-length: {length}\r\n\r\n")),
-            None => text.push_str("transfer-encoding: chunked\r\n\r\n"),
-        }
+        let length = match length {
+            Some(length) => format!("content-length: {length}\r\n"),
+            None => "transfer-encoding: chunked\r\n".to_owned(),
+        };
+        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let head = std::iter::once(format!("HTTP/1.1 {status} Whatever\r\n")).chain(headers);
+        let text = head.chain([length, "\r\n".to_owned()]).collect::<String>();
         write.write_all(text.as_bytes()).await?;
     }
     for step in steps {

@@ -56,7 +56,15 @@ impl Pace {
 
 impl Reply {
     pub fn json(status: u16, body: &Value) -> Self {
-        let body = body.to_string();
+        Self::whole(status, body.to_string())
+    }
+
+    /// A body that says to be JSON and may be none.
+    pub fn body(body: &str) -> Self {
+        Self::whole(200, body.to_owned())
+    }
+
+    fn whole(status: u16, body: String) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         let head = Head { status, headers, length: Some(body.len()) };
         Self { head: Some(head), steps: vec![Step::Send(body.into())], ending: Ending::Whole }
