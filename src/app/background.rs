@@ -9,6 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::memory;
 use crate::conversation::Conversations;
 use crate::db::listen_for_changes;
 use crate::dispatch::Dispatcher;
@@ -41,6 +42,7 @@ impl Background {
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(beat(state.ledger.clone()));
+        background.spawn(memory::give_back(state.conversations.clone()));
         background
     }
 

@@ -1,6 +1,7 @@
 //! The service as a whole: its components put together, its life from start to stop.
 
 mod background;
+mod memory;
 
 use std::path::Path;
 use std::time::Duration;
@@ -97,7 +98,9 @@ impl App {
             }
         });
         let stop_accepting = CancellationToken::new();
-        let serving = axum::serve(listener, http::router(self.state.clone()))
+        // A bare router would be taken apart and put together again for each connection, 20 KB of it.
+        let router = http::router(self.state.clone()).into_make_service();
+        let serving = axum::serve(listener, router)
             .with_graceful_shutdown(stop_accepting.clone().cancelled_owned());
         let mut server = tokio::spawn(async move { serving.await });
 

@@ -164,15 +164,17 @@ impl LiveRun {
         self.state().entries.len()
     }
 
-    /// The events that the ledger has not been given. They count as given from now on.
+    /// The events that the ledger has not been given. They count as given from now on. The last event is none of
+    /// them: the run on record is that event.
     pub fn take_unstored(&self) -> Option<RunEvents> {
         let mut state = self.state();
         let first = state.stored;
         let events: Vec<Value> = (first..state.entries.len())
             .filter_map(|place| state.event(place))
+            .filter(|event| !matches!(event, RunEvent::Ended(_)))
             .map(|event| event.stored())
             .collect();
-        state.stored = state.entries.len();
+        state.stored = first + events.len();
         let first_sequence = i32::try_from(first + 1).ok()?;
         (!events.is_empty()).then(|| RunEvents {
             run_id: self.id,
@@ -320,5 +322,7 @@ mod tests {
         live.tell(RunEvent::TextDelta("!".into()));
         let second = live.take_unstored().expect("one more");
         assert_eq!((second.first_sequence, second.events.as_str()), (4, r#"["!"]"#));
+        live.end();
+        assert!(live.take_unstored().is_none(), "the run on record is its last event");
     }
 }

@@ -1,6 +1,5 @@
 //! Runs on record: written while they go on, found again when they are asked for.
 
-use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -64,7 +63,7 @@ impl RecordedRun {
             // The last event is the run itself, which is told behind this record.
             event_count: has_ended
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
-            record: serde_json::to_value(&run).unwrap_or_default(),
+            record: serde_json::to_string(&run).unwrap_or_default(),
         }
     }
 }
@@ -150,8 +149,8 @@ pub(super) fn events_behind(piece: &RunEvents, after: usize) -> Vec<NumberedEven
         .collect()
 }
 
-pub(super) fn read_run(record: &Value) -> Option<Run> {
-    match Run::deserialize(record) {
+fn read_run(record: &str) -> Option<Run> {
+    match serde_json::from_str(record) {
         Ok(run) => Some(run),
         Err(error) => {
             tracing::error!(%error, "a run on record cannot be read");

@@ -187,7 +187,7 @@ impl Dispatcher {
             agent_name: agent.map(|agent| agent.name.clone()),
             agent_revision: agent.map(|agent| agent.revision),
             roster_revision: decision.roster_revision,
-            decision: serde_json::to_value(decision).unwrap_or_default(),
+            decision: serde_json::to_string(decision).unwrap_or_default(),
             input: self.inner.settings.stores_content.then(|| request.input.clone()),
             created_at: Utc::now(),
         };

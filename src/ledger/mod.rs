@@ -83,7 +83,7 @@ impl Ledger {
     /// Keeps a decision.
     pub async fn record_dispatch(&self, mut record: DispatchRecord) {
         record.input = record.input.map(without_nul);
-        remove_nul(&mut record.decision);
+        record.decision = json_without_nul(record.decision);
         let record = Arc::new(record);
         self.pending().dispatches.insert(record.id, Arc::clone(&record));
         self.enqueue(Record::Dispatch(record)).await;
@@ -91,7 +91,7 @@ impl Ledger {
 
     /// Keeps the state of a run; a later record of the same run replaces it.
     pub async fn record_run(&self, mut record: RunRecord) {
-        remove_nul(&mut record.record);
+        record.record = json_without_nul(record.record);
         let record = Arc::new(record);
         self.pending().runs.insert(record.id, Arc::clone(&record));
         self.enqueue(Record::Run(record)).await;
@@ -108,7 +108,7 @@ impl Ledger {
     /// Writes a run that has an idempotency key at once, unless another run of the caller's has the key. True if
     /// the run has it now.
     pub async fn claim_run(&self, mut record: RunRecord) -> Result<bool, LedgerError> {
-        remove_nul(&mut record.record);
+        record.record = json_without_nul(record.record);
         Ok(store::claim_run(&self.inner.pool, &record).await?)
     }
 
@@ -273,6 +273,16 @@ impl Inner {
 /// PostgreSQL takes no NUL in a text.
 fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// The same for a text that is JSON, where it is written as an escape.
+fn json_without_nul(json: String) -> String {
+    if !json.contains("\\u0000") {
+        return json;
+    }
+    let mut value: Value = serde_json::from_str(&json).unwrap_or_default();
+    remove_nul(&mut value);
+    value.to_string()
 }
 
 fn remove_nul(value: &mut Value) {

@@ -1,9 +1,8 @@
-//! Records as they are stored.
+//! Records as they are stored. JSON is text here: many of them wait at times, and a tree of each would be large.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use uuid::Uuid;
 
 /// A decision.
@@ -15,8 +14,8 @@ pub struct DispatchRecord {
     pub agent_name: Option<String>,
     pub agent_revision: Option<i32>,
     pub roster_revision: i64,
-    /// The whole decision as it was answered.
-    pub decision: Value,
+    /// The whole decision as it was answered: JSON.
+    pub decision: String,
     pub input: Option<String>,
     pub created_at: DateTime<Utc>,
 }
@@ -32,8 +31,8 @@ pub struct RunRecord {
     pub agent_revision: i32,
     pub agent_sha256: String,
     pub status: String,
-    /// The run as it is answered, without its texts: they are in its events.
-    pub record: Value,
+    /// The run as it is answered, without its texts, which are in its events: JSON.
+    pub record: String,
     pub created_at: DateTime<Utc>,
     /// Set once, when the run has ended.
     pub ended_at: Option<DateTime<Utc>>,

@@ -27,7 +27,7 @@ async fn insert_dispatch(
     sqlx::query!(
         "INSERT INTO dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, decision, input, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9)
          ON CONFLICT (id) DO NOTHING",
         record.id,
         record.key_id,
@@ -50,7 +50,7 @@ async fn upsert_run(connection: &mut PgConnection, record: &RunRecord) -> Result
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, ended_at, idempotency_key, request_sha256, event_count)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11, $12, $13, $14)
          ON CONFLICT (id) DO UPDATE SET
             status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
             idempotency_key = excluded.idempotency_key, event_count = excluded.event_count
@@ -97,7 +97,7 @@ pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool,
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, idempotency_key, request_sha256)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11, $12)
          ON CONFLICT DO NOTHING",
         record.id,
         record.key_id,
@@ -123,8 +123,9 @@ pub(super) async fn find_dispatch(
 ) -> Result<Option<DispatchRecord>, sqlx::Error> {
     sqlx::query_as!(
         DispatchRecord,
-        "SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, decision, input, created_at
-         FROM dispatches WHERE id = $1",
+        r#"SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision,
+                decision::text AS "decision!", input, created_at
+         FROM dispatches WHERE id = $1"#,
         id
     )
     .fetch_optional(pool)
@@ -134,9 +135,10 @@ pub(super) async fn find_dispatch(
 pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord>, sqlx::Error> {
     sqlx::query_as!(
         RunRecord,
-        "SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                record, created_at, ended_at, idempotency_key, request_sha256, event_count
-         FROM runs WHERE id = $1",
+        r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+                record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
+                event_count
+         FROM runs WHERE id = $1"#,
         id
     )
     .fetch_optional(pool)
@@ -150,9 +152,10 @@ pub(super) async fn find_run_of_request(
 ) -> Result<Option<RunRecord>, sqlx::Error> {
     sqlx::query_as!(
         RunRecord,
-        "SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                record, created_at, ended_at, idempotency_key, request_sha256, event_count
-         FROM runs WHERE key_id = $1 AND idempotency_key = $2",
+        r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+                record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
+                event_count
+         FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
         key_id,
         idempotency_key
     )
@@ -172,7 +175,7 @@ pub(super) async fn list_runs(
         return sqlx::query_as!(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                    record - 'output' - 'tool_calls' AS "record!", created_at, ended_at, idempotency_key,
+                    (record - 'output' - 'tool_calls')::text AS "record!", created_at, ended_at, idempotency_key,
                     request_sha256, event_count
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
@@ -190,7 +193,7 @@ pub(super) async fn list_runs(
     sqlx::query_as!(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                record - 'output' - 'tool_calls' AS "record!", created_at, ended_at, idempotency_key,
+                (record - 'output' - 'tool_calls')::text AS "record!", created_at, ended_at, idempotency_key,
                 request_sha256, event_count
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)

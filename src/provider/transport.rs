@@ -14,6 +14,9 @@ use hyper_util::rt::TokioExecutor;
 
 use super::ProviderError;
 
+/// Connections to one provider that are kept for the next request.
+const MAX_IDLE_CONNECTIONS: usize = 64;
+
 /// A connection pool that all providers share.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
@@ -45,6 +48,8 @@ impl Transport {
             .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_mins(1))
+            // Thousands of answers that end together should not leave thousands of connections behind.
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .build(https);
         Ok(Self { client })

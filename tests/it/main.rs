@@ -4,6 +4,7 @@
 mod cli;
 mod concurrent_changes;
 mod dispatch_quality;
+mod endurance;
 mod folder_watch;
 mod hostile_files;
 mod inert_definitions;

@@ -103,8 +103,23 @@ impl Service {
 
     /// The most memory that it has had at once, where the system tells.
     pub fn peak_memory_bytes(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory("VmRSS:").expect("the system tells")
+    }
+
+    /// How many files and sockets it has open.
+    pub fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.expect("the system tells").count()
+    }
+
+    fn memory(&self, figure: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(figure))?;
         Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
     }
 

@@ -1,0 +1,82 @@
+//! The service as a process under many requests and faults: what it holds meanwhile, and what it still holds afterwards.
+//!
+//! Each test prints its figures. They run one at a time: each wants the machine for itself.
+
+mod abandoned;
+mod slow_streams;
+mod soak;
+
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use sqlx::{ConnectOptions, PgPool};
+
+use crate::support::{Caller, FakeProvider, Service, shipped_agents};
+
+/// Held by the test that runs.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The service, its vendor, and its database.
+struct Load {
+    service: Service,
+    vendor: FakeProvider,
+    pool: PgPool,
+    _files: tempfile::TempDir,
+}
+
+impl Load {
+    /// Starts a service with a configuration; `$VENDOR` stands for the vendor's address.
+    async fn start(pool: PgPool, yaml: &str) -> Self {
+        // Both ends of every connection but the service's own are in this process.
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("may be raised");
+        let vendor = FakeProvider::start().await;
+        vendor.forgets();
+        let files = tempfile::tempdir().expect("a temporary folder");
+        let config = files.path().join("rolecall.yaml");
+        std::fs::write(&config, yaml.replace("$VENDOR", &vendor.url)).expect("is written");
+        let url = pool.connect_options().to_url_lossy().to_string();
+        let config = config.to_str().expect("a plain path").to_owned();
+        let environment = [
+            ("DATABASE_URL", url.as_str()),
+            ("ROLECALL_CONFIG", &config),
+            ("ROLECALL_LOG", "warn,rolecall=info"),
+        ];
+        let service = Service::start(files.path(), &shipped_agents(), &environment).await;
+        Self { service, vendor, pool, _files: files }
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.service.caller
+    }
+
+    /// Waits until no run is under way and every record is written.
+    async fn settle(&self) {
+        for _ in 0..600 {
+            let ready = self.caller().get("/readyz").await.body;
+            let open: i64 = sqlx::query_scalar("SELECT count(*) FROM runs WHERE ended_at IS NULL")
+                .fetch_one(&self.pool)
+                .await
+                .expect("is read");
+            if ready["runs_under_way"] == 0 && open == 0 {
+                // Connections are closed behind the last answer, and memory is given back a little later.
+                tokio::time::sleep(Duration::from_secs(12)).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("runs do not settle");
+    }
+
+    /// How many runs have each status.
+    async fn statuses(&self) -> Vec<(String, i64)> {
+        sqlx::query_as("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status")
+            .fetch_all(&self.pool)
+            .await
+            .expect("is read")
+    }
+}
+
+fn megabytes(bytes: u64) -> u64 {
+    bytes / (1024 * 1024)
+}
