@@ -54,10 +54,7 @@ impl Load {
     async fn settle(&self) {
         for _ in 0..600 {
             let ready = self.caller().get("/readyz").await.body;
-            let open: i64 = sqlx::query_scalar("SELECT count(*) FROM runs WHERE ended_at IS NULL")
-                .fetch_one(&self.pool)
-                .await
-                .expect("is read");
+            let open = self.count("SELECT count(*) FROM runs WHERE ended_at IS NULL").await;
             if ready["runs_under_way"] == 0 && open == 0 {
                 // Connections are closed behind the last answer, and memory is given back a little later.
                 tokio::time::sleep(Duration::from_secs(12)).await;
@@ -69,12 +66,23 @@ impl Load {
     }
 
     /// How many runs have each status.
-    async fn statuses(&self) -> Vec<(String, i64)> {
-        sqlx::query_as("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status")
-            .fetch_all(&self.pool)
-            .await
-            .expect("is read")
+    async fn statuses(&self) -> Vec<(String, usize)> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status")
+                .fetch_all(&self.pool)
+                .await
+                .expect("is read");
+        rows.into_iter().map(|(status, count)| (status, unsigned(count))).collect()
     }
+
+    /// A count that a query says.
+    async fn count(&self, query: &'static str) -> usize {
+        unsigned(sqlx::query_scalar(query).fetch_one(&self.pool).await.expect("is read"))
+    }
+}
+
+fn unsigned(count: i64) -> usize {
+    usize::try_from(count).expect("a count")
 }
 
 fn megabytes(bytes: u64) -> u64 {

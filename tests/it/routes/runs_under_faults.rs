@@ -233,12 +233,11 @@ const SOON: Duration = Duration::from_millis(100);
 
 /// Lets a run come to a phase and its caller leave, and says how long the provider wrote on for nobody.
 async fn leave(app: &TestApp, provider: &FakeProvider, phase: Phase, number: usize) -> Duration {
-    let (reply, pace) = match phase {
-        Phase::BeforeHeaders => (Reply::silence(), None),
-        _ => {
-            let (reply, pace) = Reply::paced();
-            (reply, Some(pace))
-        }
+    let (reply, pace) = if matches!(phase, Phase::BeforeHeaders) {
+        (Reply::silence(), None)
+    } else {
+        let (reply, pace) = Reply::paced();
+        (reply, Some(pace))
     };
     provider.replies(reply);
     let is_streaming = !matches!(phase, Phase::NotStreaming);
@@ -252,7 +251,7 @@ async fn leave(app: &TestApp, provider: &FakeProvider, phase: Phase, number: usi
         let mut events = caller.stream_run(run_of_a_named_agent(true)).await;
         events.wait_for("text.delta").await;
         told.send(()).await.expect("is waited for");
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     provider.wait_for_requests(number).await;
     if let Some(pace) = &pace {
