@@ -10,6 +10,7 @@ use serde_yaml::Value;
 use super::variables::Variables;
 use super::{ConfigError, Target};
 use crate::dispatch::{OnAmbiguous, OnNone};
+use crate::http::without_values;
 use crate::provider::DialectName;
 
 /// Read if no other file is named, and only if it is there.
@@ -170,6 +171,7 @@ impl ConfigFile {
         }
         let file = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
             path: path.to_owned(),
+            // A value in the wrong place may be a secret.
             message: without_values(&error.to_string()),
         })?;
         variables.check(path, &yaml)?;
@@ -197,15 +199,5 @@ impl ConfigFile {
         .filter(|(_, is_set)| *is_set)
         .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
         .collect()
-    }
-}
-
-/// The library quotes the value that it cannot use, and that may be a secret in the wrong place.
-fn without_values(message: &str) -> String {
-    match (message.find("string \""), message.rfind("\", expected")) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}a text{}", &message[..start], &message[end + 1..])
-        }
-        _ => message.to_owned(),
     }
 }

@@ -69,7 +69,7 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         let (pointer, error) = (json_pointer(error.path()), error.into_inner());
         match error.classify() {
             serde_json::error::Category::Data => {
-                ApiError::invalid_field(pointer, error.to_string())
+                ApiError::invalid_field(pointer, without_values(&error.to_string()))
             }
             _ => invalid_json(&error),
         }
@@ -151,6 +151,17 @@ fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
         ErrorCode::UnsupportedMediaType,
         format!("send JSON with `Content-Type: application/json`, not `{essence}`"),
     ))
+}
+
+/// What serde says of a value that it cannot use, without the value: a text in the wrong place may be a secret, or a
+/// prompt.
+pub fn without_values(message: &str) -> String {
+    match (message.find("string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}a text{}", &message[..start], &message[end + 1..])
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn json_pointer(path: &serde_path_to_error::Path) -> String {

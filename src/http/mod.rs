@@ -21,6 +21,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use extract::without_values;
 pub use state::{AppState, Readiness, Settings};
 
 use crate::access::Scope;

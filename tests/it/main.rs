@@ -14,5 +14,7 @@ mod private_postgres;
 mod replicas;
 mod routes;
 mod scorecard;
+mod secrets;
+mod stopping;
 mod support;
 mod tidy;

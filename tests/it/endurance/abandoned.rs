@@ -28,7 +28,7 @@ async fn ten_thousand_abandoned_streams_leave_nothing_behind(pool: PgPool) {
     )
     .await;
     // A third never gets headers, a third never gets a token, a third is left in the middle.
-    load.vendor.answers(|request| match request.model() {
+    load.vendor().answers(|request| match request.model() {
         "no-headers" => Reply::silence(),
         "no-token" => Reply::events(&[anthropic::start()]).then_silence(),
         _ => Reply::events(&[anthropic::start(), anthropic::text("Once upon")]).then_silence(),
@@ -36,7 +36,7 @@ async fn ten_thousand_abandoned_streams_leave_nothing_behind(pool: PgPool) {
     // What the process comes to hold for good, it holds after some.
     abandon(&load, 500).await;
     load.settle().await;
-    let (files, memory) = (load.service.open_files(), load.service.memory_bytes());
+    let (files, memory) = (load.service().open_files(), load.service().memory_bytes());
 
     let started = Instant::now();
     abandon(&load, STREAMS).await;
@@ -44,20 +44,20 @@ async fn ten_thousand_abandoned_streams_leave_nothing_behind(pool: PgPool) {
     load.settle().await;
     println!(
         "{STREAMS} abandoned streams in {took:.1?}: open files {files} before, {} after; memory {} MB before, {} MB after",
-        load.service.open_files(),
+        load.service().open_files(),
         megabytes(memory),
-        megabytes(load.service.memory_bytes()),
+        megabytes(load.service().memory_bytes()),
     );
-    assert!(load.service.open_files() <= files + 5, "no socket is held");
-    assert!(load.service.memory_bytes() <= memory * 6 / 5, "no memory is held");
-    assert_eq!(load.vendor.connections(), 0, "the vendor writes for nobody");
+    assert!(load.service().open_files() <= files + 5, "no socket is held");
+    assert!(load.service().memory_bytes() <= memory * 6 / 5, "no memory is held");
+    assert_eq!(load.vendor().connections(), 0, "the vendor writes for nobody");
     // Some leave before the service has read what they want.
     let statuses = load.statuses().await;
     let [(status, count)] = statuses.as_slice() else { panic!("{statuses:?}") };
     assert!(status == "cancelled" && *count > STREAMS * 9 / 10, "{statuses:?}");
 
     // Every place is free again.
-    load.vendor.answers(|_| {
+    load.vendor().answers(|_| {
         Reply::json(200, &anthropic::message("Done.")).after(Duration::from_millis(500))
     });
     let body = json!({"agent": "code-reviewer", "input": "look", "model": "anthropic/m"});

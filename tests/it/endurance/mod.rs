@@ -9,45 +9,39 @@ mod soak;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::PgPool;
 
-use crate::support::{Caller, FakeProvider, Service, shipped_agents};
+use crate::support::{Caller, Deployment, FakeProvider, Service};
 
 /// Held by the test that runs.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The service, its vendor, and its database.
 struct Load {
-    service: Service,
-    vendor: FakeProvider,
+    deployment: Deployment,
     pool: PgPool,
-    _files: tempfile::TempDir,
 }
 
 impl Load {
-    /// Starts a service with a configuration; `$VENDOR` stands for the vendor's address.
     async fn start(pool: PgPool, yaml: &str) -> Self {
         // Both ends of every connection but the service's own are in this process.
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
         setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("may be raised");
-        let vendor = FakeProvider::start().await;
-        vendor.forgets();
-        let files = tempfile::tempdir().expect("a temporary folder");
-        let config = files.path().join("rolecall.yaml");
-        std::fs::write(&config, yaml.replace("$VENDOR", &vendor.url)).expect("is written");
-        let url = pool.connect_options().to_url_lossy().to_string();
-        let config = config.to_str().expect("a plain path").to_owned();
-        let environment = [
-            ("DATABASE_URL", url.as_str()),
-            ("ROLECALL_CONFIG", &config),
-            ("ROLECALL_LOG", "warn,rolecall=info"),
-        ];
-        let service = Service::start(files.path(), &shipped_agents(), &environment).await;
-        Self { service, vendor, pool, _files: files }
+        let deployment = Deployment::start(&pool, yaml).await;
+        deployment.vendor.forgets();
+        Self { deployment, pool }
+    }
+
+    fn service(&self) -> &Service {
+        &self.deployment.service
+    }
+
+    fn vendor(&self) -> &FakeProvider {
+        &self.deployment.vendor
     }
 
     fn caller(&self) -> &Caller {
-        &self.service.caller
+        &self.deployment.service.caller
     }
 
     /// Waits until no run is under way and every record is written.

@@ -24,13 +24,13 @@ async fn two_thousand_slow_streams_stall_nobody_and_all_settle(pool: PgPool) {
     let words: Vec<String> = (0..WORDS).map(|number| format!("word{number} ")).collect();
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
     let frames = Wire(rolecall::provider::DialectName::Anthropic).frames("slow", &texts);
-    load.vendor.answers(move |request| match request.model() {
+    load.vendor().answers(move |request| match request.model() {
         "slow" => Reply::slow_events(&frames, PAUSE),
         _ => Reply::json(200, &anthropic::message("Done.")),
     });
     let fast = || json!({"agent": "code-reviewer", "input": "look", "model": "anthropic/fast"});
     load.caller().post("/v1/runs", fast()).await;
-    let before = load.service.memory_bytes();
+    let before = load.service().memory_bytes();
 
     let started = Instant::now();
     let slow = json!({
@@ -52,7 +52,7 @@ async fn two_thousand_slow_streams_stall_nobody_and_all_settle(pool: PgPool) {
         let begun = Instant::now();
         assert_eq!(load.caller().post("/v1/runs", fast()).await.status, 200);
         took.push(begun.elapsed());
-        most = most.max(load.service.memory_bytes());
+        most = most.max(load.service().memory_bytes());
     }
     assert_eq!(load.caller().get("/readyz").await.body["runs_under_way"], STREAMS);
     took.sort_unstable();
@@ -69,7 +69,7 @@ async fn two_thousand_slow_streams_stall_nobody_and_all_settle(pool: PgPool) {
         each / 1024,
         megabytes(before),
         megabytes(most),
-        megabytes(load.service.memory_bytes()),
+        megabytes(load.service().memory_bytes()),
         took[took.len() / 2],
         took[took.len() - 1],
     );

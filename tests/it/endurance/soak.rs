@@ -36,29 +36,29 @@ async fn a_soak_leaves_memory_as_it_was_and_every_run_with_one_end(pool: PgPool)
     let _alone = ALONE.lock().await;
     let requests = requests();
     let mut load = Load::start(pool, CONFIGURATION).await;
-    load.vendor.answers(|request| answer(request.model()));
-    let idle = load.service.memory_bytes();
+    load.vendor().answers(|request| answer(request.model()));
+    let idle = load.service().memory_bytes();
     soak(&load, 0..2_000).await;
     load.settle().await;
-    let before = load.service.memory_bytes();
-    let files = load.service.open_files();
+    let before = load.service().memory_bytes();
+    let files = load.service().open_files();
 
     let started = Instant::now();
     let runs = soak(&load, 2_000..2_000 + requests).await;
     let took = started.elapsed();
     load.settle().await;
-    let after = load.service.memory_bytes();
+    let after = load.service().memory_bytes();
     println!(
         "{requests} requests in {took:.1?}, {runs} runs: {} MB when it had started, {} MB before, {} MB after, {} MB at most; open files {files} before, {} after; {:?}",
         megabytes(idle),
         megabytes(before),
         megabytes(after),
-        load.service.peak_memory_bytes().map_or(0, megabytes),
-        load.service.open_files(),
+        load.service().peak_memory_bytes().map_or(0, megabytes),
+        load.service().open_files(),
         load.statuses().await,
     );
     assert!(after <= before * 6 / 5, "memory grows from {before} to {after} bytes");
-    assert!(load.service.open_files() <= files + 5);
+    assert!(load.service().open_files() <= files + 5);
 
     let begun = load.count("SELECT count(*) FROM runs").await;
     let ended = load.count(
@@ -66,9 +66,9 @@ async fn a_soak_leaves_memory_as_it_was_and_every_run_with_one_end(pool: PgPool)
             AND status IN ('completed', 'failed', 'cancelled', 'truncated')",
     );
     assert_eq!(ended.await, begun, "every run has ended");
-    assert!(load.service.stop());
+    assert!(load.deployment.service.stop());
     let mut ends: HashMap<&str, usize> = HashMap::new();
-    let log = load.service.whole_log();
+    let log = load.deployment.service.whole_log();
     for line in log.lines().filter(|line| line.contains("run ended")) {
         let id = line.split("run.id=").nth(1).expect("names the run").split(' ').next();
         *ends.entry(id.expect("an id")).or_default() += 1;

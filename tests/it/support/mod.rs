@@ -2,12 +2,14 @@
 
 mod app;
 mod caller;
+mod deployment;
 mod files;
 mod process;
 mod vendor;
 
 pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
 pub use caller::{Answer, Caller, Events};
+pub use deployment::Deployment;
 pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
 pub use vendor::{

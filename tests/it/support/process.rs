@@ -129,6 +129,16 @@ impl Service {
         self.child.wait().expect("can be waited for");
     }
 
+    /// Waits for its end, while a vendor in this process goes on, and says its exit code.
+    pub async fn wait(&mut self) -> Option<i32> {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("can be waited for") {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Asks it to stop; true if it ends cleanly.
     pub fn stop(&mut self) -> bool {
         self.signal(nix::sys::signal::Signal::SIGTERM);

@@ -1,0 +1,111 @@
+//! A process that is told to stop, once or twice, or is killed, with runs under way.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{Deployment, Reply, TestApp, anthropic};
+
+const CONFIGURATION: &str = "
+providers:
+  anthropic: {base_url: $VENDOR, api_key: a-key}
+limits: {shutdown_grace_ms: 1500}
+";
+
+fn run(is_streaming: bool, is_background: bool) -> Value {
+    json!({
+        "agent": "code-reviewer", "input": "look", "stream": is_streaming, "background": is_background,
+    })
+}
+
+/// A service whose provider has begun to answer and goes on for a while, or for ever.
+async fn with_slow_vendor(pool: &PgPool, is_endless: bool) -> Deployment {
+    let deployment = Deployment::start(pool, CONFIGURATION).await;
+    deployment.vendor.answers(move |_| {
+        let begun = [anthropic::start(), anthropic::text("Once ")];
+        if is_endless {
+            return Reply::events(&begun).then_silence();
+        }
+        let rest = [anthropic::text("upon a time"), anthropic::end()];
+        Reply::slow_events(&[begun, rest].concat(), Duration::from_millis(200))
+    });
+    deployment
+}
+
+#[sqlx::test]
+async fn runs_that_end_in_their_grace_end_well(pool: PgPool) {
+    let mut deployment = with_slow_vendor(&pool, false).await;
+    let caller = deployment.service.caller.clone();
+    let mut events = caller.stream_run(run(true, false)).await;
+    events.wait_for("text.delta").await;
+    let background = caller.post("/v1/runs", run(false, true)).await;
+    assert_eq!(background.status, 202);
+    deployment.service.signal(Signal::SIGTERM);
+    let end = events.wait_for("run.completed").await;
+    assert_eq!(end["output"], "Once upon a time");
+    assert_eq!(deployment.service.wait().await, Some(0));
+    let statuses: Vec<String> =
+        sqlx::query_scalar("SELECT status FROM runs").fetch_all(&pool).await.expect("is read");
+    assert_eq!(statuses, ["completed"; 2]);
+}
+
+#[sqlx::test]
+async fn runs_that_do_not_end_are_ended_and_told(pool: PgPool) {
+    let mut deployment = with_slow_vendor(&pool, true).await;
+    let caller = deployment.service.caller.clone();
+    let mut events = caller.stream_run(run(true, false)).await;
+    events.wait_for("text.delta").await;
+    let waiting = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.post("/v1/runs", run(false, false)).await }
+    });
+    deployment.vendor.wait_for_requests(2).await;
+    let started = Instant::now();
+    deployment.service.signal(Signal::SIGTERM);
+    let end = events.wait_for("run.failed").await;
+    assert_eq!((&end["error"]["code"], &end["output"]), (&json!("interrupted"), &json!("Once ")));
+    let refused = waiting.await.expect("does not panic");
+    refused.problem(503, "unavailable");
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(deployment.service.wait().await, Some(0));
+    let took = started.elapsed();
+    assert!((Duration::from_millis(1_500)..Duration::from_secs(6)).contains(&took), "{took:?}");
+}
+
+#[sqlx::test]
+async fn a_second_signal_ends_at_once(pool: PgPool) {
+    let mut deployment = with_slow_vendor(&pool, true).await;
+    let mut events = deployment.service.caller.stream_run(run(true, false)).await;
+    events.wait_for("text.delta").await;
+    let started = Instant::now();
+    deployment.service.signal(Signal::SIGTERM);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    deployment.service.signal(Signal::SIGTERM);
+    assert_eq!(deployment.service.wait().await, Some(130));
+    assert!(started.elapsed() < Duration::from_millis(1_400));
+}
+
+#[sqlx::test]
+async fn a_run_in_the_background_whose_instance_was_killed_is_told_to_have_failed(pool: PgPool) {
+    let mut deployment = with_slow_vendor(&pool, true).await;
+    let background = deployment.service.caller.post("/v1/runs", run(false, true)).await;
+    let id = background.body["id"].as_str().expect("an id").to_owned();
+    deployment.vendor.wait_for_requests(1).await;
+    // What has happened is put on record every now and then.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    deployment.service.kill();
+    // Another instance sees that its heart does not beat any more.
+    sqlx::query("UPDATE instances SET heartbeat_at = now() - interval '1 minute'")
+        .execute(&pool)
+        .await
+        .expect("is written");
+    let app = TestApp::start(pool).await;
+    let told = app.admin.request(reqwest::Method::GET, &format!("/v1/runs/{id}/events"));
+    let told = crate::support::Events::read(told).await.collect().await;
+    let names: Vec<&str> = told.iter().map(|(_, name, _)| name.as_str()).collect();
+    assert_eq!(names, ["run.started", "agent.selected", "text.delta", "run.failed"]);
+    let run = app.admin.get(&format!("/v1/runs/{id}")).await.body;
+    assert_eq!((&run["error"]["code"], &run["output"]), (&json!("interrupted"), &json!("Once ")));
+}
