@@ -43,8 +43,9 @@ impl Transport {
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_native_roots()?
             .https_or_http()
+            // One connection of HTTP/2 would be shared by all requests to a provider, which opens a hundred streams on
+            // it and lets the others wait.
             .enable_http1()
-            .enable_http2()
             .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_mins(1))

@@ -16,7 +16,7 @@ const METADATA: &str = "planted-metadata";
 
 const WIRE: Wire = Wire(rolecall::provider::DialectName::Openai);
 
-const CONFIGURATION: &str = r#"
+const CONFIGURATION: &str = "
 providers:
   openai:
     dialect: openai
@@ -24,7 +24,7 @@ providers:
     api_key: sk-planted-provider-key
     headers: {x-tenant: planted-header-value}
 limits: {response_header_timeout_ms: 300, first_token_timeout_ms: 300, idle_timeout_ms: 300, retry_budget_ms: 0}
-"#;
+";
 
 /// What the vendor does, by the model's name.
 const FAULTS: [&str; 12] = [
