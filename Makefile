@@ -4,10 +4,10 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test scorecard soak bench bench-roster sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test endurance scorecard soak bench bench-roster sqlx ci ci-queries postgresql rust
 
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: rust postgresql ## Build, serve, send a real request, show the agent picked, why, and its answer
 	$(CARGO) build --quiet
@@ -31,12 +31,16 @@ doc: rust ## Build the code's documentation, warnings as errors
 
 test: rust postgresql ## Run all tests
 	scripts/with-postgres $(CARGO) test
+	$(MAKE) --no-print-directory endurance
+
+endurance: rust postgresql ## Run the tests that need the machine for themselves: 10,000 abandoned streams and their like
+	scripts/with-postgres $(CARGO) test --quiet --test it endurance -- --ignored --show-output
 
 scorecard: rust postgresql ## Print how a run comes through every public fault of providers
 	scripts/with-postgres $(CARGO) test --quiet --test it scorecard -- --nocapture
 
 soak: rust postgresql ## Send 200,000 mixed requests with faults, and look at memory and records
-	SOAK_REQUESTS=200000 scripts/with-postgres $(CARGO) test --release --test it soak -- --nocapture
+	SOAK_REQUESTS=200000 scripts/with-postgres $(CARGO) test --release --test it soak -- --ignored --show-output
 
 bench: rust ## Measure how long definitions take to read
 	$(CARGO) bench --bench parse

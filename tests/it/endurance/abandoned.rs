@@ -18,6 +18,7 @@ const AT_ONCE: usize = 60;
 const PLACES: usize = 200;
 
 #[sqlx::test]
+#[ignore = "wants the machine for itself: `make endurance`"]
 async fn ten_thousand_abandoned_streams_leave_nothing_behind(pool: PgPool) {
     let _alone = ALONE.lock().await;
     let load = Load::start(

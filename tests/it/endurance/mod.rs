@@ -1,6 +1,7 @@
 //! The service as a process under many requests and faults: what it holds meanwhile, and what it still holds afterwards.
 //!
-//! Each test prints its figures. They run one at a time: each wants the machine for itself.
+//! Each test prints its figures. `make test` runs them after all others and one at a time: each wants the machine for
+//! itself.
 
 mod abandoned;
 mod slow_streams;

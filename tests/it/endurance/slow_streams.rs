@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_millis(700);
 const MOST_BYTES: u64 = 200 * 1024;
 
 #[sqlx::test]
+#[ignore = "wants the machine for itself: `make endurance`"]
 async fn two_thousand_slow_streams_stall_nobody_and_all_settle(pool: PgPool) {
     let _alone = ALONE.lock().await;
     let load =

@@ -32,6 +32,7 @@ limits: {response_header_timeout_ms: 300, first_token_timeout_ms: 300, idle_time
 ";
 
 #[sqlx::test]
+#[ignore = "wants the machine for itself: `make endurance`"]
 async fn a_soak_leaves_memory_as_it_was_and_every_run_with_one_end(pool: PgPool) {
     let _alone = ALONE.lock().await;
     let requests = requests();
