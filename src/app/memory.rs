@@ -35,8 +35,8 @@ pub(super) async fn give_back(conversations: Conversations) {
             return;
         }
         let left = resident_bytes().unwrap_or(bytes);
-        // Runs under way keep pages that will be free behind them.
-        needed_bytes = if runs == 0 { left } else { left.min(needed_bytes) };
+        // What is left may be in use for a moment only: it has to be found again and again to be believed.
+        needed_bytes = left.min(needed_bytes.midpoint(left));
         most_runs = runs;
         tracing::debug!(before.bytes = bytes, after.bytes = left, "memory given back");
     }

@@ -60,6 +60,17 @@ impl Load {
         panic!("runs do not settle");
     }
 
+    /// The memory of the service, once it is no more than that; after half a minute, whatever it is then.
+    async fn memory_returned_to(&self, most: u64) -> u64 {
+        for _ in 0..30 {
+            if self.service().memory_bytes() <= most {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.service().memory_bytes()
+    }
+
     /// How many runs have each status.
     async fn statuses(&self) -> Vec<(String, usize)> {
         let rows: Vec<(String, i64)> =

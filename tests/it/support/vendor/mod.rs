@@ -243,6 +243,7 @@ async fn perform(write: &mut WriteHalf<'_>, reply: Reply) -> std::io::Result<End
         match step {
             Step::Send(piece) => send(write, &piece, is_chunked).await?,
             Step::Pause(pause) => tokio::time::sleep(pause).await,
+            Step::Wait(mut released) => drop(released.wait_for(|is_released| *is_released).await),
             Step::Paced(mut pieces) => {
                 while let Some(piece) = pieces.recv().await {
                     send(write, &piece, is_chunked).await?;

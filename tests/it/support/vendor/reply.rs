@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// What to answer.
 pub struct Reply {
@@ -26,6 +26,8 @@ pub(super) enum Step {
     Pause(Duration),
     /// Pieces that the test sends when it likes.
     Paced(mpsc::Receiver<Bytes>),
+    /// Until the test says so.
+    Wait(watch::Receiver<bool>),
 }
 
 #[derive(Clone, Copy)]
@@ -113,6 +115,12 @@ impl Reply {
     /// The connection is reset, before any byte.
     pub fn reset() -> Self {
         Self { head: None, steps: Vec::new(), ending: Ending::Reset }
+    }
+
+    /// The same, and more of it once the test says so.
+    pub fn then_events(mut self, frames: &[String], released: watch::Receiver<bool>) -> Self {
+        self.steps.extend([Step::Wait(released), Step::Send(frames.concat().into())]);
+        self
     }
 
     /// The same, but the connection is closed where the end should be.
