@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use uuid::Uuid;
 
 /// A decision.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct DispatchRecord {
     pub id: Uuid,
     pub key_id: Uuid,
@@ -21,7 +22,7 @@ pub struct DispatchRecord {
 }
 
 /// The state of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RunRecord {
     pub id: Uuid,
     pub key_id: Uuid,
@@ -38,14 +39,15 @@ pub struct RunRecord {
     pub ended_at: Option<DateTime<Utc>>,
     /// The caller's own name for the request.
     pub idempotency_key: Option<String>,
-    /// Tells the same request from another one under the same key.
+    /// Tells the same request from another one under the same key. Written when the run claims its key.
+    #[serde(skip)]
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
     pub event_count: Option<i32>,
 }
 
 /// Some events of a run, one behind the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunEvents {
     pub run_id: Uuid,
     /// The sequence number of the first one, counted from 1.

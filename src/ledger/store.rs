@@ -1,43 +1,79 @@
 //! The queries about records and instances.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use serde::Serialize;
+use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::record::{DispatchRecord, Record, RunEvents, RunFilter, RunRecord};
 
+/// A statement takes rows up to about this size.
+const STATEMENT_BYTES: usize = 256 * 1024;
+
+/// Writes all of them or none. Many records are few statements: each takes a JSON array of rows.
 pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    for record in batch {
-        match record {
-            Record::Dispatch(record) => insert_dispatch(&mut transaction, record).await?,
-            Record::Run(record) => upsert_run(&mut transaction, record).await?,
-            Record::RunEvents(record) => insert_run_events(&mut transaction, record).await?,
-            Record::End => {}
-        }
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    let dispatches = batch.iter().filter_map(|record| match record {
+        Record::Dispatch(record) => Some(record.as_ref()),
+        _ => None,
+    });
+    for rows in json_rows(dispatches) {
+        insert_dispatches(&mut transaction, &rows).await?;
     }
-    transaction.commit().await
+    let runs = batch.iter().filter_map(|record| match record {
+        Record::Run(record) => Some((record.id, record.as_ref())),
+        _ => None,
+    });
+    // A statement changes a row once, and the last record of a run is the one that counts.
+    let newest: BTreeMap<Uuid, &RunRecord> = runs.collect();
+    for rows in json_rows(newest.into_values()) {
+        upsert_runs(&mut transaction, &rows).await?;
+    }
+    let run_events = batch.iter().filter_map(|record| match record {
+        Record::RunEvents(record) => Some(record.as_ref()),
+        _ => None,
+    });
+    for rows in json_rows(run_events) {
+        insert_run_events(&mut transaction, &rows).await?;
+    }
+    transaction.commit().await?;
+    // Each connection of the pool would come to hold the largest statement that it has sent.
+    connection.shrink_buffers();
+    Ok(())
 }
 
-async fn insert_dispatch(
-    connection: &mut PgConnection,
-    record: &DispatchRecord,
-) -> Result<(), sqlx::Error> {
+/// JSON arrays of all records, none of them much larger than a statement may be.
+fn json_rows<'a, T: Serialize + 'a>(records: impl Iterator<Item = &'a T>) -> Vec<String> {
+    let mut arrays: Vec<String> = Vec::new();
+    for record in records {
+        let row = serde_json::to_string(record).expect("records are plain");
+        match arrays.last_mut() {
+            Some(array) if array.len() + row.len() < STATEMENT_BYTES => {
+                array.push(',');
+                array.push_str(&row);
+            }
+            _ => arrays.push(format!("[{row}")),
+        }
+    }
+    for array in &mut arrays {
+        array.push(']');
+    }
+    arrays
+}
+
+async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, decision, input, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9)
+         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, decision::jsonb, input, created_at
+         FROM json_to_recordset($1::text::json) AS new
+            (id uuid, key_id uuid, outcome text, agent_name text, agent_revision integer,
+             roster_revision bigint, decision text, input text, created_at timestamptz)
          ON CONFLICT (id) DO NOTHING",
-        record.id,
-        record.key_id,
-        record.outcome,
-        record.agent_name,
-        record.agent_revision,
-        record.roster_revision,
-        record.decision,
-        record.input,
-        record.created_at,
+        rows
     )
     .execute(connection)
     .await?;
@@ -45,46 +81,35 @@ async fn insert_dispatch(
 }
 
 /// A run that has ended does not change any more.
-async fn upsert_run(connection: &mut PgConnection, record: &RunRecord) -> Result<(), sqlx::Error> {
+async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at, idempotency_key, request_sha256, event_count)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11, $12, $13, $14)
+             record, created_at, ended_at, idempotency_key, event_count)
+         SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+             record::jsonb, created_at, ended_at, idempotency_key, event_count
+         FROM json_to_recordset($1::text::json) AS new
+            (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, agent_name text,
+             agent_revision integer, agent_sha256 text, status text, record text, created_at timestamptz,
+             ended_at timestamptz, idempotency_key text, event_count integer)
          ON CONFLICT (id) DO UPDATE SET
             status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
             idempotency_key = excluded.idempotency_key, event_count = excluded.event_count
          WHERE runs.ended_at IS NULL",
-        record.id,
-        record.key_id,
-        record.instance_id,
-        record.dispatch_id,
-        record.agent_name,
-        record.agent_revision,
-        record.agent_sha256,
-        record.status,
-        record.record,
-        record.created_at,
-        record.ended_at,
-        record.idempotency_key,
-        record.request_sha256,
-        record.event_count,
+        rows
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn insert_run_events(
-    connection: &mut PgConnection,
-    record: &RunEvents,
-) -> Result<(), sqlx::Error> {
+async fn insert_run_events(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO run_events (run_id, first_sequence, events) VALUES ($1, $2, $3::text::json)
+        "INSERT INTO run_events (run_id, first_sequence, events)
+         SELECT run_id, first_sequence, events::json
+         FROM json_to_recordset($1::text::json) AS new (run_id uuid, first_sequence integer, events text)
          ON CONFLICT (run_id, first_sequence) DO NOTHING",
-        record.run_id,
-        record.first_sequence,
-        record.events,
+        rows
     )
     .execute(connection)
     .await?;
