@@ -1,0 +1,203 @@
+//! From a request to a run under way: what must be right before it begins.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::error::ConversationError;
+use super::execution::Execution;
+use super::handle::RunHandle;
+use super::live_run::LiveRun;
+use super::records::{Idempotency, RecordedRun};
+use super::{Conversations, ModelUse, Registration, Run, RunStatus};
+use crate::chat::{ChatRequest, Parameter, Usage, opening_request};
+use crate::dispatch::{AgentRef, Candidates, Decision, DispatchRequest, OnAmbiguous, Outcome};
+use crate::prompt::{self, PromptInput};
+use crate::provider::{ResolutionRule, ResolvedModel};
+use crate::registry::Agent;
+
+/// A run to be made.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    pub agent: Option<String>,
+    pub candidates: Candidates,
+    /// The only agents that the caller's key permits; `None` means all.
+    pub permitted: Option<Vec<String>>,
+    pub model: Option<String>,
+    pub prompt: PromptInput,
+    /// Whether the caller is shown the answer while it is written.
+    pub is_streaming: bool,
+    /// Whether the run outlives its caller.
+    pub is_background: bool,
+    pub idempotency: Option<Idempotency>,
+    pub metadata: Option<Value>,
+    /// The caller's key.
+    pub key_id: Uuid,
+}
+
+/// What came of a request for a run.
+#[derive(Debug)]
+pub enum StartedRun {
+    New(RunHandle),
+    /// The run that the same request has made before, and that has ended.
+    Repeated(Box<Run>),
+}
+
+/// What a run would send.
+#[derive(Debug)]
+pub struct PromptPreview {
+    pub agent: AgentRef,
+    pub dispatch_id: Uuid,
+    pub model: ResolvedModel,
+    /// The provider's own request body.
+    pub request: Value,
+    /// What was asked for and is left out of it.
+    pub dropped_parameters: Vec<Parameter>,
+    pub estimated_tokens: usize,
+}
+
+/// A run that is decided on but not begun.
+struct Prepared {
+    decision: Decision,
+    agent: Arc<Agent>,
+    model: ResolvedModel,
+    request: ChatRequest,
+}
+
+impl Conversations {
+    /// Picks an agent and lets it answer. Dropping the handle cancels the run, unless it is a background run.
+    pub async fn start_run(&self, new: NewRun) -> Result<StartedRun, ConversationError> {
+        if self.inner.closing.is_cancelled() {
+            return Err(ConversationError::Stopping);
+        }
+        if let Some(idempotency) = &new.idempotency
+            && let Some(run) = self.find_repeated(new.key_id, idempotency).await?
+        {
+            return Ok(StartedRun::Repeated(Box::new(run)));
+        }
+        let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
+        let (key_id, is_background) = (new.key_id, new.is_background);
+        let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
+        // Who is shown nothing before the end sees nothing of an answer that begins anew.
+        let held_back = (!new.is_streaming && !is_background).then(Vec::new);
+        let Prepared { decision, agent, model, request } = self.prepare(new).await?;
+        let run = Run {
+            id: Uuid::now_v7(),
+            status: if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked },
+            agent: AgentRef::to(&agent),
+            dispatch_id: decision.id,
+            conversation_id: None,
+            model: ModelUse::from(&model),
+            output: None,
+            tool_calls: Vec::new(),
+            finish_reason: None,
+            usage: Usage::default(),
+            attempts: Vec::new(),
+            warnings: warnings(&model),
+            error: None,
+            metadata,
+            created_at: Utc::now(),
+            ended_at: None,
+        };
+        let recorded = RecordedRun {
+            agent: run.agent.clone(),
+            agent_sha256: agent.sha256.clone(),
+            dispatch_id: decision.id,
+            idempotency,
+            keeps_idempotency_key: false,
+        };
+        let live = LiveRun::new(run, key_id, is_background);
+        if recorded.idempotency.is_some()
+            && !self.inner.ledger.claim_run(recorded.record(self, &live)).await?
+        {
+            return Err(ConversationError::StillRunning(None));
+        }
+        let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
+        let registration = Registration::new(self, &live);
+        let call = self.inner.providers.call(&model.targets, request, held_back.is_some());
+        let execution = Execution { conversations: self.clone(), live, recorded, call, held_back };
+        self.inner.tasks.spawn(async move {
+            execution.run(place, decision).await;
+            drop(registration);
+        });
+        Ok(StartedRun::New(handle))
+    }
+
+    /// Builds what a run would send, and sends nothing.
+    pub async fn preview(&self, new: NewRun) -> Result<PromptPreview, ConversationError> {
+        let prepared = self.prepare(new).await?;
+        let (request, dropped_parameters) =
+            self.inner.providers.encode(prepared.model.first(), &prepared.request);
+        Ok(PromptPreview {
+            agent: AgentRef::to(&prepared.agent),
+            dispatch_id: prepared.decision.id,
+            estimated_tokens: prompt::estimate_tokens(&prepared.request),
+            request,
+            dropped_parameters,
+            model: prepared.model,
+        })
+    }
+
+    /// The run that the same request has made before.
+    async fn find_repeated(
+        &self,
+        key_id: Uuid,
+        idempotency: &Idempotency,
+    ) -> Result<Option<Run>, ConversationError> {
+        let key = &idempotency.key;
+        let found = self.inner.ledger.find_run_of_request(key_id, key).await?;
+        // A run that has given up its key is none that is repeated.
+        let Some(record) = found.filter(|record| record.idempotency_key.is_some()) else {
+            return Ok(None);
+        };
+        if record.request_sha256.as_deref() != Some(&idempotency.request_sha256) {
+            return Err(ConversationError::OtherRequest);
+        }
+        if record.ended_at.is_none() {
+            return Err(ConversationError::StillRunning(Some(record.id)));
+        }
+        Ok(self.with_texts(&record).await?.map(|found| found.run))
+    }
+
+    async fn prepare(&self, new: NewRun) -> Result<Prepared, ConversationError> {
+        let dispatch = DispatchRequest {
+            input: opening_request(&new.prompt.messages),
+            agent: new.agent,
+            candidates: new.candidates,
+            permitted: new.permitted,
+            top_k: None,
+        };
+        // An unknown model is refused before anything is put on record.
+        if let Some(model) = new.model.as_deref().filter(|model| !self.can_resolve(model)) {
+            return Err(ConversationError::ModelNotFound(model.to_owned()));
+        }
+        let decision = self.inner.dispatcher.pick(&dispatch, new.key_id).await?;
+        let is_refused = decision.outcome == Outcome::Ambiguous
+            && self.inner.dispatcher.settings().on_ambiguous == OnAmbiguous::Refuse;
+        let Some(agent) = decision.picked.clone().filter(|_| !is_refused) else {
+            return Err(ConversationError::NoMatchingAgent(Box::new(decision)));
+        };
+        let requested = new.model.as_deref().or(agent.definition.model.as_deref());
+        let model = self.inner.providers.catalog().resolve(requested);
+        let request = prompt::compose(&agent.definition, new.prompt);
+        Ok(Prepared { decision, agent, model, request })
+    }
+
+    fn can_resolve(&self, model: &str) -> bool {
+        let catalog = self.inner.providers.catalog();
+        catalog.knows(model) || catalog.resolve(Some(model)).rule != ResolutionRule::Fallback
+    }
+}
+
+fn warnings(model: &ResolvedModel) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if model.rule == ResolutionRule::Fallback {
+        warnings.push("model_fallback".to_owned());
+    }
+    if model.first().is_offline() {
+        warnings.push("no_model_configured".to_owned());
+    }
+    warnings
+}
