@@ -1,6 +1,7 @@
 //! From a request to a run under way: what must be right before it begins.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::Value;
@@ -17,6 +18,10 @@ use crate::dispatch::{AgentRef, Candidates, Decision, DispatchRequest, OnAmbiguo
 use crate::prompt::{self, PromptInput};
 use crate::provider::{ResolutionRule, ResolvedModel};
 use crate::registry::Agent;
+
+/// How long an idempotency key is waited for that is free and on record as taken, and how often it is asked for.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// A run to be made.
 #[derive(Debug, Clone)]
@@ -109,10 +114,8 @@ impl Conversations {
             keeps_idempotency_key: false,
         };
         let live = LiveRun::new(run, key_id, is_background);
-        if recorded.idempotency.is_some()
-            && !self.inner.ledger.claim_run(recorded.record(self, &live)).await?
-        {
-            return Err(ConversationError::StillRunning(None));
+        if let Some(run) = self.claim_key(&recorded, &live).await? {
+            return Ok(StartedRun::Repeated(Box::new(run)));
         }
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
@@ -159,6 +162,27 @@ impl Conversations {
             return Err(ConversationError::StillRunning(Some(record.id)));
         }
         Ok(self.with_texts(&record).await?.map(|found| found.run))
+    }
+
+    /// Makes a run the one of its idempotency key. Returns the run that this is already.
+    async fn claim_key(
+        &self,
+        recorded: &RecordedRun,
+        live: &LiveRun,
+    ) -> Result<Option<Run>, ConversationError> {
+        let Some(idempotency) = &recorded.idempotency else { return Ok(None) };
+        let deadline = tokio::time::Instant::now() + CLAIM_PATIENCE;
+        while !self.inner.ledger.claim_run(recorded.record(self, live)).await? {
+            if let Some(run) = self.find_repeated(live.key_id, idempotency).await? {
+                return Ok(Some(run));
+            }
+            // The run that has the key has given it up, which is not written yet.
+            if tokio::time::Instant::now() >= deadline {
+                return Err(ConversationError::StillRunning(None));
+            }
+            tokio::time::sleep(CLAIM_PAUSE).await;
+        }
+        Ok(None)
     }
 
     async fn prepare(&self, new: NewRun) -> Result<Prepared, ConversationError> {

@@ -133,6 +133,16 @@ async fn a_failure_of_the_request_is_told_again_and_one_of_the_moment_is_not(poo
 }
 
 #[sqlx::test]
+async fn a_key_that_is_given_up_is_free_at_once(pool: PgPool) {
+    let (provider, app) = with_provider(pool).await;
+    let (status, words) = Wire(DialectName::Anthropic).refusal(Refusal::RateLimited, "no");
+    provider.answers(move |_| Reply::json(status, &words));
+    for _ in 0..30 {
+        assert_eq!(run(&app.admin, "k", &body("look")).await.status, 429);
+    }
+}
+
+#[sqlx::test]
 async fn a_caller_whose_connection_broke_may_ask_again(pool: PgPool) {
     let (provider, app) = with_provider(pool).await;
     provider.replies(Reply::silence());
