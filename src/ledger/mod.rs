@@ -137,11 +137,15 @@ impl Ledger {
         key_id: Uuid,
         idempotency_key: &str,
     ) -> Result<Option<Arc<RunRecord>>, LedgerError> {
-        let found = store::find_run_of_request(&self.inner.pool, key_id, idempotency_key).await?;
-        let Some(found) = found else { return Ok(None) };
+        let find = || store::find_run_of_request(&self.inner.pool, key_id, idempotency_key);
+        let Some(found) = find().await? else { return Ok(None) };
         // It may have ended since it was written, and given the key up.
-        let pending = self.pending().runs.get(&found.id).cloned();
-        Ok(Some(pending.unwrap_or_else(|| Arc::new(found))))
+        if let Some(newest) = self.pending().runs.get(&found.id) {
+            return Ok(Some(Arc::clone(newest)));
+        }
+        // And its end may have been written since it was read.
+        let found = if found.ended_at.is_some() { Some(found) } else { find().await? };
+        Ok(found.map(Arc::new))
     }
 
     /// Runs, newest first, older than `before`; without their texts.
