@@ -87,10 +87,10 @@ pub async fn get_dispatch(
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Json<Value>, ApiError> {
     let record = ledger.find_dispatch(id).await?;
-    let decision = record
-        .filter(|record| caller.may_see(record.key_id))
-        .and_then(|record| serde_json::from_str(&record.decision).ok());
-    decision.map(Json).ok_or_else(|| {
+    let record = record.filter(|record| caller.may_see(record.key_id)).ok_or_else(|| {
         ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))
-    })
+    })?;
+    let decision = serde_json::from_str(&record.decision)
+        .map_err(|_| ApiError::new(ErrorCode::Internal, "the decision on record cannot be read"))?;
+    Ok(Json(decision))
 }
