@@ -72,6 +72,8 @@ pub enum ReasonKind {
     Example,
     Body,
     Exclusion,
+    /// A request that was found to belong to the agent.
+    Feedback,
 }
 
 /// One candidate.

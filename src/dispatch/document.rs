@@ -1,13 +1,19 @@
-//! One agent as the local stage sees it: its text in segments, its terms counted by field.
+//! One agent as the local stage sees it: its text in segments with their vectors, its terms counted by field.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
+use uuid::Uuid;
 
+use super::corrections::Correction;
 use super::decision::ReasonKind;
+use super::embedding::Embedding;
 use super::text::{Analyzer, Term};
 use crate::registry::Agent;
+
+/// Lines of the body whose meaning counts: what an agent is for stands at the beginning.
+const MAX_BODY_VECTORS: usize = 48;
 
 /// The parts of a definition, which count differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,22 +22,30 @@ pub(super) enum Field {
     Description,
     /// What users say in the examples.
     ExampleUser,
+    /// What users said whose requests were found to belong to the agent.
+    Learned,
     /// The circumstances and the commentary of the examples.
     ExampleContext,
     Body,
 }
 
-pub(super) const FIELD_COUNT: usize = 5;
+pub(super) const FIELD_COUNT: usize = 6;
 
 impl Field {
-    pub const ALL: [Self; FIELD_COUNT] =
-        [Self::Name, Self::Description, Self::ExampleUser, Self::ExampleContext, Self::Body];
+    pub const ALL: [Self; FIELD_COUNT] = [
+        Self::Name,
+        Self::Description,
+        Self::ExampleUser,
+        Self::Learned,
+        Self::ExampleContext,
+        Self::Body,
+    ];
 
     /// How much a word in this field counts.
     pub fn weight(self) -> f32 {
         match self {
             Self::Name => 3.0,
-            Self::ExampleUser => 2.5,
+            Self::ExampleUser | Self::Learned => 2.5,
             Self::Description => 2.0,
             Self::ExampleContext => 1.0,
             Self::Body => 0.5,
@@ -43,6 +57,7 @@ impl Field {
             Self::Name => ReasonKind::Name,
             Self::Description => ReasonKind::Description,
             Self::ExampleUser | Self::ExampleContext => ReasonKind::Example,
+            Self::Learned => ReasonKind::Feedback,
             Self::Body => ReasonKind::Body,
         }
     }
@@ -55,6 +70,8 @@ pub(super) struct Segment {
     pub text: String,
     /// Positions in [`Content::terms`], one for each word.
     pub terms: Box<[u32]>,
+    /// `None` where the meaning of the text as a whole says nothing of what is asked for.
+    pub embedding: Option<Box<Embedding>>,
 }
 
 /// What the agent says it does not do.
@@ -62,6 +79,7 @@ pub(super) struct Segment {
 pub(super) struct Exclusion {
     pub text: String,
     pub terms: Vec<Term>,
+    pub embedding: Option<Box<Embedding>>,
 }
 
 /// A term with its count in each field.
@@ -78,18 +96,26 @@ pub(super) struct Document {
     pub content: Arc<Content>,
 }
 
-/// What depends on the definition alone, and is kept while that stays as it is.
-#[derive(Debug)]
+/// What depends on the definition and what was learned of the agent, and is kept while both stay as they are.
+#[derive(Debug, Default)]
 pub(super) struct Content {
+    /// The definition's own.
+    pub sha256: String,
+    /// In order of their stems.
     pub terms: Vec<CountedTerm>,
+    /// In the order of [`Field::ALL`].
     pub segments: Vec<Segment>,
+    /// The whole description without its examples.
+    pub description: Option<Box<Embedding>>,
     pub exclusions: Vec<Exclusion>,
+    /// The corrections that were learned.
+    pub learned: Vec<Uuid>,
     /// Words in each field.
     pub lengths: [u32; FIELD_COUNT],
 }
 
 impl Content {
-    pub fn of(agent: &Agent, analyzer: &mut Analyzer) -> Self {
+    pub fn of(agent: &Agent, learned: &[Arc<Correction>], analyzer: &mut Analyzer) -> Self {
         let mut builder = Builder::new(analyzer);
         let definition = &agent.definition;
         builder.add(Field::Name, &definition.display_name);
@@ -100,6 +126,11 @@ impl Content {
         }
         for example in &definition.examples {
             builder.add(Field::ExampleUser, &example.user);
+        }
+        for correction in learned {
+            builder.add(Field::Learned, &correction.text);
+        }
+        for example in &definition.examples {
             builder.add(Field::ExampleContext, &example.context);
             builder.add(Field::ExampleContext, &example.commentary);
         }
@@ -108,34 +139,82 @@ impl Content {
                 builder.add(Field::Body, line.trim());
             }
         }
-        let mut content = builder.content;
+        let mut content = builder.finish();
+        content.sha256.clone_from(&agent.sha256);
+        content.learned = learned.iter().map(|correction| correction.id).collect();
+        content.description = embed(&description(&content.segments));
         content.exclusions = definition
             .exclusions
             .iter()
-            .map(|text| Exclusion { text: text.clone(), terms: analyzer.terms(text) })
+            .map(|text| Exclusion {
+                text: text.clone(),
+                terms: analyzer.terms(text),
+                embedding: embed(text),
+            })
             .filter(|exclusion| !exclusion.terms.is_empty())
             .collect();
-        content.terms.shrink_to_fit();
-        content.segments.shrink_to_fit();
         content
     }
+
+    /// The vectors of texts in one field.
+    pub fn embeddings(&self, field: Field) -> impl Iterator<Item = &Embedding> {
+        self.segments
+            .iter()
+            .filter(move |segment| segment.field == field)
+            .filter_map(|segment| segment.embedding.as_deref())
+    }
+
+    /// The vectors that stand for requests to this agent: its name, its description, what users said.
+    pub fn representatives(&self) -> impl Iterator<Item = &Embedding> {
+        self.own_representatives().chain(self.embeddings(Field::Learned))
+    }
+
+    /// Those from the definition alone.
+    pub fn own_representatives(&self) -> impl Iterator<Item = &Embedding> {
+        self.embeddings(Field::Name)
+            .chain(self.description.as_deref())
+            .chain(self.embeddings(Field::ExampleUser))
+    }
+
+    /// How many requests are known to belong to this agent.
+    pub fn requests(&self) -> usize {
+        self.embeddings(Field::ExampleUser).chain(self.embeddings(Field::Learned)).count()
+    }
+
+    pub fn term(&self, stem: &str) -> Option<(usize, &CountedTerm)> {
+        let found = self.terms.binary_search_by(|term| (*term.stem).cmp(stem)).ok()?;
+        Some((found, &self.terms[found]))
+    }
+}
+
+fn description(segments: &[Segment]) -> String {
+    let sentences: Vec<&str> = segments
+        .iter()
+        .filter(|segment| segment.field == Field::Description)
+        .map(|segment| segment.text.as_str())
+        .collect();
+    sentences.join(" ")
+}
+
+fn embed(text: &str) -> Option<Box<Embedding>> {
+    Embedding::of(text).map(Box::new)
 }
 
 struct Builder<'a> {
     analyzer: &'a mut Analyzer,
     positions: HashMap<Arc<str>, u32, RandomState>,
+    body_vectors: usize,
     content: Content,
 }
 
 impl<'a> Builder<'a> {
     fn new(analyzer: &'a mut Analyzer) -> Self {
-        let content = Content {
-            terms: Vec::new(),
-            segments: Vec::new(),
-            exclusions: Vec::new(),
-            lengths: [0; FIELD_COUNT],
-        };
-        Self { analyzer, positions: HashMap::default(), content }
+        Self {
+            analyzer,
+            positions: HashMap::default(),
+            body_vectors: 0,
+            content: Content::default(),
+        }
     }
 
     fn add(&mut self, field: Field, text: &str) {
@@ -143,8 +222,16 @@ impl<'a> Builder<'a> {
             self.analyzer.terms(text).into_iter().map(|term| self.count(field, term)).collect();
         if !terms.is_empty() {
             self.content.lengths[field as usize] += u32::try_from(terms.len()).unwrap_or(u32::MAX);
-            self.content.segments.push(Segment { field, text: text.to_owned(), terms });
+            let embedding = if self.has_vector(field) { embed(text) } else { None };
+            self.content.segments.push(Segment { field, text: text.to_owned(), terms, embedding });
         }
+    }
+
+    fn has_vector(&mut self, field: Field) -> bool {
+        if field == Field::Body {
+            self.body_vectors += 1;
+        }
+        field != Field::ExampleContext && self.body_vectors <= MAX_BODY_VECTORS
     }
 
     fn count(&mut self, field: Field, term: Term) -> u32 {
@@ -156,6 +243,22 @@ impl<'a> Builder<'a> {
         let count = &mut terms[position as usize].counts[field as usize];
         *count = count.saturating_add(1);
         position
+    }
+
+    /// Puts the terms in order, so that each is found quickly.
+    fn finish(self) -> Content {
+        let mut content = self.content;
+        content.terms.sort_unstable_by(|one, other| one.stem.cmp(&other.stem));
+        let mut moved_to = vec![0; content.terms.len()];
+        for (position, term) in (0..).zip(&content.terms) {
+            moved_to[self.positions[&term.stem] as usize] = position;
+        }
+        for position in content.segments.iter_mut().flat_map(|segment| &mut segment.terms) {
+            *position = moved_to[*position as usize];
+        }
+        content.terms.shrink_to_fit();
+        content.segments.shrink_to_fit();
+        content
     }
 }
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use super::document::{Content, Document, FIELD_COUNT, Field};
+use super::corrections::{Correction, Corrections};
+use super::discriminant::Discriminant;
+use super::document::{Content, CountedTerm, Document, FIELD_COUNT, Field};
+use super::embedding::Embedding;
+use super::fit::Fit;
 use super::text::Analyzer;
 use crate::registry::{Agent, Roster};
 
@@ -22,7 +26,14 @@ const LENGTH_PENALTY: f32 = 0.6;
 #[derive(Debug, Default)]
 pub struct Index {
     roster: RosterView,
+    corrections_revision: i64,
+    fit: Fit,
+    usual_trust: f32,
+    /// In order of the agents' names.
     pub(super) documents: Vec<Document>,
+    pub(super) discriminant: Discriminant,
+    /// Requests that were found to belong to nobody.
+    pub(super) nobody: Vec<Embedding>,
     postings: HashMap<Arc<str>, Vec<Posting>, RandomState>,
     mean_lengths: [f32; FIELD_COUNT],
 }
@@ -42,26 +53,29 @@ pub(super) struct Posting {
 }
 
 impl Index {
-    /// Builds the index. Documents of `previous` whose agents have the same content are kept.
-    pub fn build(roster: &Roster, previous: Option<&Index>) -> Self {
-        let kept: HashMap<&str, &Document> = previous
-            .into_iter()
-            .flat_map(|index| &index.documents)
-            .map(|document| (document.agent.name().as_str(), document))
-            .collect();
+    /// Builds the index. What did not change since `previous` is taken over from there, with what was fitted.
+    pub fn build(roster: &Roster, corrections: &Corrections, previous: Option<&Index>) -> Self {
+        let fit = previous.map(|index| index.fit.clone()).unwrap_or_default();
+        Self::fitted(roster, corrections, &fit, previous)
+    }
+
+    /// Builds the index with what was fitted to the roster.
+    pub fn fitted(
+        roster: &Roster,
+        corrections: &Corrections,
+        fit: &Fit,
+        previous: Option<&Index>,
+    ) -> Self {
         let mut analyzer = Analyzer::new();
         let documents: Vec<Document> = roster
             .live()
             // What says nothing of when to use it is picked only when it is named.
             .filter(|agent| !agent.definition.description.is_empty())
             .map(|agent| {
-                let same = kept
-                    .get(agent.name().as_str())
-                    .filter(|document| document.agent.sha256 == agent.sha256);
-                let content = same.map_or_else(
-                    || Arc::new(Content::of(agent, &mut analyzer)),
-                    |document| Arc::clone(&document.content),
-                );
+                let learned = corrections.of_agent(agent.name().as_str());
+                let same = previous.and_then(|index| index.content_of(agent, learned));
+                let content =
+                    same.unwrap_or_else(|| Arc::new(Content::of(agent, learned, &mut analyzer)));
                 Document { agent: Arc::clone(agent), content }
             })
             .collect();
@@ -71,14 +85,46 @@ impl Index {
             .filter_map(|name| roster.find(name.as_str()))
             .map(|agent| (agent.name().to_string(), Arc::clone(agent)))
             .collect();
+        let before = previous.map(|index| (&index.discriminant, index.documents.as_slice()));
+        let nobody = corrections.of_nobody().iter();
         let mut index = Self {
             roster: RosterView { revision: roster.revision, agents },
+            corrections_revision: corrections.revision,
             mean_lengths: mean_lengths(&documents),
+            discriminant: Discriminant::of(&documents, fit.covariance.as_ref(), before),
+            nobody: nobody.filter_map(|correction| Embedding::of(&correction.text)).collect(),
+            fit: fit.clone(),
+            usual_trust: usual_trust(&documents),
             documents,
             postings: HashMap::default(),
         };
         index.post(previous.map_or(0, |index| index.postings.len()));
         index
+    }
+
+    /// What was read of the agent, if neither its definition nor what was learned of it has changed.
+    fn content_of(&self, agent: &Agent, learned: &[Arc<Correction>]) -> Option<Arc<Content>> {
+        let found = self
+            .documents
+            .binary_search_by(|document| document.agent.name().cmp(agent.name()))
+            .ok()?;
+        let content = &self.documents[found].content;
+        let is_same = content.sha256 == agent.sha256
+            && content.learned.len() == learned.len()
+            && content
+                .learned
+                .iter()
+                .zip(learned)
+                .all(|(known, correction)| *known == correction.id);
+        is_same.then(|| Arc::clone(content))
+    }
+
+    pub fn fit(&self) -> &Fit {
+        &self.fit
+    }
+
+    pub fn corrections_revision(&self) -> i64 {
+        self.corrections_revision
     }
 
     pub fn roster_revision(&self) -> i64 {
@@ -92,6 +138,19 @@ impl Index {
 
     pub(super) fn postings(&self, stem: &str) -> &[Posting] {
         self.postings.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// A term's frequency in a document, weighted over the fields.
+    pub(super) fn frequency(&self, content: &Content, term: &CountedTerm) -> f32 {
+        let counts = term.counts.iter().zip(Field::ALL);
+        counts
+            .map(|(count, field)| f32::from(*count) * self.occurrence_weight(content, field))
+            .sum()
+    }
+
+    /// What one nat of the discriminant is worth beside words and cosines, if it is trusted as usual.
+    pub(super) fn usual_trust(&self) -> f32 {
+        self.usual_trust
     }
 
     /// How much a term tells: the fewer agents use it, the more.
@@ -155,4 +214,14 @@ fn mean_lengths(documents: &[Document]) -> [f32; FIELD_COUNT] {
         *mean = lengths.iter().sum::<f32>() / (lengths.len().max(1) as f32);
     }
     means
+}
+
+/// The more requests the agents have as examples, the better the discriminant knows what requests to them are like.
+#[expect(clippy::cast_precision_loss, reason = "counts of examples are small")]
+fn usual_trust(documents: &[Document]) -> f32 {
+    const WITHOUT_EXAMPLES: f32 = 1.0 / 600.0;
+    const AT_MOST: f32 = 1.0 / 50.0;
+    let requests = documents.iter().map(|document| document.content.requests()).sum::<usize>();
+    let of_agent = requests as f32 / documents.len().max(1) as f32;
+    (WITHOUT_EXAMPLES * (1.0 + of_agent)).min(AT_MOST)
 }

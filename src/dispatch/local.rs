@@ -8,7 +8,6 @@ use super::confidence::{Signals, confidence, outcome};
 use super::decision::{AgentRef, Decision, Outcome, Ranked, Strategy};
 use super::reasons;
 use super::score::{Query, Scored, round, score};
-use super::text::Analyzer;
 use super::{Candidates, DEFAULT_TOP_K, DispatchError, DispatchRequest, Index, OnNone, Settings};
 use crate::registry::Agent;
 
@@ -22,18 +21,14 @@ pub(super) fn decide(
 ) -> Result<Decision, DispatchError> {
     check_names(index, request)?;
     let input = &request.input[..request.input.floor_char_boundary(MAX_INPUT_BYTES)];
-    let query = Query::new(index, &Analyzer::new().terms(input));
-    let mut scored = score(index, &query, |document| is_candidate(&document.agent, request));
-    scored.sort_by(|one, other| {
-        other
-            .score
-            .total_cmp(&one.score)
-            .then_with(|| one.document.agent.name().cmp(other.document.agent.name()))
-    });
+    let query = Query::new(index, input);
+    let fit = index.fit();
+    let mut scored =
+        score(index, &query, fit.trust, |document| is_candidate(&document.agent, request));
 
-    let signals = Signals::of(&query, index, &scored);
-    let confidence = confidence(&signals);
-    let mut outcome = outcome(&signals);
+    let signals = Signals::of(index, &query, &scored);
+    let confidence = confidence(&signals, fit.calibration);
+    let mut outcome = outcome(&signals, fit);
     let first = scored.first().map(|first| first.document.agent.clone());
     let mut picked = first.filter(|_| outcome != Outcome::None);
     let mut strategy = Strategy::Local;
@@ -42,13 +37,14 @@ pub(super) fn decide(
     {
         (picked, outcome, strategy) = (Some(default), Outcome::Picked, Strategy::Default);
     }
+    let margin = margin(&scored);
     scored.truncate(request.top_k.unwrap_or(DEFAULT_TOP_K));
     Ok(Decision {
         id: Uuid::now_v7(),
         outcome,
         agent: picked.as_deref().map(AgentRef::to),
         confidence: round(confidence),
-        margin: round(f64::from(signals.margin())),
+        margin: round(margin),
         strategy,
         roster_revision: index.roster_revision(),
         elapsed_us: 0,
@@ -96,10 +92,16 @@ fn default_agent(
     Some(agent.clone())
 }
 
+/// How far the first candidate's score is ahead of the second's.
+fn margin(scored: &[Scored<'_>]) -> f64 {
+    let score = |place: usize| scored.get(place).map_or(0.0, Scored::score);
+    score(0) - score(1)
+}
+
 fn rank(index: &Index, query: &Query, candidate: &Scored<'_>) -> Ranked {
     Ranked {
         agent: candidate.document.agent.name().to_string(),
-        score: round(f64::from(candidate.score)),
+        score: round(candidate.score()),
         reasons: reasons::explain(index, query, candidate),
     }
 }

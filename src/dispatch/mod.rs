@@ -4,9 +4,14 @@
 //! agent, then lexical scoring in memory.
 
 mod confidence;
+mod corrections;
 mod decision;
+mod discriminant;
 mod document;
+mod embedding;
 mod error;
+mod fit;
+mod held_out;
 mod index;
 mod local;
 mod named;
@@ -23,8 +28,11 @@ use arc_swap::ArcSwap;
 use chrono::Utc;
 use uuid::Uuid;
 
+pub use corrections::{Correction, Corrections};
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
+pub use fit::{Accuracy, Fit};
+pub use held_out::Case;
 pub use index::Index;
 pub use overlap::{add as add_overlaps, find_overlaps};
 pub use steals::Steal;
@@ -103,7 +111,8 @@ struct Inner {
 
 impl Dispatcher {
     pub fn new(registry: Registry, ledger: Ledger, settings: Settings) -> Self {
-        let index = ArcSwap::from_pointee(Index::build(&registry.roster(), None));
+        let index =
+            ArcSwap::from_pointee(Index::build(&registry.roster(), &Corrections::default(), None));
         let building = Mutex::default();
         Self { inner: Arc::new(Inner { registry, ledger, settings, index, building }) }
     }
@@ -135,7 +144,9 @@ impl Dispatcher {
         }
         let index = self.index();
         // Thousands of picks: too long for a thread that others wait for.
-        let found = tokio::task::spawn_blocking(move || steals::find(&roster, &agent, &index));
+        let found = tokio::task::spawn_blocking(move || {
+            steals::find(&roster, &Corrections::default(), &agent, &index)
+        });
         Some(found.await.expect("searching a roster does not panic"))
     }
 
@@ -173,7 +184,7 @@ impl Dispatcher {
         if index.roster_revision() == roster.revision {
             return index;
         }
-        let index = Arc::new(Index::build(&roster, Some(&index)));
+        let index = Arc::new(Index::build(&roster, &Corrections::default(), Some(&index)));
         self.inner.index.store(Arc::clone(&index));
         index
     }

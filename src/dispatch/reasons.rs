@@ -1,7 +1,8 @@
-//! Why a candidate has its score: the pieces of its file that the request's words met.
+//! Why a candidate has its score: the pieces of its file that the request's words and meaning met.
 
 use super::Index;
 use super::decision::{Reason, ReasonKind};
+use super::document::{Field, Segment};
 use super::score::{Query, Scored, round, saturate};
 
 /// The strongest pieces are named; the rest is told by their shares not adding up to 1.
@@ -12,54 +13,26 @@ const MAX_TEXT_LENGTH: usize = 300;
 
 pub(super) fn explain(index: &Index, query: &Query, candidate: &Scored<'_>) -> Vec<Reason> {
     let content = &candidate.document.content;
-    // What each word of the request gave to the score, for one occurrence in a field of weight 1.
-    let gains: Vec<(u32, f32)> = query
-        .terms
-        .iter()
-        .filter_map(|term| {
-            let position = content.terms.iter().position(|own| own.stem == term.stem)?;
-            let frequency: f32 = content
-                .segments
-                .iter()
-                .map(|segment| {
-                    let position = u32::try_from(position).ok();
-                    let count = segment.terms.iter().filter(|own| Some(**own) == position).count();
-                    #[expect(clippy::cast_precision_loss, reason = "a segment has few words")]
-                    let count = count as f32;
-                    count * index.occurrence_weight(content, segment.field)
-                })
-                .sum();
-            let gain = term.weight * saturate(frequency) / frequency.max(f32::MIN_POSITIVE);
-            Some((u32::try_from(position).ok()?, gain))
-        })
-        .collect();
-    let mut shares: Vec<(usize, f32)> = content
+    let by_words = word_shares(index, query, candidate);
+    let by_meaning = meaning_shares(query, candidate);
+    let part_of_words = candidate.evidence.part_of_words();
+    let mut shares: Vec<(&Segment, f32)> = content
         .segments
         .iter()
-        .enumerate()
-        .map(|(number, segment)| {
-            let sum: f32 = segment
-                .terms
-                .iter()
-                .filter_map(|own| gains.iter().find(|(position, _)| position == own))
-                .map(|(_, gain)| gain)
-                .sum();
-            (number, sum * index.occurrence_weight(content, segment.field))
+        .zip(by_words.into_iter().zip(by_meaning))
+        .map(|(segment, (words, meaning))| {
+            (segment, words * part_of_words + meaning * (1.0 - part_of_words))
         })
         .filter(|(_, share)| *share > 0.0)
         .collect();
-    let total: f32 = shares.iter().map(|(_, share)| share).sum();
     shares.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     let mut reasons: Vec<Reason> = shares
         .into_iter()
         .take(MAX_REASONS)
-        .map(|(number, share)| {
-            let segment = &content.segments[number];
-            Reason {
-                kind: segment.field.reason_kind(),
-                text: shorten(&segment.text),
-                share: round(f64::from(share / total)),
-            }
+        .map(|(segment, share)| Reason {
+            kind: segment.field.reason_kind(),
+            text: shorten(&segment.text),
+            share: round(f64::from(share)),
         })
         .collect();
     reasons.extend(candidate.exclusion.map(|(text, strength)| Reason {
@@ -68,6 +41,46 @@ pub(super) fn explain(index: &Index, query: &Query, candidate: &Scored<'_>) -> V
         share: -round(f64::from(strength)),
     }));
     reasons
+}
+
+/// Each segment's part of what the words of the candidate were worth.
+fn word_shares(index: &Index, query: &Query, candidate: &Scored<'_>) -> Vec<f32> {
+    let content = &candidate.document.content;
+    // What each of the candidate's terms gave to the score, for one occurrence in a field of weight 1.
+    let mut gains = vec![0.0; content.terms.len()];
+    for asked in &query.terms {
+        if let Some((position, term)) = content.term(&asked.stem) {
+            let frequency = index.frequency(content, term);
+            gains[position] = asked.weight * saturate(frequency) / frequency.max(f32::MIN_POSITIVE);
+        }
+    }
+    let weights = Field::ALL.map(|field| index.occurrence_weight(content, field));
+    let shares = content.segments.iter().map(|segment| {
+        let gained: f32 = segment.terms.iter().map(|position| gains[*position as usize]).sum();
+        gained * weights[segment.field as usize]
+    });
+    normalized(shares.collect())
+}
+
+/// Each segment's part of what the meaning of the candidate was worth.
+fn meaning_shares(query: &Query, candidate: &Scored<'_>) -> Vec<f32> {
+    let Some(request) = &query.embedding else {
+        return vec![0.0; candidate.document.content.segments.len()];
+    };
+    let nearest = |segment: &Segment| {
+        let cosine = segment.embedding.as_ref().map_or(0.0, |embedding| embedding.cosine(request));
+        // What is half as near says a quarter: the nearest piece is the reason, not the many that are far.
+        cosine.max(0.0).powi(4) * segment.field.weight()
+    };
+    normalized(candidate.document.content.segments.iter().map(nearest).collect())
+}
+
+fn normalized(mut shares: Vec<f32>) -> Vec<f32> {
+    let total: f32 = shares.iter().sum();
+    if total > 0.0 {
+        shares.iter_mut().for_each(|share| *share /= total);
+    }
+    shares
 }
 
 fn shorten(text: &str) -> String {

@@ -1,21 +1,38 @@
-//! How well each candidate's words meet the request's: BM25 over weighted fields, less what an exclusion covers.
+//! How well each candidate meets a request: in its words (BM25 over weighted fields), in their meaning (cosines of
+//! vectors, and the discriminant), less what an exclusion covers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Index;
-use super::document::Document;
+use super::discriminant::Probe;
+use super::document::{Content, Document, Field};
+use super::embedding::Embedding;
+use super::fit::logistic;
 use super::index::SATURATION;
-use super::text::Term;
+use super::text::{Analyzer, Term};
+
+/// Candidates that are compared in full: no more can be asked for, and more would cost time.
+const SHORTLIST: usize = 128;
+
+/// Candidates whose bodies are compared line by line.
+const READ_CLOSELY: usize = 32;
+
+/// What speaks for a candidate whose score is one half, and how fast the score grows there.
+const MIDDLE: f32 = 0.4;
+const STEEPNESS: f64 = 5.0;
 
 /// Share of a request's weight that one exclusion must cover to speak against the agent.
 const EXCLUSION_FROM: f32 = 0.35;
 
-/// A request's terms, each once.
+/// A request as the local stage sees it.
 pub(super) struct Query {
+    /// Each term once.
     pub terms: Vec<QueryTerm>,
     /// The score of a document that holds every term without end.
     full_score: f32,
+    pub embedding: Option<Embedding>,
+    probe: Option<Probe>,
 }
 
 pub(super) struct QueryTerm {
@@ -24,17 +41,36 @@ pub(super) struct QueryTerm {
     pub weight: f32,
 }
 
+/// What speaks for a candidate, each from about 0 to about 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Evidence {
+    pub words: f32,
+    pub name: f32,
+    pub description: f32,
+    /// The best of what users say.
+    pub example: f32,
+    /// The mean of the three best lines.
+    pub body: f32,
+    /// The discriminant's logarithm of a ratio of likelihoods.
+    pub likelihood: f32,
+}
+
 /// A candidate with its score, and the exclusion that lowered it.
 pub(super) struct Scored<'a> {
     pub document: &'a Document,
-    pub score: f32,
+    pub evidence: Evidence,
+    /// What speaks for it, less what speaks against it: unbounded, and around 0 for one that nothing speaks for.
+    pub total: f32,
     pub exclusion: Option<(&'a str, f32)>,
 }
 
 impl Query {
-    pub fn new(index: &Index, terms: &[Term]) -> Self {
+    pub fn new(index: &Index, text: &str) -> Self {
+        let embedding = Embedding::of(text);
+        let probe = embedding.as_ref().and_then(|embedding| index.discriminant.probe(embedding));
+        let terms = Analyzer::new().terms(text);
         let mut once: HashMap<&str, &Term> = HashMap::new();
-        for term in terms {
+        for term in &terms {
             once.insert(&term.stem, term);
         }
         let mut terms: Vec<QueryTerm> = once
@@ -47,46 +83,146 @@ impl Query {
         // Sums of floats depend on their order, and equal requests must have equal scores.
         terms.sort_by(|one, other| one.stem.cmp(&other.stem));
         let full_score = terms.iter().map(|term| term.weight).sum::<f32>() * (SATURATION + 1.0);
-        Self { terms, full_score }
+        Self { terms, full_score, embedding, probe }
     }
 
-    /// The part of the request's weight that the roster knows at all.
-    pub fn known_share(&self, index: &Index) -> f32 {
-        let all: f32 = self.terms.iter().map(|term| term.weight).sum();
-        let known: f32 = self
-            .terms
-            .iter()
-            .filter(|term| !index.postings(&term.stem).is_empty())
-            .map(|term| term.weight)
-            .sum();
-        if all > 0.0 { known / all } else { 0.0 }
+    fn weight(&self) -> f32 {
+        self.terms.iter().map(|term| term.weight).sum()
     }
 }
 
-/// Every candidate with a score above nothing: BM25 over weighted fields, as a part of the best possible score.
+/// The candidates that are worth a comparison, the best first.
 pub(super) fn score<'a>(
     index: &'a Index,
     query: &Query,
+    trust: f32,
     is_candidate: impl Fn(&Document) -> bool,
 ) -> Vec<Scored<'a>> {
+    let trust = trust * index.usual_trust();
+    let words = words(index, query);
+    let mut scored: Vec<Scored> = index
+        .documents
+        .iter()
+        .zip(words)
+        .enumerate()
+        .filter(|(_, (document, _))| is_candidate(document))
+        .map(|(number, (document, words))| {
+            let likelihood = query
+                .probe
+                .as_ref()
+                .map_or(0.0, |probe| index.discriminant.log_ratio(probe, number));
+            let evidence = Evidence { words, likelihood, ..Evidence::default() };
+            Scored { document, evidence, total: evidence.total(trust), exclusion: None }
+        })
+        .collect();
+    keep_best(&mut scored, SHORTLIST);
+    for candidate in &mut scored {
+        candidate.compare(query);
+        candidate.total = candidate.evidence.total(trust);
+    }
+    keep_best(&mut scored, SHORTLIST);
+    for candidate in scored.iter_mut().take(READ_CLOSELY) {
+        candidate.compare_body(query);
+        candidate.exclusion = strongest_exclusion(query, candidate);
+        let penalty = candidate.exclusion.map_or(0.0, |(_, strength)| strength);
+        candidate.total = candidate.evidence.total(trust) - penalty;
+    }
+    keep_best(&mut scored, SHORTLIST);
+    scored
+}
+
+/// For each document the part of the best possible score that its words have: BM25 over weighted fields.
+fn words(index: &Index, query: &Query) -> Vec<f32> {
     let mut sums = vec![0.0_f32; index.documents.len()];
     for term in &query.terms {
         for posting in index.postings(&term.stem) {
             sums[posting.document as usize] += term.weight * saturate(posting.frequency);
         }
     }
-    index
-        .documents
-        .iter()
-        .zip(sums)
-        .filter(|(document, sum)| *sum > 0.0 && is_candidate(document))
-        .map(|(document, sum)| {
-            let score = sum / query.full_score;
-            let exclusion = strongest_exclusion(query, document);
-            let penalty = exclusion.map_or(0.0, |(_, strength)| strength);
-            Scored { document, score: score * (1.0 - penalty), exclusion }
-        })
-        .collect()
+    if query.full_score > 0.0 {
+        sums.iter_mut().for_each(|sum| *sum /= query.full_score);
+    }
+    sums
+}
+
+/// Sorted, and by name where scores are equal.
+fn keep_best(scored: &mut Vec<Scored<'_>>, count: usize) {
+    let order = |one: &Scored<'_>, other: &Scored<'_>| {
+        let by_name = || one.document.agent.name().cmp(other.document.agent.name());
+        other.total.total_cmp(&one.total).then_with(by_name)
+    };
+    if scored.len() > count {
+        scored.select_nth_unstable_by(count, order);
+        scored.truncate(count);
+    }
+    scored.sort_unstable_by(order);
+}
+
+impl Evidence {
+    const WORDS: f32 = 0.545;
+    const DESCRIPTION: f32 = 0.182;
+    const EXAMPLE: f32 = 0.159;
+    const BODY: f32 = 0.068;
+    const NAME: f32 = 0.045;
+
+    fn total(&self, trust: f32) -> f32 {
+        Self::WORDS * self.words + self.meaning() + trust * self.likelihood
+    }
+
+    fn meaning(&self) -> f32 {
+        Self::DESCRIPTION * self.description
+            + Self::EXAMPLE * self.example
+            + Self::BODY * self.body
+            + Self::NAME * self.name
+    }
+
+    /// How much of what speaks for a candidate is its words, from 0 to 1.
+    pub fn part_of_words(&self) -> f32 {
+        let (words, meaning) = (Self::WORDS * self.words, self.meaning().max(0.0));
+        if words > 0.0 { words / (words + meaning) } else { 0.0 }
+    }
+}
+
+/// What stands in for the best example of an agent that has none, as a part of its description's cosine.
+const WITHOUT_EXAMPLES: f32 = 0.85;
+
+impl Scored<'_> {
+    /// From 0 to 1.
+    pub fn score(&self) -> f64 {
+        logistic(f64::from(self.total - MIDDLE) * STEEPNESS)
+    }
+
+    fn compare(&mut self, query: &Query) {
+        let Some(request) = &query.embedding else { return };
+        let content = &self.document.content;
+        let cosine = |embedding: &Embedding| embedding.cosine(request);
+        self.evidence.name = content.embeddings(Field::Name).map(cosine).fold(0.0, f32::max);
+        self.evidence.description = content.description.as_deref().map_or(0.0, cosine);
+        let said = content.embeddings(Field::ExampleUser).chain(content.embeddings(Field::Learned));
+        self.evidence.example = said
+            .map(cosine)
+            .reduce(f32::max)
+            .unwrap_or(self.evidence.description * WITHOUT_EXAMPLES);
+    }
+
+    fn compare_body(&mut self, query: &Query) {
+        let Some(request) = &query.embedding else { return };
+        self.evidence.body = mean_of_best(&self.document.content, request);
+    }
+}
+
+/// The mean of the cosines of the three lines of the body that come nearest.
+fn mean_of_best(content: &Content, request: &Embedding) -> f32 {
+    let mut best = [0.0_f32; 3];
+    for embedding in content.embeddings(Field::Body) {
+        let mut cosine = embedding.cosine(request);
+        for place in &mut best {
+            if cosine > *place {
+                std::mem::swap(place, &mut cosine);
+            }
+        }
+    }
+    best.iter().sum::<f32>() / 3.0
 }
 
 pub(super) fn saturate(frequency: f32) -> f32 {
@@ -94,11 +230,10 @@ pub(super) fn saturate(frequency: f32) -> f32 {
 }
 
 /// The exclusion that covers most of the request, if it covers enough of it to matter.
-fn strongest_exclusion<'a>(query: &Query, document: &'a Document) -> Option<(&'a str, f32)> {
-    let all: f32 = query.terms.iter().map(|term| term.weight).sum();
-    document
-        .content
-        .exclusions
+fn strongest_exclusion<'a>(query: &Query, candidate: &Scored<'a>) -> Option<(&'a str, f32)> {
+    let all = query.weight().max(f32::MIN_POSITIVE);
+    let exclusions = &candidate.document.content.exclusions;
+    exclusions
         .iter()
         .map(|exclusion| {
             let covered: f32 = query
@@ -107,13 +242,13 @@ fn strongest_exclusion<'a>(query: &Query, document: &'a Document) -> Option<(&'a
                 .filter(|term| exclusion.terms.iter().any(|excluded| excluded.stem == term.stem))
                 .map(|term| term.weight)
                 .sum();
-            (exclusion.text.as_str(), covered / all.max(f32::MIN_POSITIVE))
+            (exclusion.text.as_str(), covered / all)
         })
         .filter(|(_, strength)| *strength >= EXCLUSION_FROM)
         .max_by(|(_, one), (_, other)| one.total_cmp(other))
 }
 
-/// Four digits: what lies behind them is noise to a reader.
+/// Six digits: what lies behind them is noise to a reader.
 pub(super) fn round(value: f64) -> f64 {
-    (value * 10_000.0).round() / 10_000.0
+    (value * 1_000_000.0).round() / 1_000_000.0
 }

@@ -1,0 +1,95 @@
+//! Requests whose right agent is known from the roster itself, each asked of a roster that does not hold it.
+//!
+//! An agent's examples and what was learned of it say what it is for. Asked as they stand they would find themselves,
+//! so they are held out in turn: one fold holds out a part of them, and its index is built from the rest.
+
+use std::sync::Arc;
+
+use super::corrections::{Correction, Corrections};
+use super::fit::Fit;
+use super::index::Index;
+use crate::registry::{Agent, Roster};
+
+/// The rest of a roster in each fold is the larger the more folds there are, and each takes an index.
+const FOLDS: usize = 5;
+
+/// A request with the agent that is right for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    pub input: String,
+    /// `None` if it belongs to nobody.
+    pub agent: Option<String>,
+}
+
+/// A part of a roster's requests, and the roster without them.
+#[derive(Debug)]
+pub(super) struct Fold {
+    pub index: Index,
+    pub examples: Vec<Case>,
+    pub learned: Vec<Case>,
+}
+
+/// The requests of a roster in folds. An agent's only example is held out too: it is then picked by what else it says.
+pub(super) fn folds<'a>(
+    roster: &'a Roster,
+    corrections: &'a Corrections,
+    fit: &'a Fit,
+    built: &'a Index,
+) -> impl Iterator<Item = Fold> + 'a {
+    (0..FOLDS).map(move |fold| {
+        let is_held_out = |number: usize| number % FOLDS == fold;
+        let (mut examples, mut agents) = (Vec::new(), roster.agents.clone());
+        for agent in roster.live() {
+            let held_out = agent.definition.examples.iter().enumerate();
+            let held_out: Vec<&str> = held_out
+                .filter(|(number, _)| is_held_out(*number))
+                .map(|(_, example)| example.user.as_str())
+                .filter(|request| !request.is_empty())
+                .collect();
+            if !held_out.is_empty() {
+                examples.extend(held_out.iter().map(|request| case(request, Some(agent))));
+                agents.insert(agent.name().clone(), Arc::new(without(agent, &held_out, fold)));
+            }
+        }
+        let numbered = || corrections.all().iter().enumerate();
+        let learned = numbered()
+            .filter(|(number, correction)| is_held_out(*number) && is_of(roster, correction))
+            .map(|(_, correction)| Case {
+                input: correction.text.clone(),
+                agent: correction.agent.clone(),
+            })
+            .collect();
+        let rest = numbered().filter(|(number, _)| !is_held_out(*number));
+        let rest: Vec<Correction> =
+            rest.map(|(_, correction)| Correction::clone(correction)).collect();
+        let rest = Corrections::new(corrections.revision, rest);
+        let roster = Roster { revision: roster.revision, agents };
+        Fold { index: Index::fitted(&roster, &rest, fit, Some(built)), examples, learned }
+    })
+}
+
+/// Whether the right agent can be picked at all.
+fn is_of(roster: &Roster, correction: &Correction) -> bool {
+    let Some(name) = &correction.agent else { return true };
+    roster.find(name).is_some_and(|agent| agent.is_live())
+}
+
+fn case(request: &str, agent: Option<&Arc<Agent>>) -> Case {
+    Case { input: request.to_owned(), agent: agent.map(|agent| agent.name().to_string()) }
+}
+
+/// An agent without some of its examples, wherever its text repeats them.
+fn without(agent: &Agent, requests: &[&str], fold: usize) -> Agent {
+    let mut definition = agent.definition.as_ref().clone();
+    definition.examples.retain(|example| !requests.contains(&example.user.as_str()));
+    for request in requests {
+        definition.summary = definition.summary.replace(request, "");
+        definition.prompt = definition.prompt.replace(request, "");
+    }
+    Agent {
+        definition: Arc::new(definition),
+        // Other content than the agent's own, and yet in its place wherever the order of hashes counts.
+        sha256: format!("{}-{fold}", agent.sha256),
+        ..agent.clone()
+    }
+}
