@@ -72,6 +72,8 @@ pub enum ReasonKind {
     Example,
     Body,
     Exclusion,
+    /// Words of the request that the agent's file has too, wherever they stand in it.
+    Words,
     /// A request that was found to belong to the agent.
     Feedback,
 }

@@ -37,6 +37,7 @@ pub(super) struct Query {
 
 pub(super) struct QueryTerm {
     pub stem: Arc<str>,
+    pub word: Arc<str>,
     /// Rarity times the word's own weight.
     pub weight: f32,
 }
@@ -76,7 +77,8 @@ impl Query {
         let mut terms: Vec<QueryTerm> = once
             .into_values()
             .map(|term| QueryTerm {
-                stem: term.stem.clone(),
+                stem: Arc::clone(&term.stem),
+                word: Arc::clone(&term.word),
                 weight: term.weight * index.rarity(&term.stem),
             })
             .collect();

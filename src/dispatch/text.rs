@@ -48,6 +48,8 @@ const WEAK_WEIGHT: f32 = 0.35;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Term {
     pub stem: Arc<str>,
+    /// As it was written, in lower case.
+    pub word: Arc<str>,
     /// 1, or less for words that say little.
     pub weight: f32,
 }
@@ -118,7 +120,7 @@ impl Analyzer {
             self.stems.insert(Arc::clone(&stem));
             stem
         });
-        Some(Term { stem, weight })
+        Some(Term { stem, word: Arc::from(word), weight })
     }
 }
 
