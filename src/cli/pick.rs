@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use rolecall::config::Config;
-use rolecall::dispatch::{Decision, DispatchRequest, Index, decide};
+use rolecall::dispatch::{Corrections, Decision, DispatchRequest, Index, decide};
 use rolecall::registry::{KnownOutcomes, Roster, scan_folder};
 
 use super::{print_json, print_text};
@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let roster = Roster::of_files(&scan_folder(&config.registry, &KnownOutcomes::default()));
-    let index = Index::build(&roster, None);
+    let index = Index::build(&roster, &Corrections::default(), None);
     let request = DispatchRequest {
         input: args.text.clone(),
         top_k: Some(args.top_k),

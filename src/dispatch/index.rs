@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
+use super::corrections::Corrections;
 use super::document::{Content, Document, FIELD_COUNT, Field};
 use super::text::Analyzer;
 use crate::registry::{Agent, Roster};
@@ -22,6 +23,7 @@ const LENGTH_PENALTY: f32 = 0.6;
 #[derive(Debug, Default)]
 pub struct Index {
     roster: RosterView,
+    corrections_revision: i64,
     pub(super) documents: Vec<Document>,
     postings: HashMap<Arc<str>, Vec<Posting>, RandomState>,
     mean_lengths: [f32; FIELD_COUNT],
@@ -43,7 +45,7 @@ pub(super) struct Posting {
 
 impl Index {
     /// Builds the index. Documents of `previous` whose agents have the same content are kept.
-    pub fn build(roster: &Roster, previous: Option<&Index>) -> Self {
+    pub fn build(roster: &Roster, corrections: &Corrections, previous: Option<&Index>) -> Self {
         let kept: HashMap<&str, &Document> = previous
             .into_iter()
             .flat_map(|index| &index.documents)
@@ -73,6 +75,7 @@ impl Index {
             .collect();
         let mut index = Self {
             roster: RosterView { revision: roster.revision, agents },
+            corrections_revision: corrections.revision,
             mean_lengths: mean_lengths(&documents),
             documents,
             postings: HashMap::default(),
@@ -83,6 +86,11 @@ impl Index {
 
     pub fn roster_revision(&self) -> i64 {
         self.roster.revision
+    }
+
+    /// Whether building it anew would make no difference.
+    pub(super) fn is_of(&self, roster: &Roster, corrections: &Corrections) -> bool {
+        self.roster.revision == roster.revision && self.corrections_revision == corrections.revision
     }
 
     /// An agent of that name, disabled or not.

@@ -4,6 +4,7 @@
 //! agent, then lexical scoring in memory.
 
 mod confidence;
+mod corrections;
 mod decision;
 mod document;
 mod error;
@@ -23,6 +24,7 @@ use arc_swap::ArcSwap;
 use chrono::Utc;
 use uuid::Uuid;
 
+pub use corrections::{Correction, Corrections};
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
 pub use index::Index;
@@ -103,7 +105,8 @@ struct Inner {
 
 impl Dispatcher {
     pub fn new(registry: Registry, ledger: Ledger, settings: Settings) -> Self {
-        let index = ArcSwap::from_pointee(Index::build(&registry.roster(), None));
+        let corrections = Corrections::default();
+        let index = ArcSwap::from_pointee(Index::build(&registry.roster(), &corrections, None));
         let building = Mutex::default();
         Self { inner: Arc::new(Inner { registry, ledger, settings, index, building }) }
     }
@@ -135,7 +138,9 @@ impl Dispatcher {
         }
         let index = self.index();
         // Thousands of picks: too long for a thread that others wait for.
-        let found = tokio::task::spawn_blocking(move || steals::find(&roster, &agent, &index));
+        let found = tokio::task::spawn_blocking(move || {
+            steals::find(&roster, &Corrections::default(), &agent, &index)
+        });
         Some(found.await.expect("searching a roster does not panic"))
     }
 
@@ -164,16 +169,17 @@ impl Dispatcher {
 
     /// The index of the registry's present roster.
     fn index(&self) -> Arc<Index> {
+        let corrections = Corrections::default();
         let index = self.inner.index.load_full();
-        if index.roster_revision() == self.inner.registry.roster().revision {
+        if index.is_of(&self.inner.registry.roster(), &corrections) {
             return index;
         }
         let _building = self.inner.building.lock().unwrap_or_else(PoisonError::into_inner);
         let (roster, index) = (self.inner.registry.roster(), self.inner.index.load_full());
-        if index.roster_revision() == roster.revision {
+        if index.is_of(&roster, &corrections) {
             return index;
         }
-        let index = Arc::new(Index::build(&roster, Some(&index)));
+        let index = Arc::new(Index::build(&roster, &corrections, Some(&index)));
         self.inner.index.store(Arc::clone(&index));
         index
     }

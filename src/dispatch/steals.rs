@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DispatchRequest, Index, Settings, decide};
+use super::{Corrections, DispatchRequest, Index, Settings, decide};
 use crate::registry::{Agent, Roster};
 
 /// A roster above this size is not searched: each of its examples is dispatched twice.
@@ -21,13 +21,20 @@ pub struct Steal {
 }
 
 /// Dispatches every other agent's examples with and without `agent`.
-pub(super) fn find(roster: &Roster, agent: &Arc<Agent>, built: &Index) -> Vec<Steal> {
+pub(super) fn find(
+    roster: &Roster,
+    corrections: &Corrections,
+    agent: &Arc<Agent>,
+    built: &Index,
+) -> Vec<Steal> {
     let mut agents = roster.agents.clone();
     agents.remove(agent.name());
-    let without =
-        Index::build(&Roster { revision: roster.revision, agents: agents.clone() }, Some(built));
+    let index_of = |agents| {
+        Index::build(&Roster { revision: roster.revision, agents }, corrections, Some(built))
+    };
+    let without = index_of(agents.clone());
     agents.insert(agent.name().clone(), Arc::clone(agent));
-    let with = Index::build(&Roster { revision: roster.revision, agents }, Some(built));
+    let with = index_of(agents);
 
     let mut steals = Vec::new();
     for owner in roster.live().filter(|owner| owner.name() != agent.name()) {

@@ -1,7 +1,7 @@
 //! How well the shipped roster is picked from, over requests that were written without a look at its files.
 
 use rolecall::definition::KnownWorld;
-use rolecall::dispatch::{DispatchRequest, Index, Outcome, Settings, decide};
+use rolecall::dispatch::{Corrections, DispatchRequest, Index, Outcome, Settings, decide};
 use rolecall::registry::{self, KnownOutcomes, Roster, scan_folder};
 
 use crate::support::shipped_agents;
@@ -12,7 +12,8 @@ fn index() -> Index {
         definition_bytes: 1024 * 1024,
         known_world: KnownWorld::default(),
     };
-    Index::build(&Roster::of_files(&scan_folder(&settings, &KnownOutcomes::default())), None)
+    let roster = Roster::of_files(&scan_folder(&settings, &KnownOutcomes::default()));
+    Index::build(&roster, &Corrections::default(), None)
 }
 
 fn pick(index: &Index, input: &str) -> (Outcome, Option<String>) {
