@@ -4,10 +4,12 @@
 //! agent, then lexical scoring in memory.
 
 mod confidence;
+mod correct;
 mod corrections;
 mod decision;
 mod document;
 mod error;
+mod feedback;
 mod index;
 mod local;
 mod named;
@@ -24,9 +26,11 @@ use arc_swap::ArcSwap;
 use chrono::Utc;
 use uuid::Uuid;
 
+pub use correct::{Corrected, CorrectionRequest};
 pub use corrections::{Correction, Corrections};
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
+pub use feedback::{Feedback, FeedbackEntry, Forgotten};
 pub use index::Index;
 pub use overlap::{add as add_overlaps, find_overlaps};
 pub use steals::Steal;
@@ -97,6 +101,7 @@ pub struct Dispatcher {
 struct Inner {
     registry: Registry,
     ledger: Ledger,
+    feedback: Feedback,
     settings: Settings,
     index: ArcSwap<Index>,
     /// Held while the index is built, so that it is built once for each change.
@@ -104,11 +109,11 @@ struct Inner {
 }
 
 impl Dispatcher {
-    pub fn new(registry: Registry, ledger: Ledger, settings: Settings) -> Self {
-        let corrections = Corrections::default();
-        let index = ArcSwap::from_pointee(Index::build(&registry.roster(), &corrections, None));
+    pub fn new(registry: Registry, ledger: Ledger, feedback: Feedback, settings: Settings) -> Self {
+        let index =
+            ArcSwap::from_pointee(Index::build(&registry.roster(), &feedback.corrections(), None));
         let building = Mutex::default();
-        Self { inner: Arc::new(Inner { registry, ledger, settings, index, building }) }
+        Self { inner: Arc::new(Inner { registry, ledger, feedback, settings, index, building }) }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -136,10 +141,10 @@ impl Dispatcher {
         if roster.agents.len() > steals::MAX_AGENTS {
             return None;
         }
-        let index = self.index();
+        let (corrections, index) = (self.inner.feedback.corrections(), self.index());
         // Thousands of picks: too long for a thread that others wait for.
         let found = tokio::task::spawn_blocking(move || {
-            steals::find(&roster, &Corrections::default(), &agent, &index)
+            steals::find(&roster, &corrections, &agent, &index)
         });
         Some(found.await.expect("searching a roster does not panic"))
     }
@@ -159,7 +164,7 @@ impl Dispatcher {
             .expect("comparing descriptions does not panic")
     }
 
-    /// Builds the index of the present roster, if the roster has changed, so that no pick has to.
+    /// Builds the index of the present roster and corrections, if either has changed, so that no pick has to.
     pub async fn prepare(&self) {
         let dispatcher = self.clone();
         tokio::task::spawn_blocking(move || drop(dispatcher.index()))
@@ -167,15 +172,16 @@ impl Dispatcher {
             .expect("building an index does not panic");
     }
 
-    /// The index of the registry's present roster.
+    /// The index of the registry's present roster and the feedback's present corrections.
     fn index(&self) -> Arc<Index> {
-        let corrections = Corrections::default();
+        let Inner { registry, feedback, .. } = &*self.inner;
         let index = self.inner.index.load_full();
-        if index.is_of(&self.inner.registry.roster(), &corrections) {
+        if index.is_of(&registry.roster(), &feedback.corrections()) {
             return index;
         }
         let _building = self.inner.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let (roster, index) = (self.inner.registry.roster(), self.inner.index.load_full());
+        let (roster, corrections) = (registry.roster(), feedback.corrections());
+        let index = self.inner.index.load_full();
         if index.is_of(&roster, &corrections) {
             return index;
         }
