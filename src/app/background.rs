@@ -81,6 +81,9 @@ async fn keep_current(state: AppState, changed: Arc<Notify>) {
         if let Err(error) = state.access.refresh().await {
             tracing::debug!(%error, "failed to look for changes of the keys");
         }
+        if let Err(error) = state.feedback.refresh().await {
+            tracing::debug!(%error, "failed to look for new feedback");
+        }
     }
 }
 
@@ -93,8 +96,8 @@ async fn store_progress(conversations: Conversations) {
     }
 }
 
-/// Builds the index of a changed roster before a pick has to. A change is not kept waiting for it, and many at once are
-/// one.
+/// Builds the index anew before a pick has to, if the roster or the feedback has changed. A change is not kept waiting
+/// for it, and many at once are one.
 async fn keep_prepared(dispatcher: Dispatcher) {
     let mut poll = interval(POLL_INTERVAL);
     loop {

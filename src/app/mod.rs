@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::conversation::Conversations;
 use crate::db::Database;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Feedback};
 use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
@@ -53,7 +53,9 @@ impl App {
         let registry = Registry::open(pool.clone(), config.registry).await?;
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
-        let dispatcher = Dispatcher::new(registry.clone(), ledger.clone(), config.dispatch);
+        let feedback = Feedback::open(pool.clone()).await?;
+        let dispatcher =
+            Dispatcher::new(registry.clone(), ledger.clone(), feedback.clone(), config.dispatch);
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),
@@ -65,6 +67,7 @@ impl App {
             audit: Audit::new(pool.clone()),
             conversations,
             dispatcher,
+            feedback,
             ledger,
             providers,
             registry,

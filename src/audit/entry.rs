@@ -32,6 +32,7 @@ pub enum Action {
     AgentSync,
     KeyCreate,
     KeyRevoke,
+    FeedbackForget,
 }
 
 impl Action {
@@ -45,6 +46,7 @@ impl Action {
             Self::AgentSync => "agent.sync",
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
+            Self::FeedbackForget => "feedback.forget",
         }
     }
 }
@@ -53,7 +55,7 @@ impl Action {
 #[derive(Debug)]
 pub struct NewEntry {
     pub action: Action,
-    /// What was changed: an agent's name, a key's id.
+    /// What was changed: an agent's name, a key's id, `*` for all feedback.
     pub subject: String,
     /// An object; never a secret.
     pub detail: Value,

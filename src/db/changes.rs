@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{ACQUIRE_TIMEOUT, prepare_session};
 
-/// A trigger notifies this channel of every change of the roster and of the keys.
+/// A trigger notifies this channel of every change of the roster, of the keys and of the feedback.
 const LISTEN: &str = "LISTEN rolecall_changes";
 
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Why a request for an agent was refused before any was picked.
+//! Why a request for an agent was refused before any was picked, and why a decision cannot be corrected.
 
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
@@ -8,4 +8,10 @@ pub enum DispatchError {
     AgentDisabled(String),
     #[error("the key does not permit the agent `{0}`")]
     AgentNotPermitted(String),
+    #[error("the texts of requests are not kept (`storage.content: false`)")]
+    ContentNotKept,
+    #[error("failed to read the decision on record")]
+    UnreadableDecision(#[source] serde_json::Error),
+    #[error("failed to read or write feedback")]
+    Database(#[from] sqlx::Error),
 }

@@ -131,6 +131,11 @@ impl Index {
         self.roster.revision
     }
 
+    /// Whether building it anew would make no difference.
+    pub(super) fn is_of(&self, roster: &Roster, corrections: &Corrections) -> bool {
+        self.roster.revision == roster.revision && self.corrections_revision == corrections.revision
+    }
+
     /// An agent of that name, disabled or not.
     pub(super) fn find(&self, name: &str) -> Option<&Arc<Agent>> {
         self.roster.agents.get(name)

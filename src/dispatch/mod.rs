@@ -4,12 +4,14 @@
 //! agent, then lexical scoring in memory.
 
 mod confidence;
+mod correct;
 mod corrections;
 mod decision;
 mod discriminant;
 mod document;
 mod embedding;
 mod error;
+mod feedback;
 mod fit;
 mod held_out;
 mod index;
@@ -28,9 +30,11 @@ use arc_swap::ArcSwap;
 use chrono::Utc;
 use uuid::Uuid;
 
+pub use correct::{Corrected, CorrectionRequest};
 pub use corrections::{Correction, Corrections};
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
+pub use feedback::{Feedback, FeedbackEntry, Forgotten};
 pub use fit::{Accuracy, Fit};
 pub use held_out::Case;
 pub use index::Index;
@@ -103,6 +107,7 @@ pub struct Dispatcher {
 struct Inner {
     registry: Registry,
     ledger: Ledger,
+    feedback: Feedback,
     settings: Settings,
     index: ArcSwap<Index>,
     /// Held while the index is built, so that it is built once for each change.
@@ -110,11 +115,11 @@ struct Inner {
 }
 
 impl Dispatcher {
-    pub fn new(registry: Registry, ledger: Ledger, settings: Settings) -> Self {
+    pub fn new(registry: Registry, ledger: Ledger, feedback: Feedback, settings: Settings) -> Self {
         let index =
-            ArcSwap::from_pointee(Index::build(&registry.roster(), &Corrections::default(), None));
+            ArcSwap::from_pointee(Index::build(&registry.roster(), &feedback.corrections(), None));
         let building = Mutex::default();
-        Self { inner: Arc::new(Inner { registry, ledger, settings, index, building }) }
+        Self { inner: Arc::new(Inner { registry, ledger, feedback, settings, index, building }) }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -142,10 +147,10 @@ impl Dispatcher {
         if roster.agents.len() > steals::MAX_AGENTS {
             return None;
         }
-        let index = self.index();
+        let (corrections, index) = (self.inner.feedback.corrections(), self.index());
         // Thousands of picks: too long for a thread that others wait for.
         let found = tokio::task::spawn_blocking(move || {
-            steals::find(&roster, &Corrections::default(), &agent, &index)
+            steals::find(&roster, &corrections, &agent, &index)
         });
         Some(found.await.expect("searching a roster does not panic"))
     }
@@ -165,7 +170,7 @@ impl Dispatcher {
             .expect("comparing descriptions does not panic")
     }
 
-    /// Builds the index of the present roster, if the roster has changed, so that no pick has to.
+    /// Builds the index of the present roster and corrections, if either has changed, so that no pick has to.
     pub async fn prepare(&self) {
         let dispatcher = self.clone();
         tokio::task::spawn_blocking(move || drop(dispatcher.index()))
@@ -173,18 +178,20 @@ impl Dispatcher {
             .expect("building an index does not panic");
     }
 
-    /// The index of the registry's present roster.
+    /// The index of the registry's present roster and the feedback's present corrections.
     fn index(&self) -> Arc<Index> {
+        let Inner { registry, feedback, .. } = &*self.inner;
         let index = self.inner.index.load_full();
-        if index.roster_revision() == self.inner.registry.roster().revision {
+        if index.is_of(&registry.roster(), &feedback.corrections()) {
             return index;
         }
         let _building = self.inner.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let (roster, index) = (self.inner.registry.roster(), self.inner.index.load_full());
-        if index.roster_revision() == roster.revision {
+        let (roster, corrections) = (registry.roster(), feedback.corrections());
+        let index = self.inner.index.load_full();
+        if index.is_of(&roster, &corrections) {
             return index;
         }
-        let index = Arc::new(Index::build(&roster, &Corrections::default(), Some(&index)));
+        let index = Arc::new(Index::build(&roster, &corrections, Some(&index)));
         self.inner.index.store(Arc::clone(&index));
         index
     }

@@ -29,11 +29,12 @@ pub(super) fn find(
 ) -> Vec<Steal> {
     let mut agents = roster.agents.clone();
     agents.remove(agent.name());
-    let without = Roster { revision: roster.revision, agents: agents.clone() };
-    let without = Index::build(&without, corrections, Some(built));
+    let index_of = |agents| {
+        Index::build(&Roster { revision: roster.revision, agents }, corrections, Some(built))
+    };
+    let without = index_of(agents.clone());
     agents.insert(agent.name().clone(), Arc::clone(agent));
-    let with = Roster { revision: roster.revision, agents };
-    let with = Index::build(&with, corrections, Some(built));
+    let with = index_of(agents);
 
     let mut steals = Vec::new();
     for owner in roster.live().filter(|owner| owner.name() != agent.name()) {

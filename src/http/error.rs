@@ -221,12 +221,24 @@ impl IntoResponse for ApiError {
 
 impl From<DispatchError> for ApiError {
     fn from(error: DispatchError) -> Self {
-        let code = match error {
-            DispatchError::AgentNotFound(_) => ErrorCode::AgentNotFound,
-            DispatchError::AgentDisabled(_) => ErrorCode::AgentDisabled,
-            DispatchError::AgentNotPermitted(_) => ErrorCode::Forbidden,
-        };
-        Self::new(code, error.to_string())
+        let detail = error.to_string();
+        match error {
+            DispatchError::AgentNotFound(_) => Self::new(ErrorCode::AgentNotFound, detail),
+            DispatchError::AgentDisabled(_) => Self::new(ErrorCode::AgentDisabled, detail),
+            DispatchError::AgentNotPermitted(_) => Self::new(ErrorCode::Forbidden, detail),
+            DispatchError::ContentNotKept => Self::new(
+                ErrorCode::ContentNotKept,
+                format!(
+                    "{detail}, and there is nothing to learn from a decision without its text: set \
+                     `storage.content: true`, and correct decisions that are made from then on"
+                ),
+            ),
+            DispatchError::UnreadableDecision(error) => {
+                Self::new(ErrorCode::Internal, "the decision on record cannot be read")
+                    .caused_by(error)
+            }
+            DispatchError::Database(error) => Self::database(error),
+        }
     }
 }
 

@@ -43,6 +43,7 @@ error_codes! {
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     Conflict, "conflict", CONFLICT, "Conflict";
     AgentDisabled, "agent_disabled", CONFLICT, "Agent disabled";
+    ContentNotKept, "content_not_kept", CONFLICT, "Content not kept";
     RunCancelled, "run_cancelled", CONFLICT, "Run cancelled";
     RevisionMismatch, "revision_mismatch", PRECONDITION_FAILED, "Revision mismatch";
     PayloadTooLarge, "payload_too_large", PAYLOAD_TOO_LARGE, "Payload too large";

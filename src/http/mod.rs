@@ -31,7 +31,7 @@ use error_code::ErrorCode;
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
-        admin_agents, admin_sync, agent_states, agents, audit, dispatches, export, keys,
+        admin_agents, admin_sync, agent_states, agents, audit, dispatches, export, feedback, keys,
         operations, prompts, providers, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
@@ -46,7 +46,8 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
         }
         Some(Scope::Dispatch) => router
             .routes(routes!(dispatches::create_dispatch))
-            .routes(routes!(dispatches::get_dispatch)),
+            .routes(routes!(dispatches::get_dispatch))
+            .routes(routes!(feedback::create_feedback)),
         Some(Scope::Run) => router
             .routes(routes!(prompts::create_prompt))
             .routes(routes!(runs::create_run, runs::list_runs))
@@ -71,6 +72,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(audit::list_audit_entries))
+            .routes(routes!(feedback::list_feedback, feedback::delete_feedback))
             .routes(routes!(providers::list_providers))
             .routes(routes!(providers::list_models))
             .routes(routes!(keys::create_key, keys::list_keys))

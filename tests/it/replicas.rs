@@ -170,3 +170,41 @@ async fn a_changed_file_is_live_in_both(pool: PgPool) {
         assert!(one + other < Duration::from_secs(2), "{one:?} {other:?}");
     }
 }
+
+#[sqlx::test]
+async fn feedback_given_to_one_is_known_to_the_other(pool: PgPool) {
+    let folder = AgentFolder::new();
+    folder.write("a.md", agent_file("a", "Waters the tomatoes."));
+    let replicas = Replicas::start(&pool, &folder.path()).await;
+    wait_until_both_listen(&pool, &[]).await;
+    for revision in 1..=3 {
+        let decision = replicas.one.caller.dispatch("water the tomatoes").await.body;
+        let path = format!("/v1/dispatches/{}/feedback", decision["id"].as_str().expect("an id"));
+        // Each says it in turn; the other one's decisions are found when they are written.
+        let said_to = if revision % 2 == 1 { &replicas.one } else { &replicas.other };
+        let mut answer = said_to.caller.post(&path, json!({"agent": "a"})).await;
+        while answer.status == 404 {
+            answer = said_to.caller.post(&path, json!({"agent": "a"})).await;
+        }
+        assert_eq!(answer.body["feedback_revision"], revision, "{}", answer.text);
+        wait_for_feedback(&replicas.one, revision).await;
+        wait_for_feedback(&replicas.other, revision).await;
+    }
+    let forgotten = replicas.one.caller.delete("/admin/v1/feedback?agent=a").await.body;
+    assert_eq!(forgotten, json!({"forgotten": 3, "revision": 4}));
+    wait_for_feedback(&replicas.other, 4).await;
+}
+
+/// Waits until the service picks with this revision of the feedback.
+async fn wait_for_feedback(service: &Service, revision: i64) {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(2) {
+        let feedback = service.caller.get("/admin/v1/feedback").await;
+        if feedback.body["revision"] == revision {
+            println!("revision {revision} of the feedback: {:?}", started.elapsed());
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("revision {revision} of the feedback does not arrive");
+}

@@ -19,7 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "registry",
         ],
     ),
-    ("dispatch", &["chat", "db", "definition", "ledger", "provider", "registry"]),
+    ("dispatch", &["audit", "chat", "db", "definition", "ledger", "provider", "registry"]),
     ("prompt", &["chat", "definition"]),
     ("registry", &["audit", "db", "definition"]),
     ("provider", &["chat", "db"]),

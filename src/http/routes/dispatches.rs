@@ -1,5 +1,7 @@
 //! Decisions: making one, and looking one up.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use crate::dispatch::{Decision, DispatchRequest, Dispatcher};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath};
-use crate::ledger::Ledger;
+use crate::ledger::{DispatchRecord, Ledger};
 
 const MAX_TOP_K: usize = 100;
 
@@ -86,11 +88,20 @@ pub async fn get_dispatch(
     Extension(caller): Extension<Caller>,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Json<Value>, ApiError> {
-    let record = ledger.find_dispatch(id).await?;
-    let record = record.filter(|record| caller.may_see(record.key_id)).ok_or_else(|| {
-        ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))
-    })?;
+    let record = find_visible(&ledger, &caller, id).await?;
     let decision = serde_json::from_str(&record.decision)
         .map_err(|_| ApiError::new(ErrorCode::Internal, "the decision on record cannot be read"))?;
     Ok(Json(decision))
+}
+
+/// The decision on record; another caller's is as good as none.
+pub(super) async fn find_visible(
+    ledger: &Ledger,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<Arc<DispatchRecord>, ApiError> {
+    let record = ledger.find_dispatch(id).await?;
+    record.filter(|record| caller.may_see(record.key_id)).ok_or_else(|| {
+        ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))
+    })
 }

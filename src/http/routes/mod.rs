@@ -7,6 +7,7 @@ pub(super) mod agents;
 pub(super) mod audit;
 pub(super) mod dispatches;
 pub(super) mod export;
+pub(super) mod feedback;
 pub(super) mod keys;
 mod messages;
 pub(super) mod operations;

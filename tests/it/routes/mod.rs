@@ -9,6 +9,7 @@ mod audit;
 mod bad_input;
 mod dispatches;
 mod export;
+mod feedback;
 mod idempotency;
 mod keys;
 mod operations;
