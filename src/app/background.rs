@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,12 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often what happens in the background is put on record.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What has not changed for so long is fitted to; many changes in a row are one.
+const QUIET_INTERVAL: Duration = Duration::from_millis(400);
+
+/// How long changes that never stop keep what is fitted as it was.
+const LONGEST_UNFITTED: Duration = Duration::from_secs(10);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -41,6 +47,7 @@ impl Background {
         background.spawn(keep_current(state.clone(), changed));
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
+        background.spawn(keep_fitted(state.dispatcher.clone()));
         background.spawn(beat(state.ledger.clone()));
         background.spawn(memory::give_back(state.conversations.clone()));
         background
@@ -103,6 +110,21 @@ async fn keep_prepared(dispatcher: Dispatcher) {
     loop {
         poll.tick().await;
         dispatcher.prepare().await;
+    }
+}
+
+/// Fits to the roster and the feedback once neither has changed for a moment, or when they never stop changing.
+async fn keep_fitted(dispatcher: Dispatcher) {
+    let mut poll = interval(QUIET_INTERVAL);
+    let (mut seen, mut fitted_at) = (dispatcher.revisions(), Instant::now());
+    loop {
+        poll.tick().await;
+        let revisions = dispatcher.revisions();
+        if revisions == seen || fitted_at.elapsed() > LONGEST_UNFITTED {
+            dispatcher.refit().await;
+            fitted_at = Instant::now();
+        }
+        seen = revisions;
     }
 }
 

@@ -17,11 +17,16 @@ const LIKE_NOBODYS_FROM: f32 = 0.55;
 /// What the scores of one request tell.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Signals {
-    /// What speaks for the first two candidates.
+    /// What speaks for the first candidate, and how much more than for the second.
     first: f32,
-    second: f32,
+    pub margin: f32,
     /// For the first candidate.
     evidence: Evidence,
+    /// How much the words tell that the first candidate has, and all of the request's, in words that no agent has.
+    met: f32,
+    asked: f32,
+    /// The nearest example of any candidate.
+    nearest: f32,
     /// How much more the request is like one that was found to be nobody's than like one of the first candidate's.
     like_nobodys: f32,
     is_empty: bool,
@@ -32,49 +37,64 @@ impl Signals {
         let Some(first) = scored.first() else { return Self { is_empty: true, ..Self::default() } };
         let second = scored.get(1).map_or(0.0, |second| second.total);
         let evidence = first.evidence;
-        let nearest = query.embedding.as_ref().map_or(0.0, |request| {
+        let asked = query.weight() / index.full_rarity();
+        let examples = scored.iter().map(|candidate| candidate.evidence.example);
+        let nobodys = query.embedding.as_ref().map_or(0.0, |request| {
             index.nobody.iter().map(|nobodys| nobodys.cosine(request)).fold(0.0, f32::max)
         });
-        let like_nobodys = (nearest - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0);
-        Self { first: first.total, second, evidence, like_nobodys, is_empty: false }
-    }
-
-    fn margin(&self) -> f32 {
-        self.first - self.second
+        Self {
+            first: first.total,
+            margin: first.total - second,
+            evidence,
+            met: evidence.words * asked,
+            asked,
+            nearest: examples.fold(0.0, f32::max),
+            like_nobodys: (nobodys - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0),
+            is_empty: false,
+        }
     }
 
     /// The probability that the request belongs to any agent of the roster.
     pub fn belongs(&self) -> f64 {
-        if self.is_empty {
-            return 0.0;
-        }
-        let Evidence { words, description, example, likelihood, .. } = self.evidence;
-        logistic(
-            -5.52
-                + 6.54 * f64::from(self.first)
-                + 3.25 * f64::from(words)
-                + 5.74 * f64::from(description)
-                + 6.08 * f64::from(example)
-                + 0.0 * f64::from(likelihood)
-                - 12.0 * f64::from(self.like_nobodys),
-        )
+        if self.is_empty { 0.0 } else { logistic(self.belongs_log_odds()) }
+    }
+
+    fn belongs_log_odds(&self) -> f64 {
+        let Evidence { words, description, sentence, example, body, likelihood } = self.evidence;
+        let sum = -1.33
+            + 0.18 * words
+            + 1.92 * description
+            + 1.69 * sentence
+            + 2.45 * example
+            + 0.16 * body
+            + 0.012 * likelihood
+            + 2.17 * self.met
+            - 2.38 * self.asked.ln_1p()
+            + 3.32 * self.nearest
+            - 12.0 * self.like_nobodys;
+        f64::from(sum)
     }
 
     /// The probability that the first candidate is right, given that one of the roster is.
     fn is_first_right(&self) -> f64 {
-        logistic(-1.40 + 4.43 * f64::from(self.margin()) + 2.48 * f64::from(self.first))
+        logistic(f64::from(-0.46 + 3.37 * self.margin + 0.61 * self.first))
+    }
+
+    /// The probability that the first candidate is right, before it is calibrated.
+    pub fn confidence(&self) -> f64 {
+        self.belongs() * self.is_first_right()
     }
 }
 
 /// The probability that the first candidate is right.
 pub(super) fn confidence(signals: &Signals, calibration: Calibration) -> f64 {
-    calibration.apply(signals.belongs() * signals.is_first_right())
+    if signals.is_empty { 0.0 } else { calibration.apply(signals) }
 }
 
 pub(super) fn outcome(signals: &Signals, fit: &Fit) -> Outcome {
     if signals.belongs() < fit.none_below {
         Outcome::None
-    } else if signals.margin() < AMBIGUOUS_WITHIN {
+    } else if signals.margin < AMBIGUOUS_WITHIN {
         Outcome::Ambiguous
     } else {
         Outcome::Picked

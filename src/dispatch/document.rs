@@ -181,6 +181,13 @@ impl Content {
         self.embeddings(Field::ExampleUser).chain(self.embeddings(Field::Learned)).count()
     }
 
+    /// In how many sentences and lines the agent speaks of itself.
+    pub fn prose(&self) -> usize {
+        let is_prose =
+            |segment: &&Segment| matches!(segment.field, Field::Description | Field::Body);
+        self.segments.iter().filter(is_prose).count()
+    }
+
     pub fn term(&self, stem: &str) -> Option<(usize, &CountedTerm)> {
         let found = self.terms.binary_search_by(|term| (*term.stem).cmp(stem)).ok()?;
         Some((found, &self.terms[found]))

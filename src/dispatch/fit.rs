@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::confidence::{Signals, confidence};
+use super::confidence::Signals;
 use super::corrections::Corrections;
 use super::discriminant::Covariance;
 use super::held_out::{Case, Fold, folds};
@@ -24,7 +24,7 @@ const MIN_CASES: usize = 40;
 const MAX_CASES_OF_FOLD: usize = 200;
 
 /// How far the discriminant may be trusted, as parts of what is usual.
-const TRUSTS: [f32; 3] = [1.0, 0.5, 2.0];
+const TRUSTS: [f32; 4] = [1.0, 0.5, 2.0, 4.0];
 
 /// The part of the roster's own requests that must not be taken for nobody's.
 const KEPT: f64 = 0.95;
@@ -53,11 +53,11 @@ pub struct Accuracy {
     pub right: u32,
 }
 
-/// A map of confidences: on the scale of their log-odds, a straight line.
+/// A map of confidences: on the scale of their log-odds, a straight line, which the margin shifts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Calibration {
-    slope: f64,
-    offset: f64,
+    /// Of 1, the log-odds of the confidence, and the margin.
+    weights: [f64; 3],
 }
 
 impl Default for Fit {
@@ -74,33 +74,36 @@ impl Default for Fit {
 
 impl Default for Calibration {
     fn default() -> Self {
-        Self { slope: 1.0, offset: 0.0 }
+        Self { weights: [0.0, 1.0, 0.0] }
     }
 }
 
-/// Fits anew. `None` if there are too few requests to fit to, or too many agents.
-pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -> Option<Fit> {
+/// Fits anew: what is usual, if there are too few requests to fit to or too many agents.
+pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -> Fit {
     if built.documents.len() > MAX_AGENTS || count_cases(roster, corrections) < MIN_CASES {
-        return None;
+        return Fit::default();
+    }
+    let mut tried = try_out(roster, corrections, &Fit::default(), built, &TRUSTS);
+    if !corrections.all().is_empty() {
+        let covariance = Some(Arc::new(Covariance::of_all(&built.documents)));
+        let fit = Fit { covariance, ..Fit::default() };
+        tried.extend(try_out(roster, corrections, &fit, built, &TRUSTS));
     }
     let live = built.fit();
-    let own = Fit { covariance: None, ..Fit::default() };
-    let all =
-        Fit { covariance: Some(Arc::new(Covariance::of_all(&built.documents))), ..own.clone() };
-    let mut best: Option<(Accuracy, Fit, Vec<Answer>)> = None;
-    for fit in [live, &all, &own] {
-        // What the live one trusts comes first: of equals it stays.
-        let trusts = std::iter::once(live.trust).chain(TRUSTS);
-        for (trust, answers) in ask(roster, corrections, fit, built, trusts) {
-            let accuracy = Accuracy::of(&answers);
-            if best.as_ref().is_none_or(|(best, ..)| accuracy.right > best.right) {
-                best = Some((accuracy, Fit { trust, ..fit.clone() }, answers));
-            }
-        }
+    if live.covariance.is_some() {
+        // What was fitted before stays if nothing is better.
+        let live = try_out(roster, corrections, live, built, &[live.trust]);
+        tried.splice(0..0, live);
     }
-    let (accuracy, fit, answers) = best?;
-    let calibration = Calibration::of(answers.iter().filter(|answer| answer.is_learned));
-    Some(Fit { none_below: cut(&answers), calibration, accuracy: Some(accuracy), ..fit })
+    // Of equals the first: the one that is live, or the one that is usual.
+    let best = tried.into_iter().rev().max_by_key(|(_, answers)| Accuracy::of(answers).right);
+    let (fit, answers) = best.expect("something was tried");
+    Fit {
+        none_below: cut(&answers),
+        calibration: Calibration::of(answers.iter().filter(|answer| answer.is_learned)),
+        accuracy: Some(Accuracy::of(&answers)),
+        ..fit
+    }
 }
 
 fn count_cases(roster: &Roster, corrections: &Corrections) -> usize {
@@ -117,14 +120,15 @@ struct Answer {
 }
 
 /// The outcomes for each trust, all over the same folds.
-fn ask(
+fn try_out(
     roster: &Roster,
     corrections: &Corrections,
     fit: &Fit,
     built: &Index,
-    trusts: impl Iterator<Item = f32>,
-) -> Vec<(f32, Vec<Answer>)> {
-    let mut answers: Vec<(f32, Vec<Answer>)> = trusts.map(|trust| (trust, Vec::new())).collect();
+    trusts: &[f32],
+) -> Vec<(Fit, Vec<Answer>)> {
+    let mut tried: Vec<(Fit, Vec<Answer>)> =
+        trusts.iter().map(|trust| (Fit { trust: *trust, ..fit.clone() }, Vec::new())).collect();
     for Fold { index, examples, learned } in folds(roster, corrections, fit, built) {
         let cases = examples.iter().map(|case| (case, false));
         let cases: Vec<(&Case, bool)> =
@@ -132,8 +136,8 @@ fn ask(
         let step = cases.len().div_ceil(MAX_CASES_OF_FOLD).max(1);
         for (case, is_learned) in cases.into_iter().step_by(step) {
             let query = Query::new(&index, &case.input);
-            for (trust, answers) in &mut answers {
-                let scored = score(&index, &query, *trust, |_| true);
+            for (fit, answers) in &mut tried {
+                let scored = score(&index, &query, fit.trust, |_| true);
                 let first = scored.first().map(|first| first.document.agent.name().as_str());
                 answers.push(Answer {
                     signals: Signals::of(&index, &query, &scored),
@@ -144,7 +148,7 @@ fn ask(
             }
         }
     }
-    answers
+    tried
 }
 
 impl Accuracy {
@@ -182,48 +186,74 @@ fn cut(answers: &[Answer]) -> f64 {
 }
 
 impl Calibration {
-    /// How strongly it is held that the line is the one from which it starts, in requests.
-    const PRIOR: f64 = 8.0;
+    /// How strongly it is held that confidences are right as they are, in requests.
+    const PRIOR: f64 = 1.0;
 
-    pub fn apply(self, confidence: f64) -> f64 {
-        if confidence <= 0.0 {
-            return 0.0;
-        }
-        logistic(self.slope * log_odds(confidence) + self.offset)
+    pub fn apply(self, signals: &Signals) -> f64 {
+        logistic(product(&self.weights, &features(signals)))
     }
 
-    /// The likeliest line (Platt's scaling), by Newton's method.
+    /// The likeliest map (a logistic regression), by Newton's method.
     fn of<'a>(answers: impl Iterator<Item = &'a Answer>) -> Self {
-        let points: Vec<(f64, f64)> = answers
-            .map(|answer| {
-                let confidence = confidence(&answer.signals, Self::default());
-                (log_odds(confidence), f64::from(u8::from(answer.is_right)))
-            })
+        let points: Vec<([f64; 3], f64)> = answers
+            .map(|answer| (features(&answer.signals), f64::from(u8::from(answer.is_right))))
             .collect();
-        let mut line = Self::default();
+        let usual = Self::default();
         if points.len() < MIN_CASES {
-            return line;
+            return usual;
         }
-        for _ in 0..20 {
-            let (mut slope, mut offset) =
-                (Self::PRIOR * (line.slope - 1.0), Self::PRIOR * line.offset);
-            let (mut slopes, mut both, mut offsets) = (Self::PRIOR, 0.0, Self::PRIOR);
-            for (odds, right) in &points {
-                let expected = logistic(line.slope * odds + line.offset);
-                let (error, weight) = (expected - right, expected * (1.0 - expected));
-                slope += error * odds;
-                offset += error;
-                slopes += weight * odds * odds;
-                both += weight * odds;
-                offsets += weight;
+        let mut weights = usual.weights;
+        for _ in 0..25 {
+            let mut slope: [f64; 3] =
+                std::array::from_fn(|at| Self::PRIOR * (weights[at] - usual.weights[at]));
+            let mut curve: [[f64; 3]; 3] = std::array::from_fn(|row| {
+                std::array::from_fn(|column| if row == column { Self::PRIOR } else { 0.0 })
+            });
+            for (features, right) in &points {
+                let expected = logistic(product(&weights, features));
+                for row in 0..3 {
+                    slope[row] += (expected - right) * features[row];
+                    for column in 0..3 {
+                        curve[row][column] +=
+                            expected * (1.0 - expected) * features[row] * features[column];
+                    }
+                }
             }
-            let determinant = slopes * offsets - both * both;
-            line.slope -= (offsets * slope - both * offset) / determinant;
-            line.offset -= (slopes * offset - both * slope) / determinant;
+            let step = solve(curve, slope);
+            weights.iter_mut().zip(step).for_each(|(weight, step)| *weight -= step);
         }
-        // A line that falls would call the surest pick the least sure.
-        if line.slope > 0.05 && line.offset.is_finite() { line } else { Self::default() }
+        // A map that falls would call the surest pick the least sure.
+        let is_of_use = weights.iter().all(|weight| weight.is_finite()) && weights[1] > 0.05;
+        if is_of_use { Self { weights } } else { usual }
     }
+}
+
+fn features(signals: &Signals) -> [f64; 3] {
+    [1.0, log_odds(signals.confidence()), f64::from(signals.margin)]
+}
+
+fn product(one: &[f64; 3], other: &[f64; 3]) -> f64 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
+}
+
+/// Solves three equations whose matrix is symmetric and positive, by elimination.
+fn solve(mut matrix: [[f64; 3]; 3], mut right: [f64; 3]) -> [f64; 3] {
+    for pivot in 0..3 {
+        for row in pivot + 1..3 {
+            let times = matrix[row][pivot] / matrix[pivot][pivot];
+            for column in pivot..3 {
+                matrix[row][column] -= times * matrix[pivot][column];
+            }
+            right[row] -= times * right[pivot];
+        }
+    }
+    for row in (0..3).rev() {
+        for column in row + 1..3 {
+            right[row] -= matrix[row][column] * right[column];
+        }
+        right[row] /= matrix[row][row];
+    }
+    right
 }
 
 fn log_odds(probability: f64) -> f64 {

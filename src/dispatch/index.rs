@@ -123,8 +123,9 @@ impl Index {
         &self.fit
     }
 
-    pub fn corrections_revision(&self) -> i64 {
-        self.corrections_revision
+    /// Of the roster and of the corrections.
+    pub(super) fn revisions(&self) -> (i64, i64) {
+        (self.roster.revision, self.corrections_revision)
     }
 
     pub fn roster_revision(&self) -> i64 {
@@ -133,7 +134,7 @@ impl Index {
 
     /// Whether building it anew would make no difference.
     pub(super) fn is_of(&self, roster: &Roster, corrections: &Corrections) -> bool {
-        self.roster.revision == roster.revision && self.corrections_revision == corrections.revision
+        self.revisions() == (roster.revision, corrections.revision)
     }
 
     /// An agent of that name, disabled or not.
@@ -221,12 +222,15 @@ fn mean_lengths(documents: &[Document]) -> [f32; FIELD_COUNT] {
     means
 }
 
-/// The more requests the agents have as examples, the better the discriminant knows what requests to them are like.
-#[expect(clippy::cast_precision_loss, reason = "counts of examples are small")]
+/// Where requests are most of what is known of the agents, the discriminant knows what requests to them are like; where
+/// prose is, it knows little beside what the prose says.
+#[expect(clippy::cast_precision_loss, reason = "counts of pieces of text are small")]
 fn usual_trust(documents: &[Document]) -> f32 {
-    const WITHOUT_EXAMPLES: f32 = 1.0 / 600.0;
-    const AT_MOST: f32 = 1.0 / 50.0;
-    let requests = documents.iter().map(|document| document.content.requests()).sum::<usize>();
-    let of_agent = requests as f32 / documents.len().max(1) as f32;
-    (WITHOUT_EXAMPLES * (1.0 + of_agent)).min(AT_MOST)
+    const LEAST: f32 = 1.0 / 600.0;
+    const MOST: f32 = 1.0 / 60.0;
+    let count = |count: &dyn Fn(&Content) -> usize| {
+        documents.iter().map(|document| count(&document.content)).sum::<usize>() as f32
+    };
+    let (requests, prose) = (count(&Content::requests), count(&Content::prose));
+    (LEAST * (1.0 + 2.0 * requests / prose.max(1.0))).min(MOST)
 }

@@ -112,14 +112,24 @@ struct Inner {
     index: ArcSwap<Index>,
     /// Held while the index is built, so that it is built once for each change.
     building: Mutex<()>,
+    /// The revisions of the roster and of the corrections that were last fitted to.
+    fitted_to: Mutex<(i64, i64)>,
 }
 
 impl Dispatcher {
     pub fn new(registry: Registry, ledger: Ledger, feedback: Feedback, settings: Settings) -> Self {
         let index =
             ArcSwap::from_pointee(Index::build(&registry.roster(), &feedback.corrections(), None));
-        let building = Mutex::default();
-        Self { inner: Arc::new(Inner { registry, ledger, feedback, settings, index, building }) }
+        let inner = Inner {
+            registry,
+            ledger,
+            feedback,
+            settings,
+            index,
+            building: Mutex::default(),
+            fitted_to: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -176,6 +186,40 @@ impl Dispatcher {
         tokio::task::spawn_blocking(move || drop(dispatcher.index()))
             .await
             .expect("building an index does not panic");
+    }
+
+    /// The revisions of the roster and of the corrections that are picked with.
+    pub fn revisions(&self) -> (i64, i64) {
+        self.inner.index.load().revisions()
+    }
+
+    /// Fits to the present roster and corrections what can be fitted, if that was not done yet.
+    pub async fn refit(&self) {
+        let dispatcher = self.clone();
+        tokio::task::spawn_blocking(move || dispatcher.refit_now())
+            .await
+            .expect("fitting does not panic");
+    }
+
+    fn refit_now(&self) {
+        let Inner { registry, feedback, building, fitted_to, .. } = &*self.inner;
+        // One at a time; picks and changes of the roster go on meanwhile.
+        let mut fitted_to = fitted_to.lock().unwrap_or_else(PoisonError::into_inner);
+        let (roster, corrections, index) =
+            (registry.roster(), feedback.corrections(), self.index());
+        if *fitted_to == index.revisions() {
+            return;
+        }
+        let fit = fit::refit(&roster, &corrections, &index);
+        tracing::debug!(roster_revision = roster.revision, accuracy = ?fit.accuracy, "fitted");
+        *fitted_to = index.revisions();
+        if fit.accuracy.is_none() && index.fit().accuracy.is_none() {
+            return;
+        }
+        let _building = building.lock().unwrap_or_else(PoisonError::into_inner);
+        let (roster, corrections) = (registry.roster(), feedback.corrections());
+        let index = self.inner.index.load_full();
+        self.inner.index.store(Arc::new(Index::fitted(&roster, &corrections, &fit, Some(&index))));
     }
 
     /// The index of the registry's present roster and the feedback's present corrections.

@@ -18,6 +18,13 @@ const SHORTLIST: usize = 128;
 /// Candidates whose bodies are compared line by line.
 const READ_CLOSELY: usize = 32;
 
+/// What each piece of evidence counts; together about 1.
+const WORDS: f32 = 0.54;
+const DESCRIPTION: f32 = 0.18;
+const SENTENCE: f32 = 0.09;
+const EXAMPLE: f32 = 0.09;
+const BODY: f32 = 0.20;
+
 /// What speaks for a candidate whose score is one half, and how fast the score grows there.
 const MIDDLE: f32 = 0.4;
 const STEEPNESS: f64 = 5.0;
@@ -46,8 +53,10 @@ pub(super) struct QueryTerm {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Evidence {
     pub words: f32,
-    pub name: f32,
+    /// The whole description.
     pub description: f32,
+    /// The best of its sentences.
+    pub sentence: f32,
     /// The best of what users say.
     pub example: f32,
     /// The mean of the three best lines.
@@ -88,7 +97,8 @@ impl Query {
         Self { terms, full_score, embedding, probe }
     }
 
-    fn weight(&self) -> f32 {
+    /// How much all of its words tell.
+    pub fn weight(&self) -> f32 {
         self.terms.iter().map(|term| term.weight).sum()
     }
 }
@@ -161,26 +171,20 @@ fn keep_best(scored: &mut Vec<Scored<'_>>, count: usize) {
 }
 
 impl Evidence {
-    const WORDS: f32 = 0.545;
-    const DESCRIPTION: f32 = 0.182;
-    const EXAMPLE: f32 = 0.159;
-    const BODY: f32 = 0.068;
-    const NAME: f32 = 0.045;
-
     fn total(&self, trust: f32) -> f32 {
-        Self::WORDS * self.words + self.meaning() + trust * self.likelihood
+        WORDS * self.words + self.meaning() + trust * self.likelihood
     }
 
     fn meaning(&self) -> f32 {
-        Self::DESCRIPTION * self.description
-            + Self::EXAMPLE * self.example
-            + Self::BODY * self.body
-            + Self::NAME * self.name
+        DESCRIPTION * self.description
+            + SENTENCE * self.sentence
+            + EXAMPLE * self.example
+            + BODY * self.body
     }
 
     /// How much of what speaks for a candidate is its words, from 0 to 1.
     pub fn part_of_words(&self) -> f32 {
-        let (words, meaning) = (Self::WORDS * self.words, self.meaning().max(0.0));
+        let (words, meaning) = (WORDS * self.words, self.meaning().max(0.0));
         if words > 0.0 { words / (words + meaning) } else { 0.0 }
     }
 }
@@ -198,8 +202,9 @@ impl Scored<'_> {
         let Some(request) = &query.embedding else { return };
         let content = &self.document.content;
         let cosine = |embedding: &Embedding| embedding.cosine(request);
-        self.evidence.name = content.embeddings(Field::Name).map(cosine).fold(0.0, f32::max);
         self.evidence.description = content.description.as_deref().map_or(0.0, cosine);
+        self.evidence.sentence =
+            content.embeddings(Field::Description).map(cosine).fold(0.0, f32::max);
         let said = content.embeddings(Field::ExampleUser).chain(content.embeddings(Field::Learned));
         self.evidence.example = said
             .map(cosine)
