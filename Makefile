@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test endurance scorecard soak bench bench-roster sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test endurance scorecard soak bench bench-pick bench-roster sqlx ci ci-queries postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ soak: rust postgresql ## Send 200,000 mixed requests with faults, and look at me
 
 bench: rust ## Measure how long definitions take to read
 	$(CARGO) bench --bench parse
+
+bench-pick: rust ## Measure how long a pick takes, and how soon a changed agent can be picked
+	$(CARGO) bench --bench pick
 
 bench-roster: rust postgresql ## Measure a roster of 10,000 agents: syncs, starts, changes, memory
 	$(CARGO) build --release --quiet

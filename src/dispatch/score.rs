@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Index;
 use super::discriminant::Probe;
-use super::document::{Content, Document, Field};
+use super::document::{Content, Document, Exclusion, Field};
 use super::embedding::Embedding;
 use super::fit::logistic;
 use super::index::SATURATION;
@@ -30,7 +30,11 @@ const MIDDLE: f32 = 0.4;
 const STEEPNESS: f64 = 5.0;
 
 /// Share of a request's weight that one exclusion must cover to speak against the agent.
-const EXCLUSION_FROM: f32 = 0.35;
+const EXCLUDED_WORDS_FROM: f32 = 0.35;
+
+/// How near an exclusion must come to a request to speak against the agent, and how much nearer than anything for it.
+const EXCLUDED_MEANING_FROM: f32 = 0.6;
+const EXCLUDED_MEANING_AHEAD: f32 = 0.1;
 
 /// A request as the local stage sees it.
 pub(super) struct Query {
@@ -236,22 +240,32 @@ pub(super) fn saturate(frequency: f32) -> f32 {
     frequency * (SATURATION + 1.0) / (frequency + SATURATION)
 }
 
-/// The exclusion that covers most of the request, if it covers enough of it to matter.
+/// The exclusion that speaks most strongly against the candidate, if any does: it covers much of the request's words,
+/// or it means what the request means, clearly more than all that the agent says of what it does.
 fn strongest_exclusion<'a>(query: &Query, candidate: &Scored<'a>) -> Option<(&'a str, f32)> {
     let all = query.weight().max(f32::MIN_POSITIVE);
-    let exclusions = &candidate.document.content.exclusions;
+    let Evidence { description, sentence, example, .. } = candidate.evidence;
+    let nearest = description.max(sentence).max(example);
+    let strength = |exclusion: &Exclusion| {
+        let covered: f32 = query
+            .terms
+            .iter()
+            .filter(|term| exclusion.terms.iter().any(|excluded| excluded.stem == term.stem))
+            .map(|term| term.weight)
+            .sum();
+        let by_words = Some(covered / all).filter(|part| *part >= EXCLUDED_WORDS_FROM);
+        let by_meaning = query
+            .embedding
+            .as_ref()
+            .and_then(|request| Some(exclusion.embedding.as_ref()?.cosine(request)))
+            .filter(|cosine| {
+                *cosine >= EXCLUDED_MEANING_FROM.max(nearest + EXCLUDED_MEANING_AHEAD)
+            });
+        Some(by_words.unwrap_or(0.0).max(by_meaning.unwrap_or(0.0))).filter(|part| *part > 0.0)
+    };
+    let exclusions = candidate.document.content.exclusions.iter();
     exclusions
-        .iter()
-        .map(|exclusion| {
-            let covered: f32 = query
-                .terms
-                .iter()
-                .filter(|term| exclusion.terms.iter().any(|excluded| excluded.stem == term.stem))
-                .map(|term| term.weight)
-                .sum();
-            (exclusion.text.as_str(), covered / all)
-        })
-        .filter(|(_, strength)| *strength >= EXCLUSION_FROM)
+        .filter_map(|exclusion| Some((exclusion.text.as_str(), strength(exclusion)?)))
         .max_by(|(_, one), (_, other)| one.total_cmp(other))
 }
 
