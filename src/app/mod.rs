@@ -53,7 +53,8 @@ impl App {
         let registry = Registry::open(pool.clone(), config.registry).await?;
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
-        let dispatcher = Dispatcher::new(registry.clone(), ledger.clone(), config.dispatch);
+        let dispatcher =
+            Dispatcher::new(registry.clone(), ledger.clone(), providers.clone(), config.dispatch);
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),

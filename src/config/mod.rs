@@ -16,7 +16,8 @@ pub use error::ConfigError;
 pub use flags::Flags;
 
 use crate::definition::KnownWorld;
-use crate::provider::{BreakerSettings, Catalog, Clocks, RetrySettings, Target};
+use crate::dispatch::JudgeSettings;
+use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
 use crate::{conversation, db, dispatch, http, provider, registry};
 use file::ConfigFile;
 use variables::Variables;
@@ -78,6 +79,9 @@ impl Config {
                 default_model = None;
             }
         }
+        let names = providers.iter().map(|provider| provider.name.clone()).collect();
+        let catalog = Catalog::new(names, file.model_targets(), default_model.clone())
+            .map_err(ConfigError::Models)?;
         let provider = provider::Settings {
             providers,
             models: file.model_targets(),
@@ -98,6 +102,7 @@ impl Config {
                 open: milliseconds(limits.breaker_open_ms),
             },
         };
+        let judge = configured_judge(&file, &catalog, &mut notices)?;
         let stores_content = file.storage.content;
         Ok(Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
@@ -112,13 +117,14 @@ impl Config {
             registry: registry::Settings {
                 agents_dir: flags.agents_dir.clone().unwrap_or_else(|| PathBuf::from("./agents")),
                 definition_bytes: limits.definition_bytes,
-                known_world: known_world(&provider, &file)?,
+                known_world: known_world(&catalog, &file),
             },
             provider,
             dispatch: dispatch::Settings {
                 on_none: file.dispatch.on_none,
                 on_ambiguous: file.dispatch.on_ambiguous,
                 default_agent: file.dispatch.default_agent.clone(),
+                judge,
                 stores_content,
             },
             conversation: conversation::Settings {
@@ -137,18 +143,41 @@ impl Config {
     }
 }
 
-fn known_world(
-    provider: &provider::Settings,
+/// The judge's settings. Its model is looked up now, so that a misspelt one does not wait for the first close pick.
+fn configured_judge(
     file: &ConfigFile,
-) -> Result<KnownWorld, ConfigError> {
-    let names = provider.providers.iter().map(|provider| provider.name.clone()).collect();
-    let catalog = Catalog::new(names, provider.models.clone(), provider.default_model.clone())
-        .map_err(ConfigError::Models)?;
-    Ok(KnownWorld {
+    catalog: &Catalog,
+    notices: &mut Vec<String>,
+) -> Result<Option<JudgeSettings>, ConfigError> {
+    let Some(entry) = &file.dispatch.judge else { return Ok(None) };
+    let model = &entry.model;
+    if !catalog.knows(model) {
+        let target = Target::parse(model).ok_or_else(|| ConfigError::JudgeModel(model.clone()))?;
+        providers::check_known(file, &target.provider)?;
+    }
+    let resolved = catalog.resolve(Some(model));
+    if resolved.first().is_offline() {
+        notices
+            .push("a judge is set and no provider to ask it of, so nothing is judged".to_owned());
+    } else if resolved.rule == ResolutionRule::Fallback {
+        notices.push(format!(
+            "the provider of the judge's model `{model}` is not configured, so `{}` judges",
+            resolved.first().full_name()
+        ));
+    }
+    Ok(Some(JudgeSettings {
+        model: model.clone(),
+        timeout: Duration::from_millis(entry.timeout_ms.get()),
+        margin_below: entry.margin_below,
+    }))
+}
+
+fn known_world(catalog: &Catalog, file: &ConfigFile) -> KnownWorld {
+    KnownWorld {
         tool_servers: file.mcp_servers.keys().map(|name| name.to_ascii_lowercase()).collect(),
         models: catalog.known_names().map(str::to_owned).collect(),
         model_prefixes: catalog.known_prefixes().collect(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::decision::{AgentRef, Decision, Outcome, Ranked, Strategy};
 use super::reasons;
 use super::score::{Query, Scored, round, score};
 use super::text::Analyzer;
-use super::{Candidates, DEFAULT_TOP_K, DispatchError, DispatchRequest, Index, OnNone, Settings};
+use super::{Candidates, DispatchError, DispatchRequest, Index, OnNone, Settings};
 use crate::registry::Agent;
 
 /// How much of a request is read to pick an agent: what it is about is said by then, and the time stays bounded.
@@ -42,7 +42,7 @@ pub(super) fn decide(
     {
         (picked, outcome, strategy) = (Some(default), Outcome::Picked, Strategy::Default);
     }
-    scored.truncate(request.top_k.unwrap_or(DEFAULT_TOP_K));
+    scored.truncate(request.ranked_count(settings));
     Ok(Decision {
         id: Uuid::now_v7(),
         outcome,
@@ -53,6 +53,7 @@ pub(super) fn decide(
         roster_revision: index.roster_revision(),
         elapsed_us: 0,
         ranked: scored.iter().map(|candidate| rank(index, &query, candidate)).collect(),
+        judge: None,
         picked,
     })
 }
@@ -85,7 +86,7 @@ fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
         && !exclude.iter().any(|excluded| excluded == name)
 }
 
-fn default_agent(
+pub(super) fn default_agent(
     index: &Index,
     request: &DispatchRequest,
     settings: &Settings,

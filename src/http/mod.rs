@@ -71,6 +71,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(audit::list_audit_entries))
+            .routes(routes!(dispatches::get_judge))
             .routes(routes!(providers::list_providers))
             .routes(routes!(providers::list_models))
             .routes(routes!(keys::create_key, keys::list_keys))
