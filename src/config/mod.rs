@@ -285,4 +285,48 @@ mod tests {
         let text = refusal("providers: sk-ant-very-secret\n");
         assert!(!text.contains("very-secret"), "{text}");
     }
+
+    #[test]
+    fn a_judge_has_defaults_and_can_be_left_out() {
+        let dispatch = |yaml: &str| load(yaml, &[("ANTHROPIC_API_KEY", "k")]).expect("is valid");
+        assert_eq!(dispatch("dispatch: {judge: null}\n").dispatch.judge, None);
+        let config = dispatch("dispatch: {on_none: judge, judge: {model: haiku}}\n");
+        let judge = config.dispatch.judge.expect("is set");
+        assert_eq!((judge.timeout.as_millis(), judge.margin_below), (2_000, 0.1));
+        assert!(config.notices.is_empty(), "{:?}", config.notices);
+        let other = "dispatch: {judge: {model: anthropic/x, timeout_ms: 5, margin_below: 0}}\n";
+        let judge = dispatch(other).dispatch.judge.expect("is set");
+        assert_eq!((judge.timeout.as_millis(), judge.margin_below), (5, 0.0));
+    }
+
+    #[test]
+    fn what_is_left_to_a_judge_needs_one() {
+        let text = refusal("allow_offline: true\n# on_none: x\ndispatch:\n  on_none: judge\n");
+        assert!(text.contains("`on_none: judge`") && text.contains("line 4"), "{text}");
+        let text = refusal("dispatch: {on_ambiguous: judge, judge: null}\n");
+        assert!(text.contains("`on_ambiguous: judge`") && text.contains("line 1"), "{text}");
+    }
+
+    #[test]
+    fn a_judge_that_cannot_work_is_refused() {
+        for (judge, named) in [
+            ("{}", "model"),
+            ("{model: haiku, timeout: 5}", "timeout"),
+            ("{model: haiku, timeout_ms: 0}", "timeout_ms"),
+            ("{model: haiku, margin_below: 2}", "margin_below"),
+            ("{model: hiaku}", "hiaku"),
+            ("{model: antropic/x}", "antropic"),
+        ] {
+            let text = refusal(&format!("dispatch: {{judge: {judge}}}\n"));
+            assert!(text.contains(named), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_judge_without_its_provider_is_told_of() {
+        let yaml = "dispatch: {judge: {model: haiku}}\n";
+        let notices = |variables| load(yaml, variables).expect("is valid").notices;
+        assert!(notices(&[][..])[0].contains("nothing is judged"));
+        assert!(notices(&[("OPENAI_API_KEY", "k")])[0].contains("`openai/gpt-5.5` judges"));
+    }
 }

@@ -23,13 +23,9 @@ impl Verdict {
             Self::None => None,
         }
     }
-
-    pub fn name(self, shortlist: &[Arc<Agent>]) -> Option<String> {
-        self.agent(shortlist).map(|agent| agent.name().to_string())
-    }
 }
 
-/// Reads an answer. A name that was not on the shortlist is none.
+/// Reads an answer. A name that was not on the shortlist is no answer.
 pub(super) fn read(text: &str, shortlist: &[Arc<Agent>]) -> Option<Verdict> {
     let name = find_name(text)?;
     let name = name.trim();

@@ -12,6 +12,13 @@ use foldhash::quality::RandomState;
 
 use crate::dispatch::{Candidates, DispatchRequest};
 
+/// What the judge said. Agents are remembered by name: a later revision goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    Agent(String),
+    NoAgent,
+}
+
 /// Half of the beginnings that are remembered at most.
 const GENERATION: usize = 5_000;
 
@@ -24,18 +31,17 @@ pub(super) struct Memory {
 
 #[derive(Debug, Default)]
 struct Verdicts {
-    young: HashMap<u64, Option<String>>,
-    old: HashMap<u64, Option<String>>,
+    young: HashMap<u64, Said>,
+    old: HashMap<u64, Said>,
 }
 
 impl Memory {
-    /// Keeps the name that the judge chose, or that it chose none.
-    pub fn keep(&self, request: &DispatchRequest, name: Option<String>) {
+    pub fn keep(&self, request: &DispatchRequest, said: Said) {
         let beginning = self.beginning(request);
-        self.with(|verdicts| verdicts.insert(beginning, name));
+        self.with(|verdicts| verdicts.insert(beginning, said));
     }
 
-    pub fn find(&self, request: &DispatchRequest) -> Option<Option<String>> {
+    pub fn find(&self, request: &DispatchRequest) -> Option<Said> {
         let beginning = self.beginning(request);
         self.with(|verdicts| {
             if let Some(found) = verdicts.young.get(&beginning) {
@@ -59,33 +65,34 @@ impl Memory {
 }
 
 impl Verdicts {
-    fn insert(&mut self, beginning: u64, name: Option<String>) {
+    fn insert(&mut self, beginning: u64, said: Said) {
         if self.young.len() >= GENERATION && !self.young.contains_key(&beginning) {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(beginning, name);
+        self.young.insert(beginning, said);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GENERATION, Memory};
+    use super::{GENERATION, Memory, Said};
     use crate::dispatch::DispatchRequest;
 
-    fn request(input: impl ToString) -> DispatchRequest {
+    fn request(input: &str) -> DispatchRequest {
         DispatchRequest { input: input.to_string(), ..DispatchRequest::default() }
     }
 
     #[test]
     fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
         let memory = Memory::default();
-        memory.keep(&request("asked for"), Some("a".to_owned()));
-        memory.keep(&request("left alone"), None);
-        assert_eq!(memory.find(&request("left alone")), Some(None));
+        let said = Said::Agent("a".to_owned());
+        memory.keep(&request("asked for"), said.clone());
+        memory.keep(&request("left alone"), Said::NoAgent);
+        assert_eq!(memory.find(&request("left alone")), Some(Said::NoAgent));
         for number in 0..GENERATION * 3 {
-            memory.keep(&request(number), None);
+            memory.keep(&request(&number.to_string()), Said::NoAgent);
             if number % (GENERATION / 2) == 0 {
-                assert_eq!(memory.find(&request("asked for")), Some(Some("a".to_owned())));
+                assert_eq!(memory.find(&request("asked for")), Some(said.clone()));
             }
         }
         assert_eq!(memory.find(&request("left alone")), None);

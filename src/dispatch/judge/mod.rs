@@ -22,7 +22,7 @@ use crate::chat::{ChatEvent, ChatRequest, FinishReason, Usage};
 use crate::provider::{Attempt, ModelCall, Providers, ResolvedModel, Target};
 use crate::registry::Agent;
 use answer::Verdict;
-use memory::Memory;
+use memory::{Memory, Said};
 use tally::Tally;
 
 /// Most candidates that the judge is shown. The roster never goes to a model whole.
@@ -162,8 +162,10 @@ impl Judge {
         let Asked { verdict, mut judgement } = self.ask(settings, &shortlist, question).await;
         judgement.outcome = match verdict {
             Ok(verdict) => {
-                self.memory.keep(request, verdict.name(&shortlist));
                 let agent = verdict.agent(&shortlist);
+                let said =
+                    agent.map_or(Said::NoAgent, |agent| Said::Agent(agent.name().to_string()));
+                self.memory.keep(request, said);
                 apply(agent, stand_in.as_ref(), Strategy::Judge, decision)
             }
             Err(outcome) => outcome,
@@ -189,8 +191,8 @@ impl Judge {
     ) -> bool {
         let agent = match self.memory.find(request) {
             None => return false,
-            Some(None) => None,
-            Some(Some(name)) => {
+            Some(Said::NoAgent) => None,
+            Some(Said::Agent(name)) => {
                 let is_ranked = decision.ranked.iter().any(|candidate| candidate.agent == name);
                 // The roster may have changed since: who is gone cannot go on.
                 let Some(agent) = index.find(&name).filter(|_| is_ranked) else { return false };

@@ -10,6 +10,7 @@ mod bad_input;
 mod dispatches;
 mod export;
 mod idempotency;
+mod judge;
 mod keys;
 mod operations;
 mod prompts;
