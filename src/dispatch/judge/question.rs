@@ -1,6 +1,5 @@
 //! What the judge is asked: the cards of a few candidates and the request, as data. Pure.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -95,17 +94,12 @@ fn cut(text: &str, chars: usize) -> String {
 
 /// The beginning and the end of a long text.
 fn shorten(text: &str) -> String {
-    let mut short = cut(text, REQUEST_HEAD_CHARS);
-    let from_end = text.char_indices().rev().nth(REQUEST_TAIL_CHARS - 1);
-    if let Some((start, _)) = from_end
-        && start >= short.len()
-    {
-        // Writing to a String cannot fail.
-        let _ = write!(short, "\n{}", &text[start..]);
-    } else if short.len() < text.len() {
-        text.clone_into(&mut short);
+    let head_end = text.char_indices().nth(REQUEST_HEAD_CHARS).map(|(end, _)| end);
+    let tail_start = text.char_indices().nth_back(REQUEST_TAIL_CHARS - 1).map(|(start, _)| start);
+    match head_end.zip(tail_start) {
+        Some((end, start)) if start > end => format!("{}…\n{}", &text[..end], &text[start..]),
+        _ => text.to_owned(),
     }
-    short
 }
 
 #[cfg(test)]
@@ -120,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_long_request_keeps_its_beginning_and_its_end() {
-        let short = "é".repeat(REQUEST_HEAD_CHARS + 1);
+        let short = "é".repeat(REQUEST_HEAD_CHARS + REQUEST_TAIL_CHARS);
         assert_eq!(shorten(&short), short);
         let long = format!("first{}last", "é".repeat(100_000));
         let shortened = shorten(&long);
