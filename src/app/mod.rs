@@ -54,8 +54,13 @@ impl App {
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
         let feedback = Feedback::open(pool.clone()).await?;
-        let dispatcher =
-            Dispatcher::new(registry.clone(), ledger.clone(), feedback.clone(), config.dispatch);
+        let dispatcher = Dispatcher::new(
+            registry.clone(),
+            ledger.clone(),
+            feedback.clone(),
+            providers.clone(),
+            config.dispatch,
+        );
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),

@@ -85,6 +85,11 @@ pub fn opening_request(messages: &[Message]) -> String {
     texts.join("\n")
 }
 
+/// Whether the conversation goes on after an answer: with a follow-up, or with the results of tools.
+pub fn has_answer(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.role == Role::Assistant)
+}
+
 /// One model call, before it is put into a provider's words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {

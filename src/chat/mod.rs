@@ -9,7 +9,7 @@ mod tool;
 mod usage;
 
 pub use event::{ChatEvent, FinishReason};
-pub use message::{ChatRequest, Message, Part, Role, opening_request};
+pub use message::{ChatRequest, Message, Part, Role, has_answer, opening_request};
 pub use parameters::{Parameter, Parameters, ToolChoice};
 pub use tool::{Tool, ToolCall};
 pub use usage::Usage;

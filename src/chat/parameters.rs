@@ -1,6 +1,7 @@
 //! What a request asks of the model besides words: how long, how varied, and whether a tool is a must.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Settings of a model call. What is `None` is left to the provider.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Parameters {
     /// Texts that end the answer before they are written.
     pub stop: Vec<String>,
     pub tool_choice: Option<ToolChoice>,
+    /// JSON Schema of the whole answer, which is then JSON and nothing else.
+    pub answer_schema: Option<Value>,
 }
 
 /// Whether the model may, must or must not call a tool.
@@ -35,6 +38,7 @@ pub enum Parameter {
     Stop,
     /// A tool choice that forces a call; `auto` and `none` are taken by all.
     ToolChoice,
+    AnswerSchema,
 }
 
 impl Parameter {
@@ -45,6 +49,7 @@ impl Parameter {
             Self::TopK => "top_k",
             Self::Stop => "stop",
             Self::ToolChoice => "tool_choice",
+            Self::AnswerSchema => "answer_schema",
         }
     }
 }
@@ -61,6 +66,7 @@ impl Parameters {
                 .tool_choice
                 .take_if(|choice| matches!(choice, ToolChoice::Required | ToolChoice::Tool(_)))
                 .is_some(),
+            Parameter::AnswerSchema => self.answer_schema.take().is_some(),
         }
     }
 }

@@ -18,6 +18,15 @@ pub enum ConfigError {
         .path.display()
     )]
     UnsetVariable { path: PathBuf, line: usize, key: String, variable: String },
+    #[error(
+        "{} line {line}: `{key}: judge` needs a judge, and `dispatch.judge` is not set",
+        .path.display()
+    )]
+    NoJudge { path: PathBuf, line: usize, key: &'static str },
+    #[error(
+        "`dispatch.judge.model` is `{0}`, which is no alias, no known model's id, and no `provider/model`"
+    )]
+    JudgeModel(String),
     #[error("the default model must be `provider/model`, not `{0}`")]
     DefaultModel(String),
     #[error("a model names the provider `{0}`, which is neither built in nor under `providers`")]

@@ -1,11 +1,12 @@
 //! `rolecall.yaml` as it is written. Unknown keys are errors.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use serde::Deserialize;
-use serde_yaml::Value;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use super::variables::Variables;
 use super::{ConfigError, Target};
@@ -69,7 +70,49 @@ pub(super) struct DispatchEntry {
     pub on_none: OnNone,
     pub on_ambiguous: OnAmbiguous,
     pub default_agent: Option<String>,
-    judge: Option<Value>,
+    pub judge: Option<JudgeEntry>,
+}
+
+impl DispatchEntry {
+    /// The key that leaves a decision to a judge, if there is none.
+    fn key_without_judge(&self) -> Option<&'static str> {
+        let asks = [
+            ("on_none", self.on_none == OnNone::Judge),
+            ("on_ambiguous", self.on_ambiguous == OnAmbiguous::Judge),
+        ];
+        let mut asks = asks.into_iter().filter(|(_, is_judge)| *is_judge);
+        asks.next().filter(|_| self.judge.is_none()).map(|(key, _)| key)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JudgeEntry {
+    pub model: String,
+    #[serde(default = "JudgeEntry::default_timeout_ms")]
+    pub timeout_ms: NonZeroU64,
+    #[serde(default = "JudgeEntry::default_margin_below", deserialize_with = "share")]
+    pub margin_below: f64,
+}
+
+impl JudgeEntry {
+    fn default_timeout_ms() -> NonZeroU64 {
+        const { NonZeroU64::new(2_000).expect("is not zero") }
+    }
+
+    fn default_margin_below() -> f64 {
+        0.1
+    }
+}
+
+/// Scores are 0 to 1, and so is what lies between two of them.
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(D::Error::custom("margin_below must be 0 to 1"))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,12 +212,19 @@ impl ConfigFile {
         if is_empty {
             return Ok(Self::default());
         }
-        let file = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
+        let file: Self = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
             path: path.to_owned(),
             // A value in the wrong place may be a secret.
             message: without_values(&error.to_string()),
         })?;
         variables.check(path, &yaml)?;
+        if let Some(key) = file.dispatch.key_without_judge() {
+            return Err(ConfigError::NoJudge {
+                path: path.to_owned(),
+                line: line_of(key, &yaml),
+                key,
+            });
+        }
         Ok(file)
     }
 
@@ -190,7 +240,6 @@ impl ConfigFile {
         [
             ("mcp_servers", !self.mcp_servers.is_empty()),
             ("tools.required", !self.tools.required.is_empty()),
-            ("dispatch.judge", self.dispatch.judge.as_ref().is_some_and(|judge| !judge.is_null())),
             ("storage.retention_days", self.storage.retention_days.is_some()),
             ("limits.tool_call_timeout_ms", limits.tool_call_timeout_ms.is_some()),
             ("limits.tool_result_bytes", limits.tool_result_bytes.is_some()),
@@ -200,4 +249,13 @@ impl ConfigFile {
         .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
         .collect()
     }
+}
+
+/// The line on which a key stands that the file has once.
+fn line_of(key: &str, yaml: &str) -> usize {
+    let is_there = |line: &str| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.contains(&format!("{key}:")) || line.contains(&format!("{key}\":"))
+    };
+    yaml.lines().position(is_there).map_or(1, |index| index + 1)
 }

@@ -16,7 +16,8 @@ pub use error::ConfigError;
 pub use flags::Flags;
 
 use crate::definition::KnownWorld;
-use crate::provider::{BreakerSettings, Catalog, Clocks, RetrySettings, Target};
+use crate::dispatch::JudgeSettings;
+use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
 use crate::{conversation, db, dispatch, http, provider, registry};
 use file::ConfigFile;
 use variables::Variables;
@@ -78,6 +79,9 @@ impl Config {
                 default_model = None;
             }
         }
+        let names = providers.iter().map(|provider| provider.name.clone()).collect();
+        let catalog = Catalog::new(names, file.model_targets(), default_model.clone())
+            .map_err(ConfigError::Models)?;
         let provider = provider::Settings {
             providers,
             models: file.model_targets(),
@@ -98,6 +102,7 @@ impl Config {
                 open: milliseconds(limits.breaker_open_ms),
             },
         };
+        let judge = configured_judge(&file, &catalog, &mut notices)?;
         let stores_content = file.storage.content;
         Ok(Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
@@ -112,13 +117,14 @@ impl Config {
             registry: registry::Settings {
                 agents_dir: flags.agents_dir.clone().unwrap_or_else(|| PathBuf::from("./agents")),
                 definition_bytes: limits.definition_bytes,
-                known_world: known_world(&provider, &file)?,
+                known_world: known_world(&catalog, &file),
             },
             provider,
             dispatch: dispatch::Settings {
                 on_none: file.dispatch.on_none,
                 on_ambiguous: file.dispatch.on_ambiguous,
                 default_agent: file.dispatch.default_agent.clone(),
+                judge,
                 stores_content,
             },
             conversation: conversation::Settings {
@@ -137,18 +143,41 @@ impl Config {
     }
 }
 
-fn known_world(
-    provider: &provider::Settings,
+/// The judge's settings. Its model is looked up now, so that a misspelt one does not wait for the first close pick.
+fn configured_judge(
     file: &ConfigFile,
-) -> Result<KnownWorld, ConfigError> {
-    let names = provider.providers.iter().map(|provider| provider.name.clone()).collect();
-    let catalog = Catalog::new(names, provider.models.clone(), provider.default_model.clone())
-        .map_err(ConfigError::Models)?;
-    Ok(KnownWorld {
+    catalog: &Catalog,
+    notices: &mut Vec<String>,
+) -> Result<Option<JudgeSettings>, ConfigError> {
+    let Some(entry) = &file.dispatch.judge else { return Ok(None) };
+    let model = &entry.model;
+    if !catalog.knows(model) {
+        let target = Target::parse(model).ok_or_else(|| ConfigError::JudgeModel(model.clone()))?;
+        providers::check_known(file, &target.provider)?;
+    }
+    let resolved = catalog.resolve(Some(model));
+    if resolved.first().is_offline() {
+        notices
+            .push("a judge is set and no provider to ask it of, so nothing is judged".to_owned());
+    } else if resolved.rule == ResolutionRule::Fallback {
+        notices.push(format!(
+            "the provider of the judge's model `{model}` is not configured, so `{}` judges",
+            resolved.first().full_name()
+        ));
+    }
+    Ok(Some(JudgeSettings {
+        model: model.clone(),
+        timeout: Duration::from_millis(entry.timeout_ms.get()),
+        margin_below: entry.margin_below,
+    }))
+}
+
+fn known_world(catalog: &Catalog, file: &ConfigFile) -> KnownWorld {
+    KnownWorld {
         tool_servers: file.mcp_servers.keys().map(|name| name.to_ascii_lowercase()).collect(),
         models: catalog.known_names().map(str::to_owned).collect(),
         model_prefixes: catalog.known_prefixes().collect(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -255,5 +284,49 @@ mod tests {
     fn a_secret_in_the_wrong_place_is_not_repeated() {
         let text = refusal("providers: sk-ant-very-secret\n");
         assert!(!text.contains("very-secret"), "{text}");
+    }
+
+    #[test]
+    fn a_judge_has_defaults_and_can_be_left_out() {
+        let dispatch = |yaml: &str| load(yaml, &[("ANTHROPIC_API_KEY", "k")]).expect("is valid");
+        assert_eq!(dispatch("dispatch: {judge: null}\n").dispatch.judge, None);
+        let config = dispatch("dispatch: {on_none: judge, judge: {model: haiku}}\n");
+        let judge = config.dispatch.judge.expect("is set");
+        assert_eq!((judge.timeout.as_millis(), judge.margin_below), (2_000, 0.1));
+        assert!(config.notices.is_empty(), "{:?}", config.notices);
+        let other = "dispatch: {judge: {model: anthropic/x, timeout_ms: 5, margin_below: 0}}\n";
+        let judge = dispatch(other).dispatch.judge.expect("is set");
+        assert_eq!((judge.timeout.as_millis(), judge.margin_below), (5, 0.0));
+    }
+
+    #[test]
+    fn what_is_left_to_a_judge_needs_one() {
+        let text = refusal("allow_offline: true\n# on_none: x\ndispatch:\n  on_none: judge\n");
+        assert!(text.contains("`on_none: judge`") && text.contains("line 4"), "{text}");
+        let text = refusal("dispatch: {on_ambiguous: judge, judge: null}\n");
+        assert!(text.contains("`on_ambiguous: judge`") && text.contains("line 1"), "{text}");
+    }
+
+    #[test]
+    fn a_judge_that_cannot_work_is_refused() {
+        for (judge, named) in [
+            ("{}", "model"),
+            ("{model: haiku, timeout: 5}", "timeout"),
+            ("{model: haiku, timeout_ms: 0}", "timeout_ms"),
+            ("{model: haiku, margin_below: 2}", "margin_below"),
+            ("{model: hiaku}", "hiaku"),
+            ("{model: antropic/x}", "antropic"),
+        ] {
+            let text = refusal(&format!("dispatch: {{judge: {judge}}}\n"));
+            assert!(text.contains(named), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_judge_without_its_provider_is_told_of() {
+        let yaml = "dispatch: {judge: {model: haiku}}\n";
+        let notices = |variables| load(yaml, variables).expect("is valid").notices;
+        assert!(notices(&[][..])[0].contains("nothing is judged"));
+        assert!(notices(&[("OPENAI_API_KEY", "k")])[0].contains("`openai/gpt-5.5` judges"));
     }
 }

@@ -13,8 +13,10 @@ use super::handle::RunHandle;
 use super::live_run::LiveRun;
 use super::records::{Idempotency, RecordedRun};
 use super::{Conversations, ModelUse, Registration, Run, RunStatus};
-use crate::chat::{ChatRequest, Parameter, Usage, opening_request};
-use crate::dispatch::{AgentRef, Candidates, Decision, DispatchRequest, OnAmbiguous, Outcome};
+use crate::chat::{ChatRequest, Parameter, Usage, has_answer, opening_request};
+use crate::dispatch::{
+    AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
+};
 use crate::prompt::{self, PromptInput};
 use crate::provider::{ResolutionRule, ResolvedModel};
 use crate::registry::Agent;
@@ -87,7 +89,8 @@ impl Conversations {
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
         let held_back = (!new.is_streaming && !is_background).then(Vec::new);
-        let Prepared { decision, agent, model, request } = self.prepare(new).await?;
+        let Prepared { decision, agent, model, request } =
+            self.prepare(new, Judging::IfClose).await?;
         let run = Run {
             id: Uuid::now_v7(),
             status: if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked },
@@ -130,7 +133,8 @@ impl Conversations {
 
     /// Builds what a run would send, and sends nothing.
     pub async fn preview(&self, new: NewRun) -> Result<PromptPreview, ConversationError> {
-        let prepared = self.prepare(new).await?;
+        // The judge would be sent something.
+        let prepared = self.prepare(new, Judging::Never).await?;
         let (request, dropped_parameters) =
             self.inner.providers.encode(prepared.model.first(), &prepared.request);
         Ok(PromptPreview {
@@ -185,13 +189,15 @@ impl Conversations {
         Ok(None)
     }
 
-    async fn prepare(&self, new: NewRun) -> Result<Prepared, ConversationError> {
+    async fn prepare(&self, new: NewRun, judging: Judging) -> Result<Prepared, ConversationError> {
         let dispatch = DispatchRequest {
             input: opening_request(&new.prompt.messages),
             agent: new.agent,
             candidates: new.candidates,
             permitted: new.permitted,
             top_k: None,
+            judging,
+            is_under_way: has_answer(&new.prompt.messages),
         };
         // An unknown model is refused before anything is put on record.
         if let Some(model) = new.model.as_deref().filter(|model| !self.can_resolve(model)) {

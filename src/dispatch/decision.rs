@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::judge::Judgement;
 use crate::registry::Agent;
 
 /// What was decided.
@@ -39,6 +40,10 @@ pub enum Strategy {
     Local,
     /// None fitted, and the operator's default agent stands in.
     Default,
+    /// The conversation goes on: what it began with decides, so that its agent stays.
+    Sticky,
+    /// A language model decided between the first few candidates.
+    Judge,
 }
 
 /// An agent at one revision.
@@ -95,12 +100,17 @@ pub struct Decision {
     pub agent: Option<AgentRef>,
     /// The probability that the first of `ranked` is right.
     pub confidence: f64,
-    /// How far the first candidate's score is ahead of the second's.
+    /// How far the local stage's first candidate is ahead of its second.
     pub margin: f64,
     pub strategy: Strategy,
     pub roster_revision: i64,
     pub elapsed_us: u64,
+    /// The first is the one that was decided on, also if the judge chose one with a lower score.
     pub ranked: Vec<Ranked>,
+    /// There if the judge was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub judge: Option<Judgement>,
     /// The agent itself, at the revision that was picked.
     #[serde(skip)]
     pub picked: Option<Arc<Agent>>,

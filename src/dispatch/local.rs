@@ -8,7 +8,7 @@ use super::confidence::{Signals, confidence, outcome};
 use super::decision::{AgentRef, Decision, Outcome, Ranked, Strategy};
 use super::reasons;
 use super::score::{Query, Scored, round, score};
-use super::{Candidates, DEFAULT_TOP_K, DispatchError, DispatchRequest, Index, OnNone, Settings};
+use super::{Candidates, DispatchError, DispatchRequest, Index, OnNone, Settings};
 use crate::registry::Agent;
 
 /// How much of a request is read to pick an agent: what it is about is said by then, and the time stays bounded.
@@ -38,7 +38,7 @@ pub(super) fn decide(
         (picked, outcome, strategy) = (Some(default), Outcome::Picked, Strategy::Default);
     }
     let margin = margin(&scored);
-    scored.truncate(request.top_k.unwrap_or(DEFAULT_TOP_K));
+    scored.truncate(request.ranked_count(settings));
     Ok(Decision {
         id: Uuid::now_v7(),
         outcome,
@@ -49,6 +49,7 @@ pub(super) fn decide(
         roster_revision: index.roster_revision(),
         elapsed_us: 0,
         ranked: scored.iter().map(|candidate| rank(index, &query, candidate)).collect(),
+        judge: None,
         picked,
     })
 }
@@ -81,7 +82,7 @@ fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
         && !exclude.iter().any(|excluded| excluded == name)
 }
 
-fn default_agent(
+pub(super) fn default_agent(
     index: &Index,
     request: &DispatchRequest,
     settings: &Settings,

@@ -1,7 +1,7 @@
 //! Choosing the agent for a request: which one, why, and how sure, or that none fits.
 //!
 //! [`Dispatcher::pick`] is the one call. Its stages run cheapest first, each in a file of its own: a named
-//! agent, then lexical scoring in memory.
+//! agent, then lexical scoring in memory, then a language model if the operator has one judge what is close.
 
 mod confidence;
 mod correct;
@@ -15,6 +15,7 @@ mod feedback;
 mod fit;
 mod held_out;
 mod index;
+mod judge;
 mod local;
 mod named;
 mod overlap;
@@ -38,11 +39,15 @@ pub use feedback::{Feedback, FeedbackEntry, Forgotten};
 pub use fit::{Accuracy, Fit};
 pub use held_out::Case;
 pub use index::Index;
+pub use judge::{JudgeReport, JudgeSettings, Judging};
 pub use overlap::{add as add_overlaps, find_overlaps};
 pub use steals::Steal;
 
+use judge::{Judge, MAX_SHORTLIST};
+
 use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
+use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
 
 /// Candidates that are ranked if the caller does not say how many.
@@ -55,15 +60,21 @@ pub enum OnNone {
     #[default]
     Refuse,
     DefaultAgent,
+    /// The judge is asked whether one of the best fits after all.
+    Judge,
 }
 
-/// What a run does if two agents fit about equally well.
+/// What happens if two agents fit about equally well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnAmbiguous {
     #[default]
+    /// A run takes the first.
     Run,
+    /// A run is refused.
     Refuse,
+    /// The judge decides between them.
+    Judge,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -71,6 +82,7 @@ pub struct Settings {
     pub on_none: OnNone,
     pub on_ambiguous: OnAmbiguous,
     pub default_agent: Option<String>,
+    pub judge: Option<JudgeSettings>,
     /// Whether the text of requests is kept with the decisions.
     pub stores_content: bool,
 }
@@ -86,6 +98,22 @@ pub struct DispatchRequest {
     /// The only agents that the caller's key permits; `None` means all.
     pub permitted: Option<Vec<String>>,
     pub top_k: Option<usize>,
+    pub judging: Judging,
+    /// Whether the conversation goes on after an answer. `input` is what it began with.
+    pub is_under_way: bool,
+}
+
+impl DispatchRequest {
+    /// How many candidates the decision names.
+    fn top_k(&self) -> usize {
+        self.top_k.unwrap_or(DEFAULT_TOP_K)
+    }
+
+    /// How many candidates are ranked, so that the judge has its shortlist.
+    fn ranked_count(&self, settings: &Settings) -> usize {
+        let has_judge = settings.judge.is_some() && self.judging != Judging::Never;
+        if has_judge { self.top_k().max(MAX_SHORTLIST) } else { self.top_k() }
+    }
 }
 
 /// Narrows the roster. An empty list narrows nothing.
@@ -109,6 +137,7 @@ struct Inner {
     ledger: Ledger,
     feedback: Feedback,
     settings: Settings,
+    judge: Judge,
     index: ArcSwap<Index>,
     /// Held while the index is built, so that it is built once for each change.
     building: Mutex<()>,
@@ -117,13 +146,20 @@ struct Inner {
 }
 
 impl Dispatcher {
-    pub fn new(registry: Registry, ledger: Ledger, feedback: Feedback, settings: Settings) -> Self {
+    pub fn new(
+        registry: Registry,
+        ledger: Ledger,
+        feedback: Feedback,
+        providers: Providers,
+        settings: Settings,
+    ) -> Self {
         let index =
             ArcSwap::from_pointee(Index::build(&registry.roster(), &feedback.corrections(), None));
         let inner = Inner {
             registry,
             ledger,
             feedback,
+            judge: Judge::new(providers, settings.judge.clone()),
             settings,
             index,
             building: Mutex::default(),
@@ -145,9 +181,26 @@ impl Dispatcher {
         request: &DispatchRequest,
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
-        let decision = decide(&self.index(), request, &self.inner.settings)?;
+        let Inner { settings, judge, .. } = &*self.inner;
+        judge.count_dispatch();
+        // The index is let go before the judge is waited for: it may be of a roster that is gone by then.
+        let (mut decision, case) = {
+            let index = self.index();
+            let mut decision = run_local_stages(&index, request, settings)?;
+            let case = judge.consider(&index, request, settings, &mut decision);
+            (decision, case)
+        };
+        if let Some(case) = case {
+            judge.decide(case, request, &mut decision).await;
+        }
+        decision.ranked.truncate(request.top_k());
         self.record(&decision, request, key_id).await;
         Ok(decision)
+    }
+
+    /// What the judge has done in this process.
+    pub fn judge_report(&self) -> JudgeReport {
+        self.inner.judge.report()
     }
 
     /// Examples of other agents that `agent`, as it is or as it would be, wins from them. `None` if the roster is
@@ -257,11 +310,22 @@ impl Dispatcher {
     }
 }
 
-/// The stages, without any record: named, then local.
+/// The stages that need nothing but memory, without any record: named, then local.
 ///
 /// # Errors
 /// See [`Dispatcher::pick`].
 pub fn decide(
+    index: &Index,
+    request: &DispatchRequest,
+    settings: &Settings,
+) -> Result<Decision, DispatchError> {
+    let mut decision = run_local_stages(index, request, settings)?;
+    decision.ranked.truncate(request.top_k());
+    Ok(decision)
+}
+
+/// The same with as many candidates as the judge may want to see.
+fn run_local_stages(
     index: &Index,
     request: &DispatchRequest,
     settings: &Settings,
@@ -271,6 +335,10 @@ pub fn decide(
         Some(name) => named::decide(index, name, request.permitted.as_deref())?,
         None => local::decide(index, request, settings)?,
     };
+    let is_local = decision.strategy == Strategy::Local && decision.outcome != Outcome::None;
+    if is_local && request.is_under_way {
+        decision.strategy = Strategy::Sticky;
+    }
     decision.elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     Ok(decision)
 }

@@ -30,6 +30,7 @@ pub(super) fn decide(
         roster_revision: index.roster_revision(),
         elapsed_us: 0,
         ranked: vec![Ranked { agent: name.to_owned(), score: 1.0, reasons: vec![reason] }],
+        judge: None,
         picked: Some(agent.clone()),
     })
 }

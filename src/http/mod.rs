@@ -73,6 +73,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(audit::list_audit_entries))
             .routes(routes!(feedback::list_feedback, feedback::delete_feedback))
+            .routes(routes!(dispatches::get_judge))
             .routes(routes!(providers::list_providers))
             .routes(routes!(providers::list_models))
             .routes(routes!(keys::create_key, keys::list_keys))

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::messages::{CandidatesBody, MessageBody, read_messages, refuse_conversation};
 use crate::access::Caller;
-use crate::chat::opening_request;
-use crate::dispatch::{Decision, DispatchRequest, Dispatcher};
+use crate::chat::{has_answer, opening_request};
+use crate::dispatch::{Decision, DispatchRequest, Dispatcher, JudgeReport, Judging};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath};
@@ -32,7 +32,7 @@ pub struct CreateDispatch {
     agent: Option<String>,
     candidates: Option<CandidatesBody>,
     conversation_id: Option<Uuid>,
-    /// How to pick.
+    /// How to pick: without the judge, or with it whatever the margin.
     strategy: Option<StrategyBody>,
     /// How many candidates to rank, 1 to 100.
     top_k: Option<usize>,
@@ -43,6 +43,7 @@ pub struct CreateDispatch {
 #[serde(rename_all = "snake_case")]
 enum StrategyBody {
     Local,
+    Judge,
 }
 
 /// Picks an agent and runs nothing.
@@ -59,7 +60,17 @@ pub async fn create_dispatch(
     ApiJson(body): ApiJson<CreateDispatch>,
 ) -> Result<Json<Decision>, ApiError> {
     refuse_conversation(body.conversation_id)?;
-    let (Some(StrategyBody::Local) | None) = body.strategy;
+    let judging = match body.strategy {
+        None => Judging::IfClose,
+        Some(StrategyBody::Local) => Judging::Never,
+        Some(StrategyBody::Judge) if dispatcher.settings().judge.is_none() => {
+            return Err(ApiError::invalid_field(
+                "/strategy",
+                "no judge is configured (`dispatch.judge`)",
+            ));
+        }
+        Some(StrategyBody::Judge) => Judging::Always,
+    };
     if body.top_k.is_some_and(|top_k| !(1..=MAX_TOP_K).contains(&top_k)) {
         return Err(ApiError::invalid_field("/top_k", format!("must be 1 to {MAX_TOP_K}")));
     }
@@ -70,6 +81,8 @@ pub async fn create_dispatch(
         candidates: body.candidates.unwrap_or_default().into(),
         permitted: caller.permitted_agents(),
         top_k: body.top_k,
+        judging,
+        is_under_way: has_answer(&messages),
     };
     Ok(Json(dispatcher.pick(&request, caller.key_id()).await?))
 }
@@ -104,4 +117,16 @@ pub(super) async fn find_visible(
     record.filter(|record| caller.may_see(record.key_id)).ok_or_else(|| {
         ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))
     })
+}
+
+/// What the judge has done in this instance since it started, and what it cost.
+#[utoipa::path(
+    get, path = "/admin/v1/dispatch/judge", tag = "admin",
+    responses(
+        (status = 200, description = "The judge's counts", body = JudgeReport),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_judge(State(dispatcher): State<Dispatcher>) -> Json<JudgeReport> {
+    Json(dispatcher.judge_report())
 }

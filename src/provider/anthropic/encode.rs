@@ -39,6 +39,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("top_k", parameters.top_k.map(Value::from)),
         ("stop_sequences", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
+        ("output_config", parameters.answer_schema.as_ref().map(output_config)),
         ("stream", target.stream.then_some(Value::Bool(true))),
     ];
     for (name, value) in optional {
@@ -47,6 +48,11 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         }
     }
     body
+}
+
+/// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>
+fn output_config(schema: &Value) -> Value {
+    json!({"format": {"type": "json_schema", "schema": schema}})
 }
 
 fn count_breakpoints(request: &ChatRequest) -> usize {

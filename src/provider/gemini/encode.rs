@@ -31,13 +31,18 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
     body
 }
 
+/// `responseSchema` takes but a subset of `OpenAPI`'s schemas; its sibling takes JSON Schema.
+/// <https://ai.google.dev/gemini-api/docs/structured-output>
 fn generation_config(parameters: &Parameters) -> Map<String, Value> {
+    let schema = parameters.answer_schema.as_ref();
     let optional = [
         ("maxOutputTokens", parameters.max_tokens.map(Value::from)),
         ("temperature", parameters.temperature.map(Value::from)),
         ("topP", parameters.top_p.map(Value::from)),
         ("topK", parameters.top_k.map(Value::from)),
         ("stopSequences", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
+        ("responseMimeType", schema.map(|_| json!("application/json"))),
+        ("responseJsonSchema", schema.cloned()),
     ];
     let given = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     given.collect()

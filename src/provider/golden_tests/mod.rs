@@ -140,6 +140,18 @@ impl Wire {
         assert!(one[..first_message].contains("You know the weather."));
     }
 
+    /// A request whose answer must be JSON of a certain shape.
+    fn encode_schema(&self, model: &str) -> Value {
+        let schema = json!({
+            "type": "object",
+            "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}},
+            "required": ["answer"],
+            "additionalProperties": false,
+        });
+        let parameters = Parameters { answer_schema: Some(schema), ..Parameters::default() };
+        self.dialect.encode(&target(model), &ChatRequest { parameters, ..question() })
+    }
+
     /// A request with everything that can be asked for, the protocol's unknown words aside, for each choice of
     /// tools.
     fn encode_parameters(&self, model: &str) -> Vec<Value> {
@@ -157,6 +169,7 @@ impl Wire {
                 top_k: Some(40),
                 stop: vec!["END".to_owned()],
                 tool_choice: Some(tool_choice),
+                answer_schema: None,
             };
             for unknown in self.dialect.unknown_parameters() {
                 parameters.remove(*unknown);
@@ -317,6 +330,11 @@ macro_rules! golden_tests {
         #[test]
         fn every_parameter_has_its_place() {
             insta::assert_json_snapshot!($wire.encode_parameters($model));
+        }
+
+        #[test]
+        fn a_schema_of_the_answer_has_its_place() {
+            insta::assert_json_snapshot!($wire.encode_schema($model));
         }
 
         #[test]

@@ -27,6 +27,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("top_p", parameters.top_p.map(Value::from)),
         ("stop", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
+        ("response_format", parameters.answer_schema.as_ref().map(response_format)),
         ("stream", target.stream.then_some(Value::Bool(true))),
         // Without it a stream ends without usage.
         ("stream_options", target.stream.then(|| json!({"include_usage": true}))),
@@ -37,6 +38,13 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         }
     }
     body
+}
+
+/// A strict schema must require every property and allow no others, and must have a name.
+/// <https://platform.openai.com/docs/guides/structured-outputs>
+fn response_format(schema: &Value) -> Value {
+    let format = json!({"name": "answer", "strict": true, "schema": schema});
+    json!({"type": "json_schema", "json_schema": format})
 }
 
 fn tool(tool: &Tool) -> Value {

@@ -25,6 +25,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
+        ("text", parameters.answer_schema.as_ref().map(text_format)),
         ("stream", target.stream.then_some(Value::Bool(true))),
     ];
     for (name, value) in optional {
@@ -33,6 +34,12 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         }
     }
     body
+}
+
+/// What Chat Completions has as `response_format`, one level flatter.
+/// <https://platform.openai.com/docs/guides/structured-outputs>
+fn text_format(schema: &Value) -> Value {
+    json!({"format": {"type": "json_schema", "name": "answer", "strict": true, "schema": schema}})
 }
 
 /// Without `strict: false` the API demands schemas that few tools have.

@@ -11,6 +11,7 @@ mod dispatches;
 mod export;
 mod feedback;
 mod idempotency;
+mod judge;
 mod keys;
 mod operations;
 mod prompts;

@@ -112,6 +112,7 @@ impl CreateRun {
                     top_k: self.top_k,
                     stop: self.stop,
                     tool_choice: self.tool_choice.map(ToolChoice::from),
+                    answer_schema: None,
                 },
             },
             is_streaming: self.stream,
