@@ -61,23 +61,23 @@ impl Signals {
 
     fn belongs_log_odds(&self) -> f64 {
         let Evidence { words, description, sentence, example, body, likelihood } = self.evidence;
-        let sum = -1.33
-            + 0.18 * words
-            + 1.92 * description
-            + 1.69 * sentence
-            + 2.45 * example
-            + 0.16 * body
-            + 0.012 * likelihood
-            + 2.17 * self.met
+        let sum = -1.40
+            + 0.16 * words
+            + 1.79 * description
+            + 1.65 * sentence
+            + 3.20 * example
+            + 0.52 * body
+            + 0.018 * likelihood
+            + 1.92 * self.met
             - 2.38 * self.asked.ln_1p()
-            + 3.32 * self.nearest
+            + 3.47 * self.nearest
             - 12.0 * self.like_nobodys;
         f64::from(sum)
     }
 
     /// The probability that the first candidate is right, given that one of the roster is.
     fn is_first_right(&self) -> f64 {
-        logistic(f64::from(-0.46 + 3.37 * self.margin + 0.61 * self.first))
+        logistic(f64::from(-0.54 + 4.10 * self.margin + 0.63 * self.first))
     }
 
     /// The probability that the first candidate is right, before it is calibrated.
