@@ -45,7 +45,9 @@ fn main() {
         }
         times.sort();
         let (median, most) = (milliseconds(times[2]), milliseconds(times[4]));
-        println!("{agents} agents: one changed, pickable after {median:.0} ms, {most:.0} ms at most");
+        println!(
+            "{agents} agents: one changed, pickable after {median:.0} ms, {most:.0} ms at most"
+        );
     }
     let table: u64 = ["table.bin", "vocabulary.txt"]
         .iter()
@@ -72,7 +74,11 @@ fn time_picks(index: &Index, requests: &[String], agents: usize) {
         .collect();
     times.sort();
     let (median, late) = (times[PICKS / 2], times[PICKS * 99 / 100]);
-    println!("{agents} agents: pick p50 {:.3} ms, p99 {:.3} ms", milliseconds(median), milliseconds(late));
+    println!(
+        "{agents} agents: pick p50 {:.3} ms, p99 {:.3} ms",
+        milliseconds(median),
+        milliseconds(late)
+    );
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -107,7 +113,9 @@ fn put(roster: &mut Roster, shipped: &[AgentDefinition], number: usize, change: 
     let user = |step: usize| {
         one_of(of(step).examples.iter().map(|example| example.user.as_str()).collect(), step)
     };
-    let line = |step: usize| one_of(of(step).prompt.lines().filter(|line| line.len() > 20).collect(), step);
+    let line = |step: usize| {
+        one_of(of(step).prompt.lines().filter(|line| line.len() > 20).collect(), step)
+    };
     let mut source = format!(
         "---\nname: agent-{number}\ndescription: |\n  Use for {}, {} and {} in area {number}.\n",
         sentence(1),
@@ -115,7 +123,10 @@ fn put(roster: &mut Roster, shipped: &[AgentDefinition], number: usize, change: 
         sentence(3)
     );
     for step in 4..6 {
-        source += &format!("  <example>\n  user: \"{}\"\n  assistant: \"Yes.\"\n  </example>\n", user(step));
+        source += &format!(
+            "  <example>\n  user: \"{}\"\n  assistant: \"Yes.\"\n  </example>\n",
+            user(step)
+        );
     }
     source += "---\n";
     for step in 10..10 + BODY_LINES {

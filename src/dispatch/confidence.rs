@@ -5,8 +5,10 @@
 
 use super::Index;
 use super::decision::Outcome;
+use super::document::Document;
 use super::fit::{Calibration, Fit, logistic};
-use super::score::{Evidence, Query, Scored};
+use super::index::SATURATION;
+use super::score::{Evidence, Query, Scored, saturate};
 
 /// A first candidate that is less than this ahead of the second is not alone.
 const AMBIGUOUS_WITHIN: f32 = 0.01;
@@ -14,70 +16,85 @@ const AMBIGUOUS_WITHIN: f32 = 0.01;
 /// A request that is less like one that was found to be nobody's does not remind of it.
 const LIKE_NOBODYS_FROM: f32 = 0.55;
 
+/// A request whose words say less than this is no clearer for being short.
+const LEAST_ASKED: f32 = 2.0;
+
+/// Sizes of a roster beyond which its size changes nothing.
+const ROSTER_SIZES: std::ops::RangeInclusive<f32> = 15.0..=1_000.0;
+
 /// What the scores of one request tell.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Signals {
-    /// What speaks for the first candidate, and how much more than for the second.
-    first: f32,
-    pub margin: f32,
     /// For the first candidate.
     evidence: Evidence,
-    /// How much the words tell that the first candidate has, and all of the request's, in words that no agent has.
-    met: f32,
+    /// How much more speaks for the first candidate than for the second.
+    pub margin: f32,
+    /// How much the request's words say, whatever the roster, and how much those that the first candidate has.
     asked: f32,
+    met: f32,
+    /// The part of the request that any agent has.
+    known: f32,
     /// The nearest example of any candidate.
     nearest: f32,
     /// How much more the request is like one that was found to be nobody's than like one of the first candidate's.
     like_nobodys: f32,
+    /// The logarithm of the roster's size: of many agents one is always near.
+    roster_size: f32,
     is_empty: bool,
 }
 
 impl Signals {
     pub fn of(index: &Index, query: &Query, scored: &[Scored<'_>]) -> Self {
         let Some(first) = scored.first() else { return Self { is_empty: true, ..Self::default() } };
-        let second = scored.get(1).map_or(0.0, |second| second.total);
-        let evidence = first.evidence;
-        let asked = query.weight() / index.full_rarity();
-        let examples = scored.iter().map(|candidate| candidate.evidence.example);
+        let asked: f32 = query.terms.iter().map(|term| term.salience).sum();
+        let known = query.terms.iter().filter(|term| !index.postings(&term.stem).is_empty());
+        let known: f32 = known.map(|term| term.salience).sum();
         let nobodys = query.embedding.as_ref().map_or(0.0, |request| {
             index.nobody.iter().map(|nobodys| nobodys.cosine(request)).fold(0.0, f32::max)
         });
+        let evidence = first.evidence;
+        let examples = scored.iter().map(|candidate| candidate.evidence.example);
+        #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
+        let agents = index.documents.len() as f32;
         Self {
-            first: first.total,
-            margin: first.total - second,
             evidence,
-            met: evidence.words * asked,
+            margin: first.total - scored.get(1).map_or(0.0, |second| second.total),
             asked,
+            met: met(index, query, first.document),
+            known: known / asked.max(0.1),
             nearest: examples.fold(0.0, f32::max),
             like_nobodys: (nobodys - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0),
+            roster_size: agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end()).ln(),
             is_empty: false,
         }
     }
 
     /// The probability that the request belongs to any agent of the roster.
     pub fn belongs(&self) -> f64 {
-        if self.is_empty { 0.0 } else { logistic(self.belongs_log_odds()) }
-    }
-
-    fn belongs_log_odds(&self) -> f64 {
-        let Evidence { words, description, sentence, example, body, likelihood } = self.evidence;
-        let sum = -1.40
-            + 0.16 * words
-            + 1.79 * description
-            + 1.65 * sentence
-            + 3.20 * example
-            + 0.52 * body
-            + 0.018 * likelihood
-            + 1.92 * self.met
-            - 2.38 * self.asked.ln_1p()
-            + 3.47 * self.nearest
+        if self.is_empty {
+            return 0.0;
+        }
+        let Evidence { description, sentence, example, likelihood, .. } = self.evidence;
+        let sum = 0.68
+            + 2.59 * description
+            + 2.33 * sentence
+            + 2.94 * example
+            + 5.19 * self.nearest
+            + 0.0117 * likelihood
+            + 2.39 * self.met
+            - 2.66 * self.asked.max(LEAST_ASKED).ln_1p()
+            - 2.19 * self.met / self.asked.max(0.1)
+            + 0.65 * self.known
+            - 0.71 * self.roster_size
             - 12.0 * self.like_nobodys;
-        f64::from(sum)
+        logistic(f64::from(sum))
     }
 
     /// The probability that the first candidate is right, given that one of the roster is.
     fn is_first_right(&self) -> f64 {
-        logistic(f64::from(-0.54 + 4.10 * self.margin + 0.63 * self.first))
+        let prose = self.evidence.words_and_meaning();
+        let sum = 1.0 + 4.21 * self.margin + 2.22 * prose - 0.39 * self.roster_size;
+        logistic(f64::from(sum))
     }
 
     /// The probability that the first candidate is right, before it is calibrated.
@@ -89,6 +106,16 @@ impl Signals {
 /// The probability that the first candidate is right.
 pub(super) fn confidence(signals: &Signals, calibration: Calibration) -> f64 {
     if signals.is_empty { 0.0 } else { calibration.apply(signals) }
+}
+
+/// How much of the request's words a candidate has, by what they say: more of a word counts, up to once in full.
+fn met(index: &Index, query: &Query, document: &Document) -> f32 {
+    let content = &document.content;
+    let words = query.terms.iter().filter_map(|asked| {
+        let (_, term) = content.term(&asked.stem)?;
+        Some(asked.salience * saturate(index.frequency(content, term)))
+    });
+    words.sum::<f32>() / (SATURATION + 1.0)
 }
 
 pub(super) fn outcome(signals: &Signals, fit: &Fit) -> Outcome {

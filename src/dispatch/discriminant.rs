@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::document::{Content, Document};
 use super::embedding::{DIMENSIONS, Embedding};
 
-/// How much of the covariance is the sphere's.
+/// How much of the covariance is the sphere's, at the least. The fewer texts there are, the more.
 const SHRINKAGE: f32 = 0.5;
 
 /// The variance in each direction that is assumed where there are too few texts to tell.
@@ -278,13 +278,15 @@ fn sphere(radius: f32) -> Vec<Vector> {
 /// Sums of products into a covariance that has an inverse.
 #[expect(clippy::cast_precision_loss, reason = "the dimensions are few")]
 fn shrink(scatter: &mut [Vector], freedom: f32) {
+    let few = DIMENSIONS as f32 / (DIMENSIONS as f32 + freedom);
+    let shrinkage = SHRINKAGE.max(few);
     let trace: f32 = scatter.iter().enumerate().map(|(at, row)| row[at]).sum();
     let variance = trace / freedom / DIMENSIONS as f32;
     for (at, row) in scatter.iter_mut().enumerate() {
         for value in &mut row[..=at] {
-            *value *= (1.0 - SHRINKAGE) / freedom;
+            *value *= (1.0 - shrinkage) / freedom;
         }
-        row[at] += SHRINKAGE * variance;
+        row[at] += shrinkage * variance;
     }
 }
 

@@ -167,11 +167,6 @@ impl Index {
         ((all - with + 0.5) / (with + 0.5)).ln_1p()
     }
 
-    /// The rarity of a word that no agent uses.
-    pub(super) fn full_rarity(&self) -> f32 {
-        self.rarity("")
-    }
-
     /// What one occurrence in a field adds to a term's frequency in that document.
     pub(super) fn occurrence_weight(&self, content: &Content, field: Field) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "a field has far fewer than 2^24 words")]

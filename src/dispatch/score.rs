@@ -49,7 +49,9 @@ pub(super) struct Query {
 pub(super) struct QueryTerm {
     pub stem: Arc<str>,
     pub word: Arc<str>,
-    /// Rarity times the word's own weight.
+    /// How much the word says, whatever the roster.
+    pub salience: f32,
+    /// That times its rarity in the roster.
     pub weight: f32,
 }
 
@@ -92,6 +94,7 @@ impl Query {
             .map(|term| QueryTerm {
                 stem: Arc::clone(&term.stem),
                 word: Arc::clone(&term.word),
+                salience: term.weight,
                 weight: term.weight * index.rarity(&term.stem),
             })
             .collect();
@@ -176,7 +179,11 @@ fn keep_best(scored: &mut Vec<Scored<'_>>, count: usize) {
 
 impl Evidence {
     fn total(&self, trust: f32) -> f32 {
-        WORDS * self.words + self.meaning() + trust * self.likelihood
+        self.words_and_meaning() + trust * self.likelihood
+    }
+
+    pub fn words_and_meaning(&self) -> f32 {
+        WORDS * self.words + self.meaning()
     }
 
     fn meaning(&self) -> f32 {

@@ -7,6 +7,8 @@ use foldhash::quality::RandomState;
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::embedding::salience;
+
 /// Words that carry no task: articles, pronouns, auxiliaries, politeness, and talk about the agents themselves.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "agent", "ai", "all", "also", "always", "am", "an", "and",
@@ -27,22 +29,15 @@ const STOP_WORDS: &[&str] = &[
     "your",
 ];
 
-/// Words that requests of every kind share: they weigh little, however rare they are in a roster.
-const WEAK_WORDS: &[&str] = &[
-    "add", "another", "ask", "back", "bad", "best", "better", "big", "break", "bring", "build",
-    "call", "change", "check", "clear", "close", "create", "current", "day", "different", "easy",
-    "end", "explain", "fast", "find", "first", "fix", "follow", "friend", "good", "great", "hand",
-    "handle", "hard", "high", "hour", "idea", "implement", "important", "keep", "last", "later",
-    "left", "less", "line", "list", "little", "live", "long", "look", "low", "minute", "month",
-    "move", "name", "new", "next", "nice", "number", "old", "open", "order", "part", "people",
-    "place", "plan", "point", "problem", "question", "quick", "read", "ready", "real", "right",
-    "run", "send", "set", "short", "show", "simple", "small", "start", "step", "stop", "story",
-    "team", "think", "time", "today", "tomorrow", "try", "turn", "two", "view", "week", "whole",
-    "word", "work", "write", "wrong", "year",
-];
+/// The salience of a word that counts 1.
+const USUAL_SALIENCE: f32 = 1.3;
 
-/// How much a weak word counts.
-const WEAK_WEIGHT: f32 = 0.35;
+/// How much more a salient word counts than one that says little.
+const EMPHASIS: f32 = 1.5;
+
+/// The weights of the emptiest and of the most telling words.
+const LEAST_WEIGHT: f32 = 0.1;
+const MOST_WEIGHT: f32 = 1.5;
 
 /// A word of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +45,7 @@ pub(super) struct Term {
     pub stem: Arc<str>,
     /// As it was written, in lower case.
     pub word: Arc<str>,
-    /// 1, or less for words that say little.
+    /// How much it says, whatever the roster: 1 for an ordinary word.
     pub weight: f32,
 }
 
@@ -111,10 +106,9 @@ impl Analyzer {
         if STOP_WORDS.binary_search(&word).is_ok() || word.chars().all(char::is_numeric) {
             return None;
         }
-        let is_weak = WEAK_WORDS.binary_search(&word).is_ok();
         let stem = self.stemmer.stem(word);
-        let is_weak = is_weak || WEAK_WORDS.binary_search(&&*stem).is_ok();
-        let weight = if is_weak { WEAK_WEIGHT } else { 1.0 };
+        let usual = salience(word).map_or(1.0, |salience| salience / USUAL_SALIENCE);
+        let weight = usual.powf(EMPHASIS).clamp(LEAST_WEIGHT, MOST_WEIGHT);
         let stem = self.stems.get(&*stem).cloned().unwrap_or_else(|| {
             let stem: Arc<str> = Arc::from(stem);
             self.stems.insert(Arc::clone(&stem));
@@ -142,7 +136,7 @@ fn split_camel_case(word: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Analyzer, STOP_WORDS, WEAK_WORDS};
+    use super::{Analyzer, STOP_WORDS};
 
     fn stems(text: &str) -> Vec<String> {
         Analyzer::new().terms(text).into_iter().map(|term| term.stem.to_string()).collect()
@@ -160,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lists_are_sorted() {
-        assert!(STOP_WORDS.is_sorted() && WEAK_WORDS.is_sorted());
+    fn the_list_is_sorted() {
+        assert!(STOP_WORDS.is_sorted());
     }
 }

@@ -11,6 +11,19 @@ pub(super) use table::DIMENSIONS;
 /// Longest text that is read, in word pieces: what it is about is said by then.
 const MAX_PIECES: usize = 256;
 
+/// How much a word says, whatever the roster: the length of its rows. The fit makes the rows of words short that hardly
+/// change what a sentence means. About 1.3 for an ordinary noun, 0.25 for an article; `None` if no piece has a row.
+pub(super) fn salience(word: &str) -> Option<f32> {
+    let mut sum = [0.0; DIMENSIONS];
+    word_piece::pieces(word).for_each(|piece| table::add_row(piece, &mut sum));
+    let length = length(&sum);
+    (length > 0.0).then_some(length)
+}
+
+fn length(vector: &[f32; DIMENSIONS]) -> f32 {
+    vector.iter().map(|value| value * value).sum::<f32>().sqrt()
+}
+
 /// The direction of a text, a unit vector in single bytes: what is compared costs a quarter of its floats.
 #[derive(Debug, Clone)]
 pub(super) struct Embedding {
@@ -29,7 +42,7 @@ impl Embedding {
 
     /// The direction of a vector; `None` if it has none.
     pub fn of_direction(vector: &[f32; DIMENSIONS]) -> Option<Self> {
-        let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        let length = length(vector);
         let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
         if !length.is_normal() {
             return None;
