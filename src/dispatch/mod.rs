@@ -10,6 +10,7 @@ mod discriminant;
 mod document;
 mod embedding;
 mod error;
+mod evaluation;
 mod fit;
 mod held_out;
 mod index;
@@ -31,6 +32,11 @@ use uuid::Uuid;
 pub use corrections::{Correction, Corrections};
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
+pub use evaluation::{
+    Asked, DEFAULT_WRONG_LIMIT, DecisionFilter, EvaluationError, EvaluationReport,
+    EvaluationRequest, EvaluationSource, Evaluations, MAX_CASES, OtherFile, Progress, RosterChange,
+    Subject, can_be_held_out, evaluate,
+};
 pub use fit::{Accuracy, Fit};
 pub use held_out::Case;
 pub use index::Index;

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::conversation::Conversations;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Evaluations};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
@@ -31,6 +31,7 @@ pub struct AppState {
     pub audit: Audit,
     pub conversations: Conversations,
     pub dispatcher: Dispatcher,
+    pub evaluations: Evaluations,
     pub ledger: Ledger,
     pub providers: Providers,
     pub registry: Registry,
