@@ -10,6 +10,8 @@ mod other_roster;
 mod replay;
 mod report;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
