@@ -83,14 +83,14 @@ fn changes(report: &EvaluationReport) -> Vec<String> {
         format!("  {} better, {} worse, {} other", changes.better, changes.worse, changes.other);
     let name = |agent: &Option<String>| agent.clone().unwrap_or_else(|| "nobody".to_owned());
     let cases = changes.cases.iter().take(MAX_LINES).flat_map(|case| {
-        let (live, changed) = (&case.live, &case.changed);
+        let (before, after) = (&case.live, &case.changed);
         [
             format!(
                 "  {} ({}) → {} ({}), expected: {}",
-                name(&live.agent),
-                live.outcome.as_str(),
-                name(&changed.agent),
-                changed.outcome.as_str(),
+                name(&before.agent),
+                before.outcome.as_str(),
+                name(&after.agent),
+                after.outcome.as_str(),
                 name(&case.expected)
             ),
             format!("        {}", shorten(&case.input)),

@@ -177,9 +177,12 @@ impl Work {
         subject: Subject<'_>,
         live: Option<Subject<'_>>,
     ) -> Result<EvaluationReport, EvaluationError> {
-        let mut watcher = |_| match self.stop.is_cancelled() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        let mut watcher = |_| {
+            if self.stop.is_cancelled() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         // Of those who end it, only a service that stops is still there to be told.
         evaluate(subject, live, &self.asked, self.wrong_limit, &mut watcher)
