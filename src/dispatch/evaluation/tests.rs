@@ -10,6 +10,7 @@ use super::report::Verdict;
 use super::{Asked, Decided, EvaluationReport, Subject, evaluate};
 use crate::definition::{Origin, parse};
 use crate::dispatch::{Case, Correction, Corrections, Index, Outcome};
+use crate::ledger::DecidedRequest;
 use crate::registry::{Agent, Roster};
 
 /// A request that the words of one agent's description fit.
@@ -184,6 +185,30 @@ fn decisions_are_compared_with_what_would_be_decided_now() {
     assert!(disagreements[0].feedback.is_some());
     // Having learned the answer is no merit: as a case it is asked of an index that has not.
     assert_eq!((report.figures.cases, report.figures.top_1), (1, Some(0.0)));
+}
+
+#[test]
+fn a_decision_on_record_is_read_with_what_was_said_of_it() {
+    let record = |number, outcome: &str, strategy: &str| DecidedRequest {
+        id: Uuid::from_u128(number),
+        input: PAINT.to_owned(),
+        outcome: outcome.to_owned(),
+        agent_name: (outcome != "none").then(|| "painter".to_owned()),
+        strategy: strategy.to_owned(),
+        confidence: 0.7,
+    };
+    let said = [(Uuid::from_u128(1), Some("baker".to_owned())), (Uuid::from_u128(2), None)];
+    let read = |number, outcome, strategy| {
+        let decided = Decided::of(record(number, outcome, strategy), &said);
+        (decided.verdict.agent, decided.verdict.outcome, decided.feedback.map(|said| said.agent))
+    };
+    let painter = Some("painter".to_owned());
+    let baker = Some(Some("baker".to_owned()));
+    assert_eq!(read(1, "picked", "local"), (painter.clone(), Outcome::Picked, baker));
+    assert_eq!(read(2, "ambiguous", "local"), (painter, Outcome::Ambiguous, Some(None)));
+    assert_eq!(read(3, "none", "local"), (None, Outcome::None, None));
+    // The default agent stood in because none fitted.
+    assert_eq!(read(3, "picked", "default"), (None, Outcome::None, None));
 }
 
 #[test]
