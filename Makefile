@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test endurance scorecard soak bench bench-pick bench-roster sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-pick bench-roster sqlx ci ci-queries postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ endurance: rust postgresql ## Run the tests that need the machine for themselves
 
 scorecard: rust postgresql ## Print how a run comes through every public fault of providers
 	scripts/with-postgres $(CARGO) test --quiet --test it scorecard -- --nocapture
+
+eval: rust ## Measure how well requests find their agents; EVAL_SET=FOLDER adds that folder's driver
+	$(CARGO) build --quiet
+	scripts/evaluate
 
 soak: rust postgresql ## Send 200,000 mixed requests with faults, and look at memory and records
 	SOAK_REQUESTS=200000 scripts/with-postgres $(CARGO) test --release --test it soak -- --ignored --show-output

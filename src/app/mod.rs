@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::conversation::Conversations;
 use crate::db::Database;
-use crate::dispatch::{Dispatcher, Feedback};
+use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
@@ -71,6 +71,7 @@ impl App {
             access,
             audit: Audit::new(pool.clone()),
             conversations,
+            evaluations: Evaluations::new(dispatcher.clone()),
             dispatcher,
             feedback,
             ledger,
@@ -133,6 +134,7 @@ impl App {
         tracing::info!("stopping");
         self.state.readiness.set_stopping();
         stop_accepting.cancel();
+        self.state.evaluations.stop();
         self.state.conversations.stop(self.shutdown_grace).await;
         if !server.is_finished() && tokio::time::timeout(CLOSE_PATIENCE, &mut server).await.is_err()
         {

@@ -1,6 +1,8 @@
 //! The verbs of the command line.
 
 mod check;
+mod eval;
+mod eval_table;
 mod export;
 mod key;
 mod migrate;
@@ -43,6 +45,8 @@ enum Verb {
     Export(export::Args),
     /// Pick an agent for a text, from a folder, without server or database
     Pick(pick::Args),
+    /// Measure how well requests find their agents, from a folder, without server or database
+    Eval(eval::Args),
     /// Bring the database's schema up to date
     Migrate,
     /// Make, list and revoke API keys
@@ -69,6 +73,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Check(args) => check::run(&args, &config, cli.json),
         Verb::Pick(args) => pick::run(&args, &config, cli.json),
+        Verb::Eval(args) => eval::run(&args, &config, cli.json),
         verb => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {

@@ -11,7 +11,7 @@ use super::index::Index;
 use crate::registry::{Agent, Roster};
 
 /// The rest of a roster in each fold is the larger the more folds there are, and each takes an index.
-const FOLDS: usize = 5;
+pub(super) const FOLDS: usize = 5;
 
 /// A request with the agent that is right for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::confidence::{Signals, confidence, outcome};
 use super::decision::{AgentRef, Decision, Outcome, Ranked, Strategy};
+use super::document::Document;
 use super::reasons;
 use super::score::{Query, Scored, round, score};
 use super::{Candidates, DispatchError, DispatchRequest, Index, OnNone, Settings};
@@ -20,15 +21,8 @@ pub(super) fn decide(
     settings: &Settings,
 ) -> Result<Decision, DispatchError> {
     check_names(index, request)?;
-    let input = &request.input[..request.input.floor_char_boundary(MAX_INPUT_BYTES)];
-    let query = Query::new(index, input);
-    let fit = index.fit();
-    let mut scored =
-        score(index, &query, fit.trust, |document| is_candidate(&document.agent, request));
-
-    let signals = Signals::of(index, &query, &scored);
-    let confidence = confidence(&signals, fit.calibration);
-    let mut outcome = outcome(&signals, fit);
+    let Judged { query, mut scored, confidence, mut outcome } =
+        judge(index, &request.input, |document| is_candidate(&document.agent, request));
     let first = scored.first().map(|first| first.document.agent.clone());
     let mut picked = first.filter(|_| outcome != Outcome::None);
     let mut strategy = Strategy::Local;
@@ -43,7 +37,7 @@ pub(super) fn decide(
         id: Uuid::now_v7(),
         outcome,
         agent: picked.as_deref().map(AgentRef::to),
-        confidence: round(confidence),
+        confidence,
         margin: round(margin),
         strategy,
         roster_revision: index.roster_revision(),
@@ -52,6 +46,29 @@ pub(super) fn decide(
         judge: None,
         picked,
     })
+}
+
+/// What a request's scores say, before any policy and without explanations.
+pub(super) struct Judged<'a> {
+    pub query: Query,
+    /// The best first.
+    pub scored: Vec<Scored<'a>>,
+    pub confidence: f64,
+    pub outcome: Outcome,
+}
+
+/// Compares a request with the candidates. Picks and measurements of picks both come by here.
+pub(super) fn judge<'a>(
+    index: &'a Index,
+    input: &str,
+    is_candidate: impl Fn(&Document) -> bool,
+) -> Judged<'a> {
+    let query = Query::new(index, &input[..input.floor_char_boundary(MAX_INPUT_BYTES)]);
+    let fit = index.fit();
+    let scored = score(index, &query, fit.trust, is_candidate);
+    let signals = Signals::of(index, &query, &scored);
+    let confidence = round(confidence(&signals, fit.calibration));
+    Judged { query, scored, confidence, outcome: outcome(&signals, fit) }
 }
 
 fn check_names(index: &Index, request: &DispatchRequest) -> Result<(), DispatchError> {

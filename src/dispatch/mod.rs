@@ -11,6 +11,7 @@ mod discriminant;
 mod document;
 mod embedding;
 mod error;
+mod evaluation;
 mod feedback;
 mod fit;
 mod held_out;
@@ -35,6 +36,11 @@ pub use correct::{Corrected, CorrectionRequest};
 pub use corrections::{Correction, Corrections};
 pub use decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
 pub use error::DispatchError;
+pub use evaluation::{
+    Asked, DEFAULT_WRONG_LIMIT, DecisionFilter, EvaluationError, EvaluationReport,
+    EvaluationRequest, EvaluationSource, Evaluations, MAX_CASES, OtherFile, Progress, RosterChange,
+    Subject, can_be_held_out, evaluate,
+};
 pub use feedback::{Feedback, FeedbackEntry, Forgotten};
 pub use fit::{Accuracy, Fit};
 pub use held_out::Case;

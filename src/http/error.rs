@@ -15,7 +15,7 @@ use super::error_code::ErrorCode;
 use crate::access::AccessError;
 use crate::audit::AuditError;
 use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
-use crate::dispatch::DispatchError;
+use crate::dispatch::{DispatchError, EvaluationError};
 use crate::ledger::LedgerError;
 use crate::registry::RegistryError;
 
@@ -24,6 +24,9 @@ const TYPE_PREFIX: &str = "urn:rolecall:errors/";
 
 /// When to try again if nothing better is known.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// When an evaluation that is under way may have ended.
+const RETRY_EVALUATION_AFTER: Duration = Duration::from_secs(5);
 
 /// An error on its way to the caller.
 #[derive(Debug)]
@@ -99,6 +102,21 @@ impl ApiError {
         let mut error = Self::new(ErrorCode::InvalidRequest, detail.clone());
         error.problem.errors.push(FieldError { pointer: pointer.into(), detail });
         error
+    }
+
+    /// The same problem of a field that lies in another one.
+    #[must_use]
+    pub fn within(mut self, pointer: &str) -> Self {
+        for error in &mut self.problem.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
+    fn at(mut self, pointer: String) -> Self {
+        let detail = self.problem.detail.clone();
+        self.problem.errors.push(FieldError { pointer, detail });
+        self
     }
 
     pub fn code(&self) -> ErrorCode {
@@ -238,6 +256,31 @@ impl From<DispatchError> for ApiError {
                     .caused_by(error)
             }
             DispatchError::Database(error) => Self::database(error),
+        }
+    }
+}
+
+impl From<EvaluationError> for ApiError {
+    fn from(error: EvaluationError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EvaluationError::Busy => {
+                let mut error = Self::new(ErrorCode::Unavailable, detail);
+                error.problem.retry_after = Some(RETRY_EVALUATION_AFTER);
+                error
+            }
+            EvaluationError::Stopping => Self::new(ErrorCode::Unavailable, detail),
+            EvaluationError::ContentNotStored | EvaluationError::RosterTooLarge { .. } => {
+                Self::new(ErrorCode::Conflict, detail)
+            }
+            EvaluationError::FileName { place } => {
+                Self::invalid_field(format!("/roster/put/{place}/name"), detail)
+            }
+            EvaluationError::File { place, error } => {
+                Self::from(error).at(format!("/roster/put/{place}/source"))
+            }
+            EvaluationError::AgentNotFound(_) => Self::new(ErrorCode::AgentNotFound, detail),
+            EvaluationError::Ledger(error) => error.into(),
         }
     }
 }

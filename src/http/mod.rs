@@ -31,8 +31,8 @@ use error_code::ErrorCode;
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
-        admin_agents, admin_sync, agent_states, agents, audit, dispatches, export, feedback, keys,
-        operations, prompts, providers, revisions, runs,
+        admin_agents, admin_sync, agent_states, agents, audit, dispatches, evals, export, feedback,
+        keys, operations, prompts, providers, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -71,6 +71,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(export::get_export))
             .routes(routes!(admin_sync::create_sync))
             .routes(routes!(admin_sync::list_quarantine))
+            .routes(routes!(evals::create_dispatch_eval))
             .routes(routes!(audit::list_audit_entries))
             .routes(routes!(feedback::list_feedback, feedback::delete_feedback))
             .routes(routes!(dispatches::get_judge))

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::conversation::Conversations;
-use crate::dispatch::{Dispatcher, Feedback};
+use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
@@ -32,6 +32,7 @@ pub struct AppState {
     pub conversations: Conversations,
     pub dispatcher: Dispatcher,
     pub feedback: Feedback,
+    pub evaluations: Evaluations,
     pub ledger: Ledger,
     pub providers: Providers,
     pub registry: Registry,

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use error::LedgerError;
-pub use record::{DispatchRecord, RunEvents, RunFilter, RunRecord};
+pub use record::{DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord};
 
 use record::Record;
 
@@ -121,6 +121,23 @@ impl Ledger {
             Some(record) => Ok(Some(record)),
             None => Ok(store::find_dispatch(&self.inner.pool, id).await?.map(Arc::new)),
         }
+    }
+
+    /// Requests whose agent was picked for them, newest first, with what was decided. Named agents are left out, and
+    /// so are decisions without their input. Fewer than `limit` if their texts are very long.
+    pub async fn list_decided_requests(
+        &self,
+        filter: &DecidedFilter,
+        limit: usize,
+    ) -> Result<Vec<DecidedRequest>, LedgerError> {
+        // Before the rows are read: what is written meanwhile is found twice rather than not at all.
+        let pending: Vec<_> = self.pending().dispatches.values().cloned().collect();
+        let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+        let written = store::list_decided_requests(&self.inner.pool, filter, rows).await?;
+        let pending = pending.iter().filter_map(|record| record.decided_request(filter));
+        let requests: BTreeMap<Uuid, DecidedRequest> =
+            written.into_iter().chain(pending).map(|request| (request.id, request)).collect();
+        Ok(requests.into_values().rev().take(limit).collect())
     }
 
     pub async fn find_run(&self, id: Uuid) -> Result<Option<Arc<RunRecord>>, LedgerError> {

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// The strategy of decisions that the caller made.
+pub(super) const BY_NAME: &str = "named";
 
 /// A decision.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +22,51 @@ pub struct DispatchRecord {
     pub decision: String,
     pub input: Option<String>,
     pub created_at: DateTime<Utc>,
+}
+
+/// A decision in short, with what was asked.
+#[derive(Debug, Clone)]
+pub struct DecidedRequest {
+    pub id: Uuid,
+    pub input: String,
+    pub outcome: String,
+    pub agent_name: Option<String>,
+    /// Which stage decided.
+    pub strategy: String,
+    pub confidence: f64,
+}
+
+/// Which decided requests are listed.
+#[derive(Debug, Clone, Default)]
+pub struct DecidedFilter {
+    /// Not those that were decided before.
+    pub since: Option<DateTime<Utc>>,
+    pub agent_name: Option<String>,
+}
+
+/// What of a decision's JSON a decided request holds.
+#[derive(Deserialize)]
+struct Decided {
+    strategy: String,
+    confidence: f64,
+}
+
+impl DispatchRecord {
+    /// `None` if the filter leaves it out, it has no input, or the caller decided.
+    pub(super) fn decided_request(&self, filter: &DecidedFilter) -> Option<DecidedRequest> {
+        let is_wanted = filter.since.is_none_or(|since| since <= self.created_at)
+            && (filter.agent_name.is_none() || filter.agent_name == self.agent_name);
+        let input = self.input.as_ref().filter(|_| is_wanted)?;
+        let Decided { strategy, confidence } = serde_json::from_str(&self.decision).ok()?;
+        (strategy != BY_NAME).then(|| DecidedRequest {
+            id: self.id,
+            input: input.clone(),
+            outcome: self.outcome.clone(),
+            agent_name: self.agent_name.clone(),
+            strategy,
+            confidence,
+        })
+    }
 }
 
 /// The state of a run.

@@ -3,14 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::record::{DispatchRecord, Record, RunEvents, RunFilter, RunRecord};
+use super::record::{
+    BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, Record, RunEvents, RunFilter, RunRecord,
+};
 
 /// A statement takes rows up to about this size.
 const STATEMENT_BYTES: usize = 256 * 1024;
+
+/// Texts of decided requests that are held at once.
+const LIST_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes all of them or none. Many records are few statements: each takes a JSON array of rows.
 pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), sqlx::Error> {
@@ -155,6 +162,46 @@ pub(super) async fn find_dispatch(
     )
     .fetch_optional(pool)
     .await
+}
+
+/// Newest first. Rows end where their texts become too many to hold.
+pub(super) async fn list_decided_requests(
+    pool: &PgPool,
+    filter: &DecidedFilter,
+    limit: i64,
+) -> Result<Vec<DecidedRequest>, sqlx::Error> {
+    let mut rows = sqlx::query_as!(
+        DecidedRequest,
+        r#"SELECT id, input AS "input!", outcome, agent_name, decision->>'strategy' AS "strategy!",
+                (decision->>'confidence')::float8 AS "confidence!"
+         FROM dispatches
+         WHERE id >= $1 AND input IS NOT NULL AND decision->>'strategy' <> $2
+            AND ($3::timestamptz IS NULL OR created_at >= $3) AND ($4::text IS NULL OR agent_name = $4)
+         ORDER BY id DESC LIMIT $5"#,
+        filter.since.map_or(Uuid::nil(), earliest_id),
+        BY_NAME,
+        filter.since,
+        filter.agent_name,
+        limit
+    )
+    .fetch(pool);
+    let (mut requests, mut bytes) = (Vec::new(), 0);
+    while let Some(request) = rows.try_next().await? {
+        bytes += request.input.len();
+        if bytes > LIST_BYTES {
+            break;
+        }
+        requests.push(request);
+    }
+    Ok(requests)
+}
+
+/// An id that is older than every one of a decision of that time: ids begin with the time in milliseconds, and
+/// are made some of those before the decision.
+fn earliest_id(since: DateTime<Utc>) -> Uuid {
+    const SOME: i64 = 60_000;
+    let millis = u128::try_from(since.timestamp_millis() - SOME).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
 }
 
 pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord>, sqlx::Error> {

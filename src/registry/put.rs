@@ -29,6 +29,31 @@ impl Registry {
             .map_err(|error| RegistryError::InvalidDefinition(error.into_diagnostics()))
     }
 
+    /// The agent that an agent file of this name makes, without a look at what is saved.
+    ///
+    /// # Errors
+    /// As those of a put's file.
+    pub fn read_unsaved(&self, name: &AgentName, source: &[u8]) -> Result<Agent, RegistryError> {
+        let parsed = self.check_named(name, source, None)?;
+        Ok(Agent::unsaved(parsed, sha256_hex(source), 1))
+    }
+
+    fn check_named(
+        &self,
+        name: &AgentName,
+        source: &[u8],
+        format: Option<Format>,
+    ) -> Result<ParsedDefinition, RegistryError> {
+        let parsed = self.check(source, &Origin { format, ..Origin::named(name.as_str()) })?;
+        if parsed.definition.name != *name {
+            return Err(RegistryError::NameMismatch {
+                path: name.clone(),
+                file: parsed.definition.name,
+            });
+        }
+        Ok(parsed)
+    }
+
     /// Makes `source` the live revision of `name`, in this format or in the one that it is recognised as. Bytes that
     /// are live already make no revision, unless they are to be read as another format.
     pub async fn put(
@@ -38,13 +63,7 @@ impl Registry {
         format: Option<Format>,
         change: Change,
     ) -> Result<PutOutcome, RegistryError> {
-        let parsed = self.check(source, &Origin { format, ..Origin::named(name.as_str()) })?;
-        if parsed.definition.name != *name {
-            return Err(RegistryError::NameMismatch {
-                path: name.clone(),
-                file: parsed.definition.name,
-            });
-        }
+        let parsed = self.check_named(name, source, format)?;
         let sha256 = sha256_hex(source);
         let mut open = OpenChange::begin(self).await?;
         let head = store::find_head(open.connection(), name.as_str()).await?;

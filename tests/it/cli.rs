@@ -21,7 +21,7 @@ fn json(output: &Output) -> Value {
 #[test]
 fn every_verb_has_help() {
     insta::assert_snapshot!(stdout(&run(&["--help"])));
-    for verb in ["serve", "check", "sync", "pick", "migrate", "key", "openapi"] {
+    for verb in ["serve", "check", "sync", "pick", "eval", "migrate", "key", "openapi"] {
         let output = run(&[verb, "--help"]);
         assert!(output.status.success() && stdout(&output).contains("--json"), "{verb}");
     }
@@ -89,4 +89,85 @@ fn a_bad_configuration_is_told_with_its_line() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(error.contains("nonsense") && error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn eval_prints_figures_and_confusions() {
+    let output = run(&["eval"]);
+    assert!(output.status.success());
+    let text = stdout(&output);
+    assert!(text.contains("held out, 0 strangers") && text.contains("top-1"), "{text}");
+    assert!(output.stderr.is_empty(), "progress is for terminals");
+    let report = json(&run(&["eval", "--json"]));
+    assert_eq!(report["source"], "held_out");
+    assert!(report["cases"].as_u64() > Some(20), "{report}");
+}
+
+#[test]
+fn eval_fails_below_what_is_wanted() {
+    let folder = AgentFolder::new();
+    folder
+        .write("agents/painter.md", agent_file("painter", "Use when walls have to be painted"))
+        .write(
+            "cases.jsonl",
+            "{\"input\": \"have walls painted\", \"agent\": \"painter\", \"note\": 1}\n\n\
+             {\"input\": \"\u{1F600}\", \"agent\": null}\n",
+        );
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (agents, cases) = (path("agents"), path("cases.jsonl"));
+    let eval = |more: &[&str]| {
+        run(&[&["eval", "--agents", &agents, "--cases", &cases, "--json"], more].concat())
+    };
+    let enough = eval(&["--at-least", "1", "--reject-at-least", "1"]);
+    assert!(enough.status.success(), "{}", String::from_utf8_lossy(&enough.stderr));
+    let report = json(&enough);
+    assert_eq!((&report["cases"], &report["strangers"]), (&1.into(), &1.into()));
+
+    folder.write("cases.jsonl", "{\"input\": \"have walls painted\", \"agent\": \"baker\"}\n");
+    for wanted in [["--at-least", "0.9"], ["--reject-at-least", "0"]] {
+        let output = eval(&wanted);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(json(&output)["unknown_agents"][0], "baker");
+    }
+    assert_eq!(eval(&["--at-least", "90"]).status.code(), Some(2));
+}
+
+#[test]
+fn eval_names_the_line_of_a_bad_case() {
+    let folder = AgentFolder::new();
+    let good = "{\"input\": \"x\", \"agent\": null}";
+    for (bad, cause) in [
+        ("{\"input\": \"x\"}", "missing field `agent`"),
+        ("{\"agent\": null}", "missing field `input`"),
+        ("{\"input\": \" \", \"agent\": null}", "must not be empty"),
+        ("nonsense", "expected"),
+    ] {
+        folder.write("cases.jsonl", format!("{good}\n\n{bad}\n"));
+        let cases = folder.path().join("cases.jsonl").display().to_string();
+        let output = run(&["eval", "--cases", &cases]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(error.contains("cases.jsonl, line 3") && error.contains(cause), "{error}");
+    }
+    let output = run(&["eval", "--agents", "/no/such/place"]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn eval_tells_what_another_folder_changes() {
+    let (one, other) = (AgentFolder::new(), AgentFolder::new());
+    let baker = agent_file("baker", "Use when bread has to be baked");
+    one.write("baker.md", &baker);
+    other
+        .write("baker.md", &baker)
+        .write("painter.md", agent_file("painter", "Use when walls have to be painted"));
+    one.write("cases.jsonl", "{\"input\": \"have walls painted\", \"agent\": \"painter\"}\n");
+    let path = |folder: &AgentFolder| folder.path().display().to_string();
+    let cases = one.path().join("cases.jsonl").display().to_string();
+    let arguments =
+        ["eval", "--agents", &path(&one), "--against", &path(&other), "--cases", &cases];
+    let text = stdout(&run(&arguments));
+    assert!(text.contains("1 better, 0 worse, 0 other"), "{text}");
+    let report = json(&run(&[&arguments[..], &["--json"]].concat()));
+    assert_eq!((&report["top_1"], &report["changed"]["better"]), (&1.0.into(), &1.into()));
 }

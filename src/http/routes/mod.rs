@@ -6,6 +6,7 @@ pub(super) mod agent_states;
 pub(super) mod agents;
 pub(super) mod audit;
 pub(super) mod dispatches;
+pub(super) mod evals;
 pub(super) mod export;
 pub(super) mod feedback;
 pub(super) mod keys;

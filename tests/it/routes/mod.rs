@@ -8,6 +8,7 @@ mod agents;
 mod audit;
 mod bad_input;
 mod dispatches;
+mod evals;
 mod export;
 mod feedback;
 mod idempotency;
