@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let roster = Roster::of_files(&scan_folder(&config.registry, &KnownOutcomes::default()));
-    let index = Index::build(&roster, &Corrections::default(), None);
+    let index = Index::build_and_fit(&roster, &Corrections::default());
     let request = DispatchRequest {
         input: args.text.clone(),
         top_k: Some(args.top_k),

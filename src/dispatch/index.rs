@@ -9,7 +9,7 @@ use super::corrections::{Correction, Corrections};
 use super::discriminant::Discriminant;
 use super::document::{Content, CountedTerm, Document, FIELD_COUNT, Field};
 use super::embedding::Embedding;
-use super::fit::Fit;
+use super::fit::{Fit, refit};
 use super::text::Analyzer;
 use crate::registry::{Agent, Roster};
 
@@ -57,6 +57,13 @@ impl Index {
     pub fn build(roster: &Roster, corrections: &Corrections, previous: Option<&Index>) -> Self {
         let fit = previous.map(|index| index.fit.clone()).unwrap_or_default();
         Self::fitted(roster, corrections, &fit, previous)
+    }
+
+    /// Builds the index and fits to the roster what can be fitted, which takes several times as long.
+    pub fn build_and_fit(roster: &Roster, corrections: &Corrections) -> Self {
+        let index = Self::build(roster, corrections, None);
+        let fit = refit(roster, corrections, &index);
+        Self::fitted(roster, corrections, &fit, Some(&index))
     }
 
     /// Builds the index with what was fitted to the roster.

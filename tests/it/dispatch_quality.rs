@@ -13,7 +13,7 @@ fn index() -> Index {
         known_world: KnownWorld::default(),
     };
     let roster = Roster::of_files(&scan_folder(&settings, &KnownOutcomes::default()));
-    Index::build(&roster, &Corrections::default(), None)
+    Index::build_and_fit(&roster, &Corrections::default())
 }
 
 fn pick(index: &Index, input: &str) -> (Outcome, Option<String>) {
