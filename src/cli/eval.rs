@@ -104,7 +104,7 @@ impl Agents {
         let settings = registry::Settings { agents_dir, ..config.registry.clone() };
         let roster = Roster::of_files(&scan_folder(&settings, &KnownOutcomes::default()));
         let corrections = Corrections::default();
-        let index = Index::build(&roster, &corrections, None);
+        let index = Index::build_and_fit(&roster, &corrections);
         Ok(Self { roster, index, corrections })
     }
 

@@ -47,7 +47,9 @@ fn describe(decision: &Decision) -> String {
             let kind = serde_json::to_value(reason.kind).unwrap_or_default();
             let kind = kind.as_str().unwrap_or_default();
             let share = reason.share * 100.0;
-            lines.push(format!("       {share:>4.0} %  {kind}: {}", reason.text));
+            let words = reason.words.join(", ");
+            let words = if words.is_empty() { words } else { format!("{words}, as in ") };
+            lines.push(format!("       {share:>4.0} %  {kind}: {words}{}", reason.text));
         }
     }
     lines.join("\n")

@@ -220,8 +220,7 @@ fn the_shipped_agent_that_is_no_valid_yaml_is_read_whole() {
     let opened = definition.description.matches("<example>").count();
     assert!(opened > 0 && definition.examples.len() == opened);
     for example in &definition.examples {
-        let parts = [&example.context, &example.user, &example.assistant, &example.commentary];
-        assert!(parts.iter().all(|part| !part.is_empty()), "{example:?}");
+        assert!(!example.user.is_empty() && !example.assistant.is_empty(), "{example:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::index::SATURATION;
 use super::score::{Evidence, Query, Scored, saturate};
 
 /// A first candidate that is less than this ahead of the second is not alone.
-const AMBIGUOUS_WITHIN: f32 = 0.01;
+const AMBIGUOUS_WITHIN: f32 = 0.015;
 
 /// A request that is less like one that was found to be nobody's does not remind of it.
 const LIKE_NOBODYS_FROM: f32 = 0.55;
@@ -38,8 +38,10 @@ pub(super) struct Signals {
     nearest: f32,
     /// How much more the request is like one that was found to be nobody's than like one of the first candidate's.
     like_nobodys: f32,
-    /// The logarithm of the roster's size: of many agents one is always near.
+    /// The logarithm of the roster's size.
     roster_size: f32,
+    /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
+    roster_texts: f32,
     is_empty: bool,
 }
 
@@ -55,7 +57,8 @@ impl Signals {
         let evidence = first.evidence;
         let examples = scored.iter().map(|candidate| candidate.evidence.example);
         #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
-        let agents = index.documents.len() as f32;
+        let (agents, requests) = (index.documents.len() as f32, index.requests() as f32);
+        let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
         Self {
             evidence,
             margin: first.total - scored.get(1).map_or(0.0, |second| second.total),
@@ -64,7 +67,8 @@ impl Signals {
             known: known / asked.max(0.1),
             nearest: examples.fold(0.0, f32::max),
             like_nobodys: (nobodys - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0),
-            roster_size: agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end()).ln(),
+            roster_size: agents.ln(),
+            roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
             is_empty: false,
         }
     }
@@ -75,17 +79,17 @@ impl Signals {
             return 0.0;
         }
         let Evidence { description, sentence, example, likelihood, .. } = self.evidence;
-        let sum = 0.68
-            + 2.59 * description
-            + 2.33 * sentence
-            + 2.94 * example
-            + 5.19 * self.nearest
-            + 0.0117 * likelihood
-            + 2.39 * self.met
-            - 2.66 * self.asked.max(LEAST_ASKED).ln_1p()
-            - 2.19 * self.met / self.asked.max(0.1)
-            + 0.65 * self.known
-            - 0.71 * self.roster_size
+        let sum = -0.93
+            + 2.81 * description
+            + 2.40 * sentence
+            + 3.71 * example
+            + 5.65 * self.nearest
+            + 0.011 * likelihood
+            + 2.28 * self.met
+            - 2.61 * self.asked.max(LEAST_ASKED).ln_1p()
+            - 2.15 * self.met / self.asked.max(0.1)
+            + 0.30 * self.known
+            - 0.31 * self.roster_texts
             - 12.0 * self.like_nobodys;
         logistic(f64::from(sum))
     }
@@ -93,7 +97,7 @@ impl Signals {
     /// The probability that the first candidate is right, given that one of the roster is.
     fn is_first_right(&self) -> f64 {
         let prose = self.evidence.words_and_meaning();
-        let sum = 1.0 + 4.21 * self.margin + 2.22 * prose - 0.39 * self.roster_size;
+        let sum = 1.53 + 4.17 * self.margin + 2.52 * prose - 0.51 * self.roster_size;
         logistic(f64::from(sum))
     }
 

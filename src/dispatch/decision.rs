@@ -65,6 +65,9 @@ pub struct Reason {
     pub kind: ReasonKind,
     /// The file's own text.
     pub text: String,
+    /// For `words`: what the request and the file share, the most telling first, as the request has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
     /// Its part of the candidate's score; negative if it spoke against it.
     pub share: f64,
 }
@@ -77,7 +80,8 @@ pub enum ReasonKind {
     Example,
     Body,
     Exclusion,
-    /// Words of the request that the agent's file has too, wherever they stand in it.
+    /// Words of the request that the agent's file has too, wherever they stand in it. The text is the piece that has
+    /// most of them.
     Words,
     /// A request that was found to belong to the agent.
     Feedback,

@@ -30,7 +30,7 @@ const TRUSTS: [f32; 4] = [1.0, 0.5, 2.0, 4.0];
 const KEPT: f64 = 0.95;
 
 /// Bounds of where "none" begins: a roster's own requests alone cannot tell what strangers are like.
-const NONE_BELOW: std::ops::RangeInclusive<f64> = 0.4..=0.9;
+const NONE_BELOW: std::ops::RangeInclusive<f64> = 0.45..=0.9;
 
 /// What is fitted. The default is what is usual.
 #[derive(Debug, Clone)]

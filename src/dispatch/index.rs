@@ -29,6 +29,8 @@ pub struct Index {
     corrections_revision: i64,
     fit: Fit,
     usual_trust: f32,
+    /// How many requests are known to belong to one of the agents.
+    requests: usize,
     /// In order of the agents' names.
     pub(super) documents: Vec<Document>,
     pub(super) discriminant: Discriminant,
@@ -102,6 +104,7 @@ impl Index {
             nobody: nobody.filter_map(|correction| Embedding::of(&correction.text)).collect(),
             fit: fit.clone(),
             usual_trust: usual_trust(&documents),
+            requests: documents.iter().map(|document| document.content.requests()).sum(),
             documents,
             postings: HashMap::default(),
         };
@@ -159,6 +162,10 @@ impl Index {
         counts
             .map(|(count, field)| f32::from(*count) * self.occurrence_weight(content, field))
             .sum()
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.requests
     }
 
     /// What one nat of the discriminant is worth beside words and cosines, if it is trusted as usual.

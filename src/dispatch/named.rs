@@ -18,8 +18,8 @@ pub(super) fn decide(
     if agent.state == AgentState::Disabled {
         return Err(DispatchError::AgentDisabled(name.to_owned()));
     }
-    let reason =
-        Reason { kind: ReasonKind::Name, text: agent.definition.display_name.clone(), share: 1.0 };
+    let text = agent.definition.display_name.clone();
+    let reason = Reason { kind: ReasonKind::Name, text, words: Vec::new(), share: 1.0 };
     Ok(Decision {
         id: Uuid::now_v7(),
         outcome: Outcome::Picked,

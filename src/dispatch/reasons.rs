@@ -22,28 +22,35 @@ pub(super) fn explain(index: &Index, query: &Query, candidate: &Scored<'_>) -> V
     reasons.extend(candidate.exclusion.map(|(text, strength)| Reason {
         kind: ReasonKind::Exclusion,
         text: shorten(text),
+        words: Vec::new(),
         share: -round(f64::from(strength)),
     }));
     reasons
 }
 
-/// The words that the request and the file share, the most telling first.
+/// The words that the request and the file share, and where most of them stand.
 fn words(index: &Index, query: &Query, candidate: &Scored<'_>, part: f32) -> Option<Reason> {
     let content = &candidate.document.content;
-    let mut shared: Vec<(&str, f32)> = query
-        .terms
-        .iter()
-        .filter_map(|asked| {
-            let (_, term) = content.term(&asked.stem)?;
-            Some((&*asked.word, asked.weight * saturate(index.frequency(content, term))))
-        })
-        .collect();
+    // What each of the candidate's terms gave to the score.
+    let mut gains = vec![0.0; content.terms.len()];
+    let mut shared: Vec<(&str, f32)> = Vec::new();
+    for asked in &query.terms {
+        if let Some((position, term)) = content.term(&asked.stem) {
+            gains[position] = asked.weight * saturate(index.frequency(content, term));
+            shared.push((&asked.word, gains[position]));
+        }
+    }
     shared.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let named: Vec<&str> = shared.iter().take(MAX_WORDS).map(|(word, _)| *word).collect();
+    let gain = |segment: &Segment| -> f32 {
+        let gained: f32 = segment.terms.iter().map(|position| gains[*position as usize]).sum();
+        gained * segment.field.weight()
+    };
+    let piece = content.segments.iter().max_by(|one, other| gain(one).total_cmp(&gain(other)))?;
     let share = round(f64::from(part));
-    (share > 0.0 && !named.is_empty()).then(|| Reason {
+    (share > 0.0 && !shared.is_empty()).then(|| Reason {
         kind: ReasonKind::Words,
-        text: named.join(", "),
+        text: shorten(&piece.text),
+        words: shared.iter().take(MAX_WORDS).map(|(word, _)| (*word).to_owned()).collect(),
         share,
     })
 }
@@ -67,6 +74,7 @@ fn nearest_pieces(query: &Query, candidate: &Scored<'_>, part: f32) -> Vec<Reaso
         .map(|(segment, nearness)| Reason {
             kind: segment.field.reason_kind(),
             text: shorten(&segment.text),
+            words: Vec::new(),
             share: round(f64::from(part * nearness / all.max(f32::MIN_POSITIVE))),
         })
         .filter(|reason| reason.share > 0.0)

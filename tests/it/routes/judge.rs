@@ -15,7 +15,7 @@ const LOCAL_PICK: &str = "nextjs-backend-engineer";
 const OTHER_PICK: &str = "nextjs-frontend-engineer";
 
 /// It shares words with agents, and belongs to none.
-const LASAGNE: &str = "which lasagne would pass the test of a review by my grandmother";
+const LASAGNE: &str = "which lasagne would my grandmother like best";
 
 const WIRE: Wire = Wire(DialectName::Anthropic);
 
