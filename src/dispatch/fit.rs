@@ -240,18 +240,17 @@ fn product(one: &[f64; 3], other: &[f64; 3]) -> f64 {
 fn solve(mut matrix: [[f64; 3]; 3], mut right: [f64; 3]) -> [f64; 3] {
     for pivot in 0..3 {
         for row in pivot + 1..3 {
-            let times = matrix[row][pivot] / matrix[pivot][pivot];
-            for column in pivot..3 {
-                matrix[row][column] -= times * matrix[pivot][column];
+            let (above, below) = matrix.split_at_mut(row);
+            let times = below[0][pivot] / above[pivot][pivot];
+            for (value, from) in below[0].iter_mut().zip(above[pivot]) {
+                *value -= times * from;
             }
             right[row] -= times * right[pivot];
         }
     }
     for row in (0..3).rev() {
-        for column in row + 1..3 {
-            right[row] -= matrix[row][column] * right[column];
-        }
-        right[row] /= matrix[row][row];
+        let known: f64 = (row + 1..3).map(|column| matrix[row][column] * right[column]).sum();
+        right[row] = (right[row] - known) / matrix[row][row];
     }
     right
 }

@@ -159,7 +159,9 @@ fn words(index: &Index, query: &Query) -> Vec<f32> {
         }
     }
     if query.full_score > 0.0 {
-        sums.iter_mut().for_each(|sum| *sum /= query.full_score);
+        for sum in &mut sums {
+            *sum /= query.full_score;
+        }
     }
     sums
 }
