@@ -123,10 +123,14 @@ fn put(roster: &mut Roster, shipped: &[AgentDefinition], number: usize, change: 
         sentence(3)
     );
     for step in 4..6 {
-        source += &format!(
-            "  <example>\n  user: \"{}\"\n  assistant: \"Yes.\"\n  </example>\n",
-            user(step)
-        );
+        let said = user(step);
+        source += "  <example>
+  user: \"";
+        source += &said;
+        source += "\"
+  assistant: \"Yes.\"
+  </example>
+";
     }
     source += "---\n";
     for step in 10..10 + BODY_LINES {
