@@ -24,7 +24,7 @@ const MIN_CASES: usize = 40;
 const MAX_CASES_OF_FOLD: usize = 200;
 
 /// How far the discriminant may be trusted, as parts of what is usual.
-const TRUSTS: [f32; 4] = [1.0, 0.5, 2.0, 4.0];
+const TRUSTS: [f32; 3] = [1.0, 0.5, 2.0];
 
 /// The part of the roster's own requests that must not be taken for nobody's.
 const KEPT: f64 = 0.95;

@@ -8,7 +8,6 @@ use super::Index;
 use super::discriminant::Probe;
 use super::document::{Content, Document, Exclusion, Field};
 use super::embedding::Embedding;
-use super::fit::logistic;
 use super::index::SATURATION;
 use super::text::{Analyzer, Term};
 
@@ -27,7 +26,7 @@ const BODY: f32 = 0.20;
 
 /// What speaks for a candidate whose score is one half, and how fast the score grows there.
 const MIDDLE: f32 = 0.4;
-const STEEPNESS: f64 = 5.0;
+const STEEPNESS: f64 = 3.0;
 
 /// Share of a request's weight that one exclusion must cover to speak against the agent.
 const EXCLUDED_WORDS_FROM: f32 = 0.35;
@@ -206,9 +205,10 @@ impl Evidence {
 const WITHOUT_EXAMPLES: f32 = 0.85;
 
 impl Scored<'_> {
-    /// From 0 to 1.
+    /// From 0 to 1, and never so near to either end that two candidates would seem equal.
     pub fn score(&self) -> f64 {
-        logistic(f64::from(self.total - MIDDLE) * STEEPNESS)
+        let ahead = f64::from(self.total - MIDDLE) * STEEPNESS;
+        (1.0 + ahead / (1.0 + ahead.abs())) / 2.0
     }
 
     fn compare(&mut self, query: &Query) {

@@ -10,6 +10,7 @@ mod folder_watch;
 mod hostile_files;
 mod inert_definitions;
 mod killed_replica;
+mod learning;
 mod migrations;
 mod private_postgres;
 mod replicas;

@@ -479,7 +479,9 @@ async fn what_is_ambiguous_may_be_left_to_the_judge(pool: PgPool) {
     let refused = app.admin.post("/v1/runs", json!({"input": painted})).await;
     let problem = refused.problem(422, "no_matching_agent");
     assert_eq!(problem["outcome"], "ambiguous");
-    assert_eq!(names(&problem["ranked"], "agent"), ["east", "west"]);
+    let mut ranked = names(&problem["ranked"], "agent");
+    ranked.sort();
+    assert_eq!(ranked, ["east", "west"]);
 }
 
 /// The turns of one conversation: a question, a tool loop, a follow-up.
