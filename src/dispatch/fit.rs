@@ -189,11 +189,24 @@ impl Calibration {
     /// How strongly it is held that confidences are right as they are, in requests.
     const PRIOR: f64 = 1.0;
 
+    /// A request that belongs to the roster with less than this probability is taken for one of those that no
+    /// correction was about.
+    const MEANT_FROM: f64 = 0.5;
+
+    /// The least that the confidence itself must count beside the margin: it knows of strangers, who ask nothing that
+    /// was corrected.
+    const LEAST_SLOPE: f64 = 0.1;
+
     pub fn apply(self, signals: &Signals) -> f64 {
-        logistic(product(&self.weights, &features(signals)))
+        let mapped = logistic(product(&self.weights, &features(signals)));
+        if self == Self::default() {
+            return mapped;
+        }
+        // Corrections are of requests that mostly belong to the roster. What hardly does is not meant by them.
+        mapped * (signals.belongs() / Self::MEANT_FROM).min(1.0)
     }
 
-    /// The likeliest map (a logistic regression), by Newton's method.
+    /// The likeliest map of what is known.
     fn of<'a>(answers: impl Iterator<Item = &'a Answer>) -> Self {
         let points: Vec<([f64; 3], f64)> = answers
             .map(|answer| (features(&answer.signals), f64::from(u8::from(answer.is_right))))
@@ -202,30 +215,38 @@ impl Calibration {
         if points.len() < MIN_CASES {
             return usual;
         }
-        let mut weights = usual.weights;
-        for _ in 0..25 {
-            let mut slope: [f64; 3] =
-                std::array::from_fn(|at| Self::PRIOR * (weights[at] - usual.weights[at]));
-            let mut curve: [[f64; 3]; 3] = std::array::from_fn(|row| {
-                std::array::from_fn(|column| if row == column { Self::PRIOR } else { 0.0 })
-            });
-            for (features, right) in &points {
-                let expected = logistic(product(&weights, features));
-                for row in 0..3 {
-                    slope[row] += (expected - right) * features[row];
-                    for column in 0..3 {
-                        curve[row][column] +=
-                            expected * (1.0 - expected) * features[row] * features[column];
-                    }
+        let mut weights = likeliest(&points, usual.weights, [Self::PRIOR; 3]);
+        if weights[1] < Self::LEAST_SLOPE {
+            let held = [usual.weights[0], Self::LEAST_SLOPE, usual.weights[2]];
+            weights = likeliest(&points, held, [Self::PRIOR, 1e6, Self::PRIOR]);
+        }
+        if weights.iter().all(|weight| weight.is_finite()) { Self { weights } } else { usual }
+    }
+}
+
+/// A logistic regression by Newton's method. `priors` says how strongly each weight is held where it starts.
+fn likeliest(points: &[([f64; 3], f64)], start: [f64; 3], priors: [f64; 3]) -> [f64; 3] {
+    let mut weights = start;
+    for _ in 0..25 {
+        let mut slope: [f64; 3] = std::array::from_fn(|at| priors[at] * (weights[at] - start[at]));
+        let mut curve = [[0.0; 3]; 3];
+        for (at, prior) in priors.iter().enumerate() {
+            curve[at][at] = *prior;
+        }
+        for (features, right) in points {
+            let expected = logistic(product(&weights, features));
+            for row in 0..3 {
+                slope[row] += (expected - right) * features[row];
+                for column in 0..3 {
+                    curve[row][column] +=
+                        expected * (1.0 - expected) * features[row] * features[column];
                 }
             }
-            let step = solve(curve, slope);
-            weights.iter_mut().zip(step).for_each(|(weight, step)| *weight -= step);
         }
-        // A map that falls would call the surest pick the least sure.
-        let is_of_use = weights.iter().all(|weight| weight.is_finite()) && weights[1] > 0.05;
-        if is_of_use { Self { weights } } else { usual }
+        let step = solve(curve, slope);
+        weights.iter_mut().zip(step).for_each(|(weight, step)| *weight -= step);
     }
+    weights
 }
 
 fn features(signals: &Signals) -> [f64; 3] {

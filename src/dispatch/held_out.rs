@@ -29,43 +29,70 @@ pub(super) struct Fold {
     pub learned: Vec<Case>,
 }
 
-/// The requests of a roster in folds. An agent's only example is held out too: it is then picked by what else it says.
+/// The requests of a roster in folds: first its examples, held out of a roster with all corrections, then the
+/// corrections, held out of one with all examples. An agent's only example is held out too: it is then picked by what
+/// else it says.
 pub(super) fn folds<'a>(
     roster: &'a Roster,
     corrections: &'a Corrections,
     fit: &'a Fit,
     built: &'a Index,
 ) -> impl Iterator<Item = Fold> + 'a {
-    (0..FOLDS).map(move |fold| {
-        let is_held_out = |number: usize| number % FOLDS == fold;
-        let (mut examples, mut agents) = (Vec::new(), roster.agents.clone());
-        for agent in roster.live() {
-            let held_out = agent.definition.examples.iter().enumerate();
-            let held_out: Vec<&str> = held_out
-                .filter(|(number, _)| is_held_out(*number))
-                .map(|(_, example)| example.user.as_str())
-                .filter(|request| !request.is_empty())
-                .collect();
-            if !held_out.is_empty() {
-                examples.extend(held_out.iter().map(|request| case(request, Some(agent))));
-                agents.insert(agent.name().clone(), Arc::new(without(agent, &held_out, fold)));
-            }
-        }
-        let numbered = || corrections.all().iter().enumerate();
-        let learned = numbered()
-            .filter(|(number, correction)| is_held_out(*number) && is_of(roster, correction))
-            .map(|(_, correction)| Case {
-                input: correction.text.clone(),
-                agent: correction.agent.clone(),
-            })
+    let examples = (0..FOLDS).map(|fold| fold_of_examples(fold, roster, corrections, fit, built));
+    let learned_folds = if corrections.all().is_empty() { 0 } else { FOLDS };
+    let learned =
+        (0..learned_folds).map(|fold| fold_of_corrections(fold, roster, corrections, fit, built));
+    examples.chain(learned)
+}
+
+fn is_held_out(number: usize, fold: usize) -> bool {
+    number % FOLDS == fold
+}
+
+fn fold_of_examples(
+    fold: usize,
+    roster: &Roster,
+    corrections: &Corrections,
+    fit: &Fit,
+    built: &Index,
+) -> Fold {
+    let (mut examples, mut agents) = (Vec::new(), roster.agents.clone());
+    for agent in roster.live() {
+        let held_out = agent.definition.examples.iter().enumerate();
+        let held_out: Vec<&str> = held_out
+            .filter(|(number, _)| is_held_out(*number, fold))
+            .map(|(_, example)| example.user.as_str())
+            .filter(|request| !request.is_empty())
             .collect();
-        let rest = numbered().filter(|(number, _)| !is_held_out(*number));
-        let rest: Vec<Correction> =
-            rest.map(|(_, correction)| Correction::clone(correction)).collect();
-        let rest = Corrections::new(corrections.revision, rest);
-        let roster = Roster { revision: roster.revision, agents };
-        Fold { index: Index::fitted(&roster, &rest, fit, Some(built)), examples, learned }
-    })
+        if !held_out.is_empty() {
+            examples.extend(held_out.iter().map(|request| case(request, Some(agent))));
+            agents.insert(agent.name().clone(), Arc::new(without(agent, &held_out, fold)));
+        }
+    }
+    let roster = Roster { revision: roster.revision, agents };
+    let index = Index::fitted(&roster, corrections, fit, Some(built));
+    Fold { index, examples, learned: Vec::new() }
+}
+
+fn fold_of_corrections(
+    fold: usize,
+    roster: &Roster,
+    corrections: &Corrections,
+    fit: &Fit,
+    built: &Index,
+) -> Fold {
+    let numbered = || corrections.all().iter().enumerate();
+    let learned = numbered()
+        .filter(|(number, correction)| is_held_out(*number, fold) && is_of(roster, correction))
+        .map(|(_, correction)| Case {
+            input: correction.text.clone(),
+            agent: correction.agent.clone(),
+        })
+        .collect();
+    let rest = numbered().filter(|(number, _)| !is_held_out(*number, fold));
+    let rest: Vec<Correction> = rest.map(|(_, correction)| Correction::clone(correction)).collect();
+    let rest = Corrections::new(corrections.revision, rest);
+    Fold { index: Index::fitted(roster, &rest, fit, Some(built)), examples: Vec::new(), learned }
 }
 
 /// Whether the right agent can be picked at all.

@@ -208,7 +208,7 @@ impl Scored<'_> {
     /// From 0 to 1, and never so near to either end that two candidates would seem equal.
     pub fn score(&self) -> f64 {
         let ahead = f64::from(self.total - MIDDLE) * STEEPNESS;
-        (1.0 + ahead / (1.0 + ahead.abs())) / 2.0
+        f64::midpoint(1.0, ahead / (1.0 + ahead.abs()))
     }
 
     fn compare(&mut self, query: &Query) {

@@ -140,7 +140,7 @@ fn measure(
 
 /// Asks each request of the index that does not hold it.
 fn ask_held_out(subject: Subject<'_>, watch: &mut Watch<'_>) -> ControlFlow<(), Vec<Exchange>> {
-    const MAX_CASES_OF_FOLD: usize = MAX_CASES / FOLDS;
+    const MAX_CASES_OF_FOLD: usize = MAX_CASES / (2 * FOLDS);
     let mut exchanges = Vec::new();
     for fold in folds_of(subject) {
         let Fold { index, examples, learned } = fold;
