@@ -1,7 +1,8 @@
 //! How sure a pick is, and whether it is one.
 //!
 //! Two logistic models over what the scores tell: does the request belong to the roster at all, and if so, is the
-//! first candidate the right one.
+//! first candidate the right one. Their weights were fitted on public collections of agents, whole and in small parts, on
+//! intents of a home assistant, and on everyday requests that belong to nobody.
 
 use super::Index;
 use super::decision::Outcome;

@@ -1,8 +1,8 @@
 //! Which agent's texts a request lies nearest to, where directions in which the texts of every agent scatter count less.
 //!
 //! A linear discriminant: one mean for each agent, and one covariance for all, shrunk towards a sphere since there are
-//! fewer texts than a covariance has numbers. That of what makes texts of one agent differ is learned from all agents, so
-//! an agent with two examples gains from those that have ten.
+//! fewer texts than a covariance has numbers. What makes texts of one agent differ is learned from all agents, so an
+//! agent with two examples gains from those that have ten.
 
 use std::sync::Arc;
 

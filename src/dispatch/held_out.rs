@@ -38,71 +38,68 @@ pub(super) fn folds<'a>(
     fit: &'a Fit,
     built: &'a Index,
 ) -> impl Iterator<Item = Fold> + 'a {
-    let examples = (0..FOLDS).map(|fold| fold_of_examples(fold, roster, corrections, fit, built));
+    let whole = Whole { roster, corrections, fit, built };
     let learned_folds = if corrections.all().is_empty() { 0 } else { FOLDS };
-    let learned =
-        (0..learned_folds).map(|fold| fold_of_corrections(fold, roster, corrections, fit, built));
-    examples.chain(learned)
+    let examples = (0..FOLDS).map(move |fold| whole.without_examples(fold));
+    examples.chain((0..learned_folds).map(move |fold| whole.without_corrections(fold)))
 }
 
 fn is_held_out(number: usize, fold: usize) -> bool {
     number % FOLDS == fold
 }
 
-fn fold_of_examples(
-    fold: usize,
-    roster: &Roster,
-    corrections: &Corrections,
-    fit: &Fit,
-    built: &Index,
-) -> Fold {
-    let (mut examples, mut agents) = (Vec::new(), roster.agents.clone());
-    for agent in roster.live() {
-        let held_out = agent.definition.examples.iter().enumerate();
-        let held_out: Vec<&str> = held_out
-            .filter(|(number, _)| is_held_out(*number, fold))
-            .map(|(_, example)| example.user.as_str())
-            .filter(|request| !request.is_empty())
-            .collect();
-        if !held_out.is_empty() {
-            examples.extend(held_out.iter().map(|request| case(request, Some(agent))));
-            agents.insert(agent.name().clone(), Arc::new(without(agent, &held_out, fold)));
-        }
-    }
-    let roster = Roster { revision: roster.revision, agents };
-    let index = Index::fitted(&roster, corrections, fit, Some(built));
-    Fold { index, examples, learned: Vec::new() }
+/// What the folds are parts of.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    roster: &'a Roster,
+    corrections: &'a Corrections,
+    fit: &'a Fit,
+    built: &'a Index,
 }
 
-fn fold_of_corrections(
-    fold: usize,
-    roster: &Roster,
-    corrections: &Corrections,
-    fit: &Fit,
-    built: &Index,
-) -> Fold {
-    let numbered = || corrections.all().iter().enumerate();
-    let learned = numbered()
-        .filter(|(number, correction)| is_held_out(*number, fold) && is_of(roster, correction))
-        .map(|(_, correction)| Case {
-            input: correction.text.clone(),
-            agent: correction.agent.clone(),
-        })
-        .collect();
-    let rest = numbered().filter(|(number, _)| !is_held_out(*number, fold));
-    let rest: Vec<Correction> = rest.map(|(_, correction)| Correction::clone(correction)).collect();
-    let rest = Corrections::new(corrections.revision, rest);
-    Fold { index: Index::fitted(roster, &rest, fit, Some(built)), examples: Vec::new(), learned }
+impl Whole<'_> {
+    fn without_examples(self, fold: usize) -> Fold {
+        let (mut examples, mut agents) = (Vec::new(), self.roster.agents.clone());
+        for agent in self.roster.live() {
+            let held_out = agent.definition.examples.iter().enumerate();
+            let held_out: Vec<&str> = held_out
+                .filter(|(number, _)| is_held_out(*number, fold))
+                .map(|(_, example)| example.user.as_str())
+                .filter(|request| !request.is_empty())
+                .collect();
+            if !held_out.is_empty() {
+                examples.extend(held_out.iter().map(|request| Case {
+                    input: (*request).to_owned(),
+                    agent: Some(agent.name().to_string()),
+                }));
+                agents.insert(agent.name().clone(), Arc::new(without(agent, &held_out, fold)));
+            }
+        }
+        let roster = Roster { revision: self.roster.revision, agents };
+        let index = Index::fitted(&roster, self.corrections, self.fit, Some(self.built));
+        Fold { index, examples, learned: Vec::new() }
+    }
+
+    fn without_corrections(self, fold: usize) -> Fold {
+        let (mut learned, mut rest) = (Vec::new(), Vec::new());
+        for (number, correction) in self.corrections.all().iter().enumerate() {
+            if !is_held_out(number, fold) {
+                rest.push(Correction::clone(correction));
+            } else if is_of(self.roster, correction) {
+                let (input, agent) = (correction.text.clone(), correction.agent.clone());
+                learned.push(Case { input, agent });
+            }
+        }
+        let rest = Corrections::new(self.corrections.revision, rest);
+        let index = Index::fitted(self.roster, &rest, self.fit, Some(self.built));
+        Fold { index, examples: Vec::new(), learned }
+    }
 }
 
 /// Whether the right agent can be picked at all.
 fn is_of(roster: &Roster, correction: &Correction) -> bool {
     let Some(name) = &correction.agent else { return true };
     roster.find(name).is_some_and(|agent| agent.is_live())
-}
-
-fn case(request: &str, agent: Option<&Arc<Agent>>) -> Case {
-    Case { input: request.to_owned(), agent: agent.map(|agent| agent.name().to_string()) }
 }
 
 /// An agent without some of its examples, wherever its text repeats them.

@@ -1,4 +1,4 @@
-//! The local stage: the request's words against the roster's, in memory, without a model.
+//! The local stage: the request's words and meaning against the roster's, in memory, without a model call.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Choosing the agent for a request: which one, why, and how sure, or that none fits.
 //!
 //! [`Dispatcher::pick`] is the one call. Its stages run cheapest first, each in a file of its own: a named
-//! agent, then lexical scoring in memory, then a language model if the operator has one judge what is close.
+//! agent, then scoring by words and meaning in memory, then a language model if the operator has one judge what is close.
 
 mod confidence;
 mod correct;
@@ -264,8 +264,9 @@ impl Dispatcher {
         let Inner { registry, feedback, building, fitted_to, .. } = &*self.inner;
         // One at a time; picks and changes of the roster go on meanwhile.
         let mut fitted_to = fitted_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let (roster, corrections, index) =
-            (registry.roster(), feedback.corrections(), self.index());
+        // The index first: what changes meanwhile is then fitted to again, and never taken for done.
+        let (index, roster, corrections) =
+            (self.index(), registry.roster(), feedback.corrections());
         if *fitted_to == index.revisions() {
             return;
         }

@@ -54,7 +54,7 @@ pub(super) struct QueryTerm {
     pub weight: f32,
 }
 
-/// What speaks for a candidate, each from about 0 to about 1.
+/// What speaks for a candidate, each but the last from about 0 to about 1.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Evidence {
     pub words: f32,
@@ -66,7 +66,7 @@ pub(super) struct Evidence {
     pub example: f32,
     /// The mean of the three best lines.
     pub body: f32,
-    /// The discriminant's logarithm of a ratio of likelihoods.
+    /// The discriminant's logarithm of a ratio of likelihoods, in nats: tens or hundreds, and negative for most.
     pub likelihood: f32,
 }
 
