@@ -5,9 +5,10 @@
 //! intents of a home assistant, and on everyday requests that belong to nobody.
 
 use super::Index;
+use super::calibration::{Calibration, logistic};
 use super::decision::Outcome;
 use super::document::Document;
-use super::fit::{Calibration, Fit, logistic};
+use super::fit::Fit;
 use super::index::SATURATION;
 use super::score::{Evidence, Query, Scored, saturate};
 
@@ -110,7 +111,7 @@ impl Signals {
 
 /// The probability that the first candidate is right.
 pub(super) fn confidence(signals: &Signals, calibration: Calibration) -> f64 {
-    if signals.is_empty { 0.0 } else { calibration.apply(signals) }
+    if signals.is_empty { 0.0 } else { calibration.apply(signals.confidence()) }
 }
 
 /// How much of the request's words a candidate has, by what they say: more of a word counts, up to once in full.

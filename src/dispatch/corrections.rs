@@ -29,10 +29,6 @@ pub struct Correction {
     pub text: String,
     /// The right agent; `None`: it belongs to nobody.
     pub agent: Option<String>,
-    /// That the decision had.
-    pub confidence: f64,
-    /// Whether the first of `ranked` was the right one; false if it belongs to nobody.
-    pub was_right: bool,
 }
 
 /// The newest corrections as of one revision. Those of agents that are gone are among them: an agent may come back.
@@ -122,8 +118,6 @@ mod tests {
             id: Uuid::from_u128(number as u128),
             text: number.to_string(),
             agent: agent.map(str::to_owned),
-            confidence: 0.5,
-            was_right: false,
         }
     }
 

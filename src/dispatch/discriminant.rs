@@ -26,6 +26,18 @@ const SAMPLE_OF_AGENT: std::ops::RangeInclusive<usize> = 4..=32;
 
 type Vector = [f32; DIMENSIONS];
 
+/// How texts of one agent scatter.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Scatter {
+    /// As those that stand in the definitions.
+    #[default]
+    OwnTexts,
+    /// As all texts of the index, those included that were learned.
+    AllTexts,
+    /// As all texts did when it was fitted.
+    Fitted(Arc<Covariance>),
+}
+
 /// The discriminant of one roster.
 #[derive(Debug)]
 pub(super) struct Discriminant {
@@ -54,27 +66,27 @@ pub(super) struct Probe {
 
 impl Default for Discriminant {
     fn default() -> Self {
-        Self::of(&[], None, None)
+        Self::of(&[], &Scatter::OwnTexts, None)
     }
 }
 
 impl Discriminant {
-    /// Without a `covariance` that of the agents' own texts is taken. What did not change since `previous`, whose
-    /// documents are named with it, is taken from there.
+    /// What did not change since `previous`, whose documents are named with it, is taken from there.
     pub fn of(
         documents: &[Document],
-        covariance: Option<&Arc<Covariance>>,
+        scatter: &Scatter,
         previous: Option<(&Self, &[Document])>,
     ) -> Self {
-        let covariance = covariance.map_or_else(
-            || {
+        let covariance = match scatter {
+            Scatter::OwnTexts => {
                 let sample = Sample::of(documents, Texts::Own);
                 let before = previous.map(|(discriminant, _)| &discriminant.covariance);
-                let same = before.filter(|covariance| covariance.sample == sample);
-                same.map_or_else(|| Arc::new(Covariance::of(sample)), Arc::clone)
-            },
-            Arc::clone,
-        );
+                let same = before.filter(|covariance| covariance.sample.as_ref() == Some(&sample));
+                same.map_or_else(|| Arc::new(Covariance::of_own(sample)), Arc::clone)
+            }
+            Scatter::AllTexts => Arc::new(Covariance::of_all(documents)),
+            Scatter::Fitted(covariance) => Arc::clone(covariance),
+        };
         let kept =
             previous.filter(|(discriminant, _)| Arc::ptr_eq(&discriminant.covariance, &covariance));
         let means: Vec<Option<Mean>> = documents
@@ -203,7 +215,8 @@ impl Sample {
 /// How the texts of one agent scatter about their mean, as the triangle whose product with itself it is.
 #[derive(Debug)]
 pub(super) struct Covariance {
-    sample: Sample,
+    /// What it was made from, if it is to be made anew when that changes.
+    sample: Option<Sample>,
     /// Row `i` has `i + 1` numbers.
     triangle: Vec<Vector>,
 }
@@ -211,10 +224,14 @@ pub(super) struct Covariance {
 impl Covariance {
     /// That of all texts, those included that were learned.
     pub fn of_all(documents: &[Document]) -> Self {
-        Self::of(Sample::of(documents, Texts::All))
+        Self { sample: None, triangle: Self::triangle(&Sample::of(documents, Texts::All)) }
     }
 
-    fn of(sample: Sample) -> Self {
+    fn of_own(sample: Sample) -> Self {
+        Self { triangle: Self::triangle(&sample), sample: Some(sample) }
+    }
+
+    fn triangle(sample: &Sample) -> Vec<Vector> {
         let mut scatter = vec![[0.0; DIMENSIONS]; DIMENSIONS];
         let mut freedom = 0;
         for content in &sample.contents {
@@ -229,15 +246,13 @@ impl Covariance {
             }
             freedom += texts().count() - 1;
         }
-        let triangle = if freedom < MIN_SAMPLE {
-            sphere(USUAL_VARIANCE.sqrt())
-        } else {
-            #[expect(clippy::cast_precision_loss, reason = "a sample is small")]
-            shrink(&mut scatter, freedom as f32);
-            decompose(&mut scatter);
-            scatter
-        };
-        Self { sample, triangle }
+        if freedom < MIN_SAMPLE {
+            return sphere(USUAL_VARIANCE.sqrt());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a sample is small")]
+        shrink(&mut scatter, freedom as f32);
+        decompose(&mut scatter);
+        scatter
     }
 
     /// Multiplies with the inverse.
@@ -329,7 +344,7 @@ fn length(vector: &Vector) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Covariance, DIMENSIONS, Sample, decompose, dot, shrink};
+    use super::{Covariance, DIMENSIONS, decompose, dot, shrink};
 
     #[test]
     fn what_is_solved_times_the_covariance_is_what_was_asked() {
@@ -346,7 +361,7 @@ mod tests {
             .map(|at| std::array::from_fn(|column| scatter[at.max(column)][at.min(column)]))
             .collect();
         decompose(&mut scatter);
-        let covariance = Covariance { sample: Sample::default(), triangle: scatter };
+        let covariance = Covariance { sample: None, triangle: scatter };
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let asked: [f32; DIMENSIONS] = std::array::from_fn(|at| (at % 5) as f32 - 2.0);
         let solved = covariance.solve(&asked);

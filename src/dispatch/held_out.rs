@@ -35,13 +35,15 @@ pub(super) struct Fold {
 pub(super) fn folds<'a>(
     roster: &'a Roster,
     corrections: &'a Corrections,
-    fit: &'a Fit,
+    fit: &Fit,
     built: &'a Index,
 ) -> impl Iterator<Item = Fold> + 'a {
-    let whole = Whole { roster, corrections, fit, built };
+    let whole = Whole { roster, corrections, fit: fit.for_fold(), built };
     let learned_folds = if corrections.all().is_empty() { 0 } else { FOLDS };
-    let examples = (0..FOLDS).map(move |fold| whole.without_examples(fold));
-    examples.chain((0..learned_folds).map(move |fold| whole.without_corrections(fold)))
+    (0..FOLDS + learned_folds).map(move |fold| match fold.checked_sub(FOLDS) {
+        None => whole.without_examples(fold),
+        Some(fold) => whole.without_corrections(fold),
+    })
 }
 
 fn is_held_out(number: usize, fold: usize) -> bool {
@@ -49,16 +51,15 @@ fn is_held_out(number: usize, fold: usize) -> bool {
 }
 
 /// What the folds are parts of.
-#[derive(Clone, Copy)]
 struct Whole<'a> {
     roster: &'a Roster,
     corrections: &'a Corrections,
-    fit: &'a Fit,
+    fit: Fit,
     built: &'a Index,
 }
 
 impl Whole<'_> {
-    fn without_examples(self, fold: usize) -> Fold {
+    fn without_examples(&self, fold: usize) -> Fold {
         let (mut examples, mut agents) = (Vec::new(), self.roster.agents.clone());
         for agent in self.roster.live() {
             let held_out = agent.definition.examples.iter().enumerate();
@@ -76,11 +77,11 @@ impl Whole<'_> {
             }
         }
         let roster = Roster { revision: self.roster.revision, agents };
-        let index = Index::fitted(&roster, self.corrections, self.fit, Some(self.built));
+        let index = Index::fitted(&roster, self.corrections, &self.fit, Some(self.built));
         Fold { index, examples, learned: Vec::new() }
     }
 
-    fn without_corrections(self, fold: usize) -> Fold {
+    fn without_corrections(&self, fold: usize) -> Fold {
         let (mut learned, mut rest) = (Vec::new(), Vec::new());
         for (number, correction) in self.corrections.all().iter().enumerate() {
             if !is_held_out(number, fold) {
@@ -91,7 +92,7 @@ impl Whole<'_> {
             }
         }
         let rest = Corrections::new(self.corrections.revision, rest);
-        let index = Index::fitted(self.roster, &rest, self.fit, Some(self.built));
+        let index = Index::fitted(self.roster, &rest, &self.fit, Some(self.built));
         Fold { index, examples: Vec::new(), learned }
     }
 }

@@ -100,7 +100,7 @@ impl Index {
             roster: RosterView { revision: roster.revision, agents },
             corrections_revision: corrections.revision,
             mean_lengths: mean_lengths(&documents),
-            discriminant: Discriminant::of(&documents, fit.covariance.as_ref(), before),
+            discriminant: Discriminant::of(&documents, &fit.scatter, before),
             nobody: nobody.filter_map(|correction| Embedding::of(&correction.text)).collect(),
             fit: fit.clone(),
             usual_trust: usual_trust(&documents),

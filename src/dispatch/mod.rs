@@ -3,6 +3,7 @@
 //! [`Dispatcher::pick`] is the one call. Its stages run cheapest first, each in a file of its own: a named
 //! agent, then scoring by words and meaning in memory, then a language model if the operator has one judge what is close.
 
+mod calibration;
 mod confidence;
 mod correct;
 mod corrections;
@@ -250,6 +251,11 @@ impl Dispatcher {
     /// The revisions of the roster and of the corrections that are picked with.
     pub fn revisions(&self) -> (i64, i64) {
         self.inner.index.load().revisions()
+    }
+
+    /// What is fitted, as picks use it.
+    pub fn fit(&self) -> Fit {
+        self.inner.index.load().fit().clone()
     }
 
     /// Fits to the present roster and corrections what can be fitted, if that was not done yet.

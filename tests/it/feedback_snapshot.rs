@@ -62,8 +62,6 @@ async fn it_says_what_was_said(pool: PgPool) {
         id: id.parse().expect("a UUID"),
         text: LOGIN.to_owned(),
         agent: Some("nextjs-backend-engineer".to_owned()),
-        confidence: decision["confidence"].as_f64().expect("a number"),
-        was_right: true,
     };
     app.admin.post(&path, json!({"agent": "nextjs-backend-engineer"})).await;
     let corrections = refreshed(&feedback).await;
@@ -71,7 +69,7 @@ async fn it_says_what_was_said(pool: PgPool) {
     assert_eq!(*corrections.of_agent("nextjs-backend-engineer")[0], expected);
 
     app.admin.post(&path, json!({"agent": null})).await;
-    (expected.agent, expected.was_right) = (None, false);
+    expected.agent = None;
     let corrections = refreshed(&feedback).await;
     assert_eq!((corrections.revision, corrections.all().len()), (2, 1));
     assert_eq!(*corrections.of_nobody()[0], expected);
@@ -93,7 +91,7 @@ async fn reading_on_finds_the_same_as_reading_anew(pool: PgPool) {
     assert_eq!((corrections.of_agent("a").len(), corrections.of_nobody().len()), (200, 200));
     let last = corrections.all().last().expect("there is one");
     assert_eq!((last.text.as_str(), corrections.revision), ("number 658", 658));
-    assert!(last.agent.as_deref() == Some("b") && !last.was_right);
+    assert_eq!(last.agent.as_deref(), Some("b"));
 }
 
 #[sqlx::test]

@@ -1,11 +1,13 @@
 //! What picks learn from corrections.
 
+use std::sync::Arc;
+
 use rolecall::definition::KnownWorld;
 use rolecall::dispatch::{
     Correction, Corrections, Decision, DispatchRequest, Index, Outcome, ReasonKind, Settings,
     decide,
 };
-use rolecall::registry::{self, KnownOutcomes, Roster, scan_folder};
+use rolecall::registry::{self, Agent, KnownOutcomes, Roster, scan_folder};
 use uuid::Uuid;
 
 use crate::support::shipped_agents;
@@ -27,8 +29,6 @@ fn correction(number: u128, text: &str, agent: Option<&str>) -> Correction {
         id: Uuid::from_u128(number),
         text: text.to_owned(),
         agent: agent.map(str::to_owned),
-        confidence: 0.5,
-        was_right: false,
     }
 }
 
@@ -90,4 +90,25 @@ fn the_fit_is_measured_and_no_worse_with_what_was_learned() {
         f64::from(accuracy.right) / f64::from(accuracy.cases)
     };
     assert!(share(&fitted) >= share(&usual), "{} < {}", share(&fitted), share(&usual));
+}
+
+#[test]
+fn what_says_nothing_is_not_taken_for_something_learned() {
+    let mut roster = roster();
+    let agents: Vec<String> = roster.agents.keys().map(ToString::to_string).collect();
+    let cases = include_str!("../fixtures/dispatch/shipped-roster.jsonl");
+    // Dealt out in turn, requests say nothing of where one that is held out belongs.
+    let dealt = cases.lines().zip(agents.iter().cycle()).zip(1..).map(|((line, agent), number)| {
+        let case: serde_json::Value = serde_json::from_str(line).expect("a case is JSON");
+        correction(number, case["input"].as_str().expect("has an input"), Some(agent))
+    });
+    let corrections = Corrections::new(1, dealt.collect::<Vec<_>>());
+    for agent in roster.agents.values_mut() {
+        let mut definition = agent.definition.as_ref().clone();
+        (definition.summary, definition.prompt) = ("Use it for work.".to_owned(), String::new());
+        definition.examples.clear();
+        *agent = Arc::new(Agent { definition: Arc::new(definition), ..Agent::clone(agent) });
+    }
+    let accuracy = Index::build_and_fit(&roster, &corrections).fit().accuracy.expect("is fitted");
+    assert!(accuracy.right * 4 < accuracy.cases, "{accuracy:?}");
 }

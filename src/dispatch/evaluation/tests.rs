@@ -71,8 +71,6 @@ fn correction(number: u128, text: &str, agent: Option<&str>) -> Correction {
         id: Uuid::from_u128(number),
         text: text.to_owned(),
         agent: agent.map(str::to_owned),
-        confidence: 0.5,
-        was_right: false,
     }
 }
 

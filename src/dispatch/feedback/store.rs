@@ -4,7 +4,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::trail;
-use super::{FeedbackEntry, Forgotten, NewFeedback, was_right};
+use super::{FeedbackEntry, Forgotten, NewFeedback};
 use crate::audit::{self, Author};
 use crate::dispatch::corrections::{Correction, MAX_BYTES_IN_ALL, MAX_IN_ALL, MAX_OF_ONE};
 
@@ -19,19 +19,11 @@ struct Row {
     dispatch_id: Uuid,
     agent_name: Option<String>,
     input: String,
-    confidence: f64,
-    first_agent: Option<String>,
 }
 
 impl From<Row> for Correction {
     fn from(row: Row) -> Self {
-        Self {
-            id: row.dispatch_id,
-            text: row.input,
-            confidence: row.confidence,
-            was_right: was_right(row.agent_name.as_deref(), row.first_agent.as_deref()),
-            agent: row.agent_name,
-        }
+        Self { id: row.dispatch_id, text: row.input, agent: row.agent_name }
     }
 }
 
@@ -49,7 +41,7 @@ pub(super) async fn list_newest(
     let bound = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
     let rows = sqlx::query_as!(
         Row,
-        "SELECT dispatch_id, agent_name, input, confidence, first_agent
+        "SELECT dispatch_id, agent_name, input
          FROM (
             SELECT *, row_number() OVER newest_first AS place_in_all,
                 sum(octet_length(input)) OVER newest_first AS bytes_in_all

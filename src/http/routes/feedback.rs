@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::dispatches::find_visible;
 use crate::access::Caller;
-use crate::dispatch::{CorrectionRequest, Dispatcher, Feedback, FeedbackEntry};
+use crate::dispatch::{Accuracy, CorrectionRequest, Dispatcher, Feedback, FeedbackEntry, Fit};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
@@ -125,6 +125,26 @@ impl From<FeedbackEntry> for FeedbackItem {
     }
 }
 
+/// What was last fitted to the roster and its feedback, in the background, and how well it does.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FitState {
+    /// The revisions of the roster and of the feedback that it was fitted to.
+    roster_revision: i64,
+    feedback_revision: i64,
+    /// Requests of the roster's own, each asked of a roster that does not hold it.
+    held_out: u32,
+    /// Those of them that found their agent.
+    right: u32,
+}
+
+impl FitState {
+    fn of(fit: &Fit) -> Option<Self> {
+        let ((roster_revision, feedback_revision), accuracy) = (fit.fitted_to, fit.accuracy?);
+        let Accuracy { cases: held_out, right } = accuracy;
+        Some(Self { roster_revision, feedback_revision, held_out, right })
+    }
+}
+
 /// A page of what was said.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FeedbackPage {
@@ -132,6 +152,8 @@ pub struct FeedbackPage {
     revision: i64,
     /// How many there are on all pages.
     count: i64,
+    /// `null` until enough requests are known whose agent is known.
+    fit: Option<FitState>,
     items: Vec<FeedbackItem>,
     /// Give it as `cursor` to go on; `null` at the end.
     next_cursor: Option<String>,
@@ -148,6 +170,7 @@ pub struct FeedbackPage {
 )]
 pub async fn list_feedback(
     State(feedback): State<Feedback>,
+    State(dispatcher): State<Dispatcher>,
     ApiQuery(query): ApiQuery<ListFeedback>,
 ) -> Result<Json<FeedbackPage>, ApiError> {
     let page = PageQuery::new(query.limit, query.cursor);
@@ -157,6 +180,7 @@ pub async fn list_feedback(
     Ok(Json(FeedbackPage {
         revision: feedback.corrections().revision,
         count: feedback.count(agent).await?,
+        fit: FitState::of(&dispatcher.fit()),
         items: page.items.into_iter().map(FeedbackItem::from).collect(),
         next_cursor: page.next_cursor,
     }))

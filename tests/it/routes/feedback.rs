@@ -32,8 +32,9 @@ async fn list(app: &TestApp, query: &str) -> Value {
 async fn what_was_right_is_kept_and_listed(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let caller = app.caller(&["dispatch"]).await;
-    let empty = json!({"revision": 0, "count": 0, "items": [], "next_cursor": null});
-    assert_eq!(list(&app, "").await, empty);
+    let none = list(&app, "").await;
+    assert_eq!((&none["revision"], &none["count"]), (&json!(0), &json!(0)));
+    assert_eq!((&none["items"], &none["next_cursor"]), (&json!([]), &Value::Null));
 
     let (login, answer) = correct(&caller, LOGIN, json!("nextjs-backend-engineer")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -246,8 +247,11 @@ async fn feedback_can_be_forgotten(pool: PgPool) {
     assert_eq!((&left["revision"], &left["count"]), (&json!(4), &json!(2)));
     assert_eq!(forget("").await.body, json!({"forgotten": 2, "revision": 5}));
     assert_eq!(forget("").await.body, json!({"forgotten": 0, "revision": 5}));
-    let empty = json!({"revision": 5, "count": 0, "items": [], "next_cursor": null});
-    assert_eq!(list(&app, "").await, empty);
+    let left = list(&app, "").await;
+    assert_eq!(
+        (&left["revision"], &left["count"], &left["items"]),
+        (&json!(5), &json!(0), &json!([]))
+    );
     assert_eq!(say(&app.admin, &last, json!(null)).await.body["feedback_revision"], 6);
     app.caller(&["run"]).await.delete(LIST).await.problem(403, "forbidden");
 
@@ -300,4 +304,21 @@ async fn many_at_once_are_all_kept(pool: PgPool) {
     assert_eq!(revisions, (1..=40).collect::<Vec<i64>>());
     let all = list(&app, "").await;
     assert_eq!((&all["revision"], &all["count"]), (&json!(40), &json!(40)));
+}
+
+#[sqlx::test]
+async fn what_is_fitted_to_it_is_shown(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let caller = app.caller(&["dispatch"]).await;
+    correct(&caller, LOGIN, json!("nextjs-backend-engineer")).await;
+    // In the background, once it has been quiet for a moment.
+    let fit = loop {
+        let fit = list(&app, "").await["fit"].take();
+        if fit["feedback_revision"] == 1 {
+            break fit;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    let (held_out, right) = (fit["held_out"].as_u64(), fit["right"].as_u64());
+    assert!(held_out > Some(40) && right <= held_out && right > Some(0), "{fit}");
 }
