@@ -24,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What has not changed for so long is fitted to; many changes in a row are one.
-const QUIET_INTERVAL: Duration = Duration::from_millis(400);
+const QUIET_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long changes that never stop keep what is fitted as it was.
 const LONGEST_UNFITTED: Duration = Duration::from_secs(10);
