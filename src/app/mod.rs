@@ -22,6 +22,7 @@ use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::tools::ToolServers;
 
 use background::Background;
 
@@ -61,6 +62,7 @@ impl App {
             providers.clone(),
             config.dispatch,
         );
+        let tool_servers = ToolServers::start(config.tools);
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),
@@ -77,6 +79,7 @@ impl App {
             ledger,
             providers,
             registry,
+            tool_servers,
             pool,
             readiness: Readiness::default(),
             settings: config.http,
@@ -142,6 +145,7 @@ impl App {
             server.abort();
         }
         background.stop().await;
+        self.state.tool_servers.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
         result
     }

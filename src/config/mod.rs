@@ -18,7 +18,7 @@ pub use flags::Flags;
 use crate::definition::KnownWorld;
 use crate::dispatch::JudgeSettings;
 use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
-use crate::{conversation, db, dispatch, http, provider, registry};
+use crate::{conversation, db, dispatch, http, provider, registry, tools};
 use file::ConfigFile;
 use variables::Variables;
 
@@ -35,6 +35,7 @@ pub struct Config {
     pub db: db::Settings,
     pub registry: registry::Settings,
     pub provider: provider::Settings,
+    pub tools: tools::Settings,
     pub dispatch: dispatch::Settings,
     pub conversation: conversation::Settings,
     pub http: http::Settings,
@@ -120,6 +121,7 @@ impl Config {
                 known_world: known_world(&catalog, &file),
             },
             provider,
+            tools: tools::Settings::default(),
             dispatch: dispatch::Settings {
                 on_none: file.dispatch.on_none,
                 on_ambiguous: file.dispatch.on_ambiguous,

@@ -9,20 +9,21 @@ const TABLE: &[(&str, &[&str])] = &[
         "http",
         &[
             "access", "audit", "chat", "conversation", "db", "definition", "dispatch", "ledger",
-            "prompt", "provider", "registry",
+            "prompt", "provider", "registry", "tools",
         ],
     ),
     (
         "conversation",
         &[
             "access", "chat", "db", "definition", "dispatch", "ledger", "prompt", "provider",
-            "registry",
+            "registry", "tools",
         ],
     ),
     ("dispatch", &["audit", "chat", "db", "definition", "ledger", "provider", "registry"]),
     ("prompt", &["chat", "definition"]),
     ("registry", &["audit", "db", "definition"]),
     ("provider", &["chat", "db"]),
+    ("tools", &["audit", "chat", "db"]),
     ("access", &["audit", "db"]),
     ("ledger", &["chat", "db"]),
     ("audit", &["db"]),
