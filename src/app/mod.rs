@@ -55,17 +55,19 @@ impl App {
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
         let feedback = Feedback::open(pool.clone()).await?;
+        let tool_servers = ToolServers::start(config.tools);
         let dispatcher = Dispatcher::new(
             registry.clone(),
             ledger.clone(),
             feedback.clone(),
             providers.clone(),
+            tool_servers.clone(),
             config.dispatch,
         );
-        let tool_servers = ToolServers::start(config.tools);
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),
+            tool_servers.clone(),
             ledger.clone(),
             config.conversation,
         );

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::variables::Variables;
 use super::{ConfigError, Target};
-use crate::dispatch::{OnAmbiguous, OnNone};
+use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
 use crate::provider::DialectName;
 
@@ -28,7 +28,7 @@ pub(super) struct ConfigFile {
     pub storage: StorageEntry,
     pub allow_offline: bool,
     pub limits: Limits,
-    tools: ToolsEntry,
+    pub tools: ToolsEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +71,7 @@ pub(super) struct DispatchEntry {
     pub on_ambiguous: OnAmbiguous,
     pub default_agent: Option<String>,
     pub judge: Option<JudgeEntry>,
+    pub degraded: OnDegraded,
 }
 
 impl DispatchEntry {
@@ -130,8 +131,8 @@ impl Default for StorageEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ToolsEntry {
-    required: BTreeMap<String, Vec<String>>,
+pub(super) struct ToolsEntry {
+    pub required: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -239,7 +240,6 @@ impl ConfigFile {
         let limits = &self.limits;
         [
             ("mcp_servers", !self.mcp_servers.is_empty()),
-            ("tools.required", !self.tools.required.is_empty()),
             ("storage.retention_days", self.storage.retention_days.is_some()),
             ("limits.tool_call_timeout_ms", limits.tool_call_timeout_ms.is_some()),
             ("limits.tool_result_bytes", limits.tool_result_bytes.is_some()),

@@ -127,12 +127,14 @@ impl Config {
                 on_ambiguous: file.dispatch.on_ambiguous,
                 default_agent: file.dispatch.default_agent.clone(),
                 judge,
+                on_degraded: file.dispatch.degraded,
                 stores_content,
             },
             conversation: conversation::Settings {
                 run_timeout: milliseconds(limits.run_timeout_ms),
                 concurrent_runs: limits.concurrent_runs,
                 stores_content,
+                required_tools: file.tools.required.clone(),
             },
             http: http::Settings {
                 body_bytes: limits.body_bytes,

@@ -296,6 +296,9 @@ impl From<ConversationError> for ApiError {
                     .with("outcome", json!(decision.outcome))
                     .with("ranked", json!(decision.ranked))
             }
+            ConversationError::ToolNameTaken { index, .. } => {
+                Self::invalid_field(format!("/tools/{index}/name"), detail)
+            }
             ConversationError::ModelNotFound(_) => Self::new(ErrorCode::ModelNotFound, detail),
             ConversationError::Stopping | ConversationError::Busy => {
                 Self::new(ErrorCode::Unavailable, detail)

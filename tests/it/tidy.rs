@@ -19,7 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "registry", "tools",
         ],
     ),
-    ("dispatch", &["audit", "chat", "db", "definition", "ledger", "provider", "registry"]),
+    ("dispatch", &["audit", "chat", "db", "definition", "ledger", "provider", "registry", "tools"]),
     ("prompt", &["chat", "definition"]),
     ("registry", &["audit", "db", "definition"]),
     ("provider", &["chat", "db"]),

@@ -5,6 +5,7 @@ mod caller;
 mod deployment;
 mod files;
 mod process;
+mod tool_server;
 mod vendor;
 
 pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
@@ -12,7 +13,8 @@ pub use caller::{Answer, Caller, Events};
 pub use deployment::Deployment;
 pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
+pub use tool_server::{FakeTool, FakeToolServer};
 pub use vendor::{
-    FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Pace, Received, Refusal, Reply, Wire, anthropic,
-    gemini, openai, responses,
+    AskedTool, FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Pace, Received, Refusal, Reply, Wire,
+    anthropic, gemini, openai, responses,
 };
