@@ -62,7 +62,7 @@ impl App {
             providers.clone(),
             config.dispatch,
         );
-        let tool_servers = ToolServers::start(config.tools);
+        let tool_servers = ToolServers::start(config.tools).map_err(anyhow::Error::msg)?;
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),
