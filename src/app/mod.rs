@@ -55,7 +55,7 @@ impl App {
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
         let feedback = Feedback::open(pool.clone()).await?;
-        let tool_servers = ToolServers::start(config.tools);
+        let tool_servers = ToolServers::start(config.tools).map_err(anyhow::Error::msg)?;
         let dispatcher = Dispatcher::new(
             registry.clone(),
             ledger.clone(),

@@ -84,16 +84,10 @@ mod tests {
     use crate::tools::{Offer, ServerTool};
 
     fn offer() -> Offer {
-        let tool = |tool: &str| {
-            Arc::new(ServerTool {
-                name: format!("mcp__context7__{tool}"),
-                server: "context7".to_owned(),
-                tool: tool.to_owned(),
-                description: String::new(),
-                parameters: json!({"type": "object"}),
-            })
-        };
-        Offer { tools: vec![tool("resolve-library-id"), tool("query-docs")], missing: vec![] }
+        let tool = |tool| Arc::new(ServerTool::new("context7", tool, "", serde_json::Map::new()));
+        let mut offer = Offer::default();
+        offer.tools = vec![tool("resolve-library-id"), tool("query-docs")];
+        offer
     }
 
     fn required(wanted: &str, messages: &[Message]) -> Required {

@@ -42,6 +42,7 @@ pub use json_file::Member;
 pub use lint::{KnownWorld, lint};
 pub use name::AgentName;
 pub use origin::Origin;
+pub use retired::SERVER_TOOLS as RENAMED_SERVER_TOOLS;
 
 use diagnostic::place_behind;
 use fields::{FieldReader, Fields};

@@ -4,8 +4,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Connection, ServerSettings};
-
 /// Whether a server can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -20,15 +18,21 @@ pub enum Condition {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ServerState {
     pub name: String,
-    /// `stdio` or `http`.
+    /// `stdio` for a child process, `http` for a URL.
     pub transport: &'static str,
     /// Whether agents that name no tools have it.
     pub default: bool,
+    /// `config` if the configuration file names it, `api` if it came by the admin API.
+    pub source: &'static str,
     pub state: Condition,
     /// Since when it is so.
     pub since: DateTime<Utc>,
     /// Why it is down.
     pub error: Option<String>,
+    /// What the server says it is, and the version of the protocol that is spoken with it.
+    pub server: Option<String>,
+    pub protocol_version: Option<String>,
+    /// What it has, or had when it was last up.
     pub tools: Vec<ToolSummary>,
 }
 
@@ -40,21 +44,4 @@ pub struct ToolSummary {
     /// As models are offered it.
     pub offered_as: String,
     pub description: String,
-}
-
-impl ServerState {
-    pub(super) fn starting(server: &ServerSettings) -> Self {
-        Self {
-            name: server.name.clone(),
-            transport: match server.connection {
-                Connection::Command { .. } => "stdio",
-                Connection::Url { .. } => "http",
-            },
-            default: server.is_default,
-            state: Condition::Starting,
-            since: Utc::now(),
-            error: None,
-            tools: Vec::new(),
-        }
-    }
 }

@@ -11,6 +11,7 @@ pub(super) mod evals;
 pub(super) mod export;
 pub(super) mod feedback;
 pub(super) mod keys;
+pub(super) mod mcp_servers;
 mod messages;
 pub(super) mod operations;
 pub(super) mod prompts;
