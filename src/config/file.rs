@@ -248,13 +248,11 @@ impl ConfigFile {
 
     /// Settings that are valid and have no effect yet: an operator must not be left to believe that they do.
     pub fn notices(&self) -> Vec<String> {
-        [
-            ("storage.retention_days", self.storage.retention_days.is_some()),
-        ]
-        .into_iter()
-        .filter(|(_, is_set)| *is_set)
-        .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
-        .collect()
+        [("storage.retention_days", self.storage.retention_days.is_some())]
+            .into_iter()
+            .filter(|(_, is_set)| *is_set)
+            .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
+            .collect()
     }
 }
 

@@ -8,16 +8,18 @@ use std::time::Duration;
 use chrono::Utc;
 use futures_util::{FutureExt, StreamExt};
 
-use super::live_run::{CancelledBy, LiveRun};
+use super::end::{End, invites_another_try, outcome};
+use super::live_run::LiveRun;
 use super::places::Place;
 use super::records::RecordedRun;
-use super::run::{Run, RunStatus};
+use super::run::RunStatus;
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
-use super::{Conversations, FailureCode, RunEvent, RunFailure};
+use super::{Conversations, RunEvent};
 use crate::chat::{ChatEvent, FinishReason, Message, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
+use crate::tools::ToolOutcome;
 
 pub(super) struct Execution {
     pub conversations: Conversations,
@@ -30,17 +32,6 @@ pub(super) struct Execution {
     pub is_held_back: bool,
     /// Of the turns that are over.
     pub usage: Usage,
-}
-
-/// What ended a run.
-enum End {
-    Finished,
-    Failed(ProviderError),
-    Cancelled(CancelledBy),
-    TookTooLong,
-    Stopped,
-    /// A defect of ours.
-    Panicked,
 }
 
 impl Execution {
@@ -176,17 +167,13 @@ impl Execution {
         self.usage = self.usage + told.usage;
         self.live.update(|run| run.turns.push(told));
         let released = self.turn.release();
-        if !is_answer_kept_back {
-            released.into_iter().for_each(|event| self.live.tell(event));
+        for event in released.into_iter().filter(|_| !is_answer_kept_back) {
+            self.live.tell(event);
         }
         match step {
             Step::End => None,
             Step::OutOfTurns => {
-                self.live.update(|run| {
-                    run.warnings.push("max_turns_reached".to_owned());
-                    // As of any answer that a limit has cut: there is no call that the caller could answer.
-                    run.finish_reason = Some(FinishReason::Length);
-                });
+                self.leave_calls(&places);
                 None
             }
             Step::Remind(reminder) => Some(self.shown_to_model(vec![reminder])),
@@ -206,33 +193,56 @@ impl Execution {
     async fn execute(&mut self, places: &[usize]) -> Vec<Message> {
         let mut results: Vec<Option<Message>> = vec![None; places.len()];
         let mut ends = pin!(self.tools.execute(&self.turn));
-        while let Some(CallEnd { place, outcome, ms }) = ends.next().await {
-            let Some(index) = places.iter().position(|of_call| *of_call == place) else { continue };
-            let (id, is_error) = (self.turn.asked[place].call.id.clone(), outcome.is_error);
-            let content = parts(outcome);
-            self.live.update(|run| {
-                let turn = run.turns.last_mut();
-                if let Some(call) = turn.and_then(|turn| turn.tool_calls.get_mut(index)) {
-                    (call.is_error, call.ms) = (Some(is_error), Some(ms));
-                }
-            });
-            let told = content.clone();
-            self.live.tell(RunEvent::ToolResult { id: id.clone(), is_error, content: told });
-            results[index] = Some(Message::tool_result(id, content, is_error));
+        while let Some(end) = ends.next().await {
+            if let Some(index) = places.iter().position(|place| *place == end.place) {
+                results[index] = Some(self.end_call(index, end));
+            }
         }
         results.into_iter().flatten().collect()
+    }
+
+    /// Tells of a call that is over, and returns what the model is told. `index` is its place among those of servers.
+    fn end_call(&self, index: usize, end: CallEnd) -> Message {
+        let CallEnd { place, outcome, ms } = end;
+        let (id, is_error) = (self.turn.asked[place].call.id.clone(), outcome.is_error);
+        let content = parts(outcome);
+        self.live.update(|run| {
+            let turn = run.turns.last_mut();
+            if let Some(call) = turn.and_then(|turn| turn.tool_calls.get_mut(index)) {
+                (call.is_error, call.ms) = (Some(is_error), Some(ms));
+            }
+        });
+        let told = content.clone();
+        self.live.tell(RunEvent::ToolResult { id: id.clone(), is_error, content: told });
+        Message::tool_result(id, content, is_error)
+    }
+
+    /// Ends a run that may have no more turns. Nobody would read what its last calls return.
+    fn leave_calls(&self, places: &[usize]) {
+        for (index, place) in places.iter().enumerate() {
+            let outcome = ToolOutcome::error("not executed: the run may have no more turns");
+            self.end_call(index, CallEnd { place: *place, outcome, ms: 0 });
+        }
+        self.live.update(|run| {
+            run.warnings.push("max_turns_reached".to_owned());
+            // As of any answer that a limit has cut: there is no call that the caller could answer.
+            run.finish_reason = Some(FinishReason::Length);
+        });
     }
 
     fn begin_turn(&mut self, messages: Vec<Message>) {
         let is_held_back = self.is_held_back || self.tools.is_tool_outstanding();
         self.turn = OpenTurn::begin(self.live.has_text(), is_held_back);
+        self.live.update(|run| run.finish_reason = None);
         self.call.go_on(messages, is_held_back);
     }
 
     async fn settle(mut self, end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
-        self.turn.release().into_iter().for_each(|event| self.live.tell(event));
+        for event in self.turn.release() {
+            self.live.tell(event);
+        }
         self.live.complete_texts();
         let (call, live, tools) = (&self.call, &self.live, &self.tools);
         let cut_turn = self.cut_turn();
@@ -283,45 +293,4 @@ impl Execution {
         let ledger = self.conversations.inner.ledger.clone();
         async move { ledger.record_run(record).await }
     }
-}
-
-fn outcome(end: &End, run: &Run) -> (RunStatus, Option<RunFailure>) {
-    let failed = |code, detail: &str| (RunStatus::Failed, Some(RunFailure::new(code, detail)));
-    match end {
-        End::Finished => (RunStatus::Completed, None),
-        End::Failed(error) => {
-            log_failure(run, error);
-            let status = match error {
-                ProviderError::Truncated => RunStatus::Truncated,
-                _ => RunStatus::Failed,
-            };
-            (status, Some(RunFailure::from(error)))
-        }
-        End::Cancelled(_) => (RunStatus::Cancelled, None),
-        End::TookTooLong => failed(FailureCode::RunTimeout, "the run took longer than a run may"),
-        End::Stopped => failed(FailureCode::Interrupted, "the service is stopping"),
-        End::Panicked => failed(FailureCode::Internal, "the service failed to handle the run"),
-    }
-}
-
-/// Whether the same request may become another run: this one gave no answer, and not because of what was asked.
-fn invites_another_try(end: &End, run: &Run) -> bool {
-    match end {
-        End::Cancelled(by) => *by == CancelledBy::CallerLeft,
-        End::Stopped => true,
-        _ => run.error.as_ref().is_some_and(RunFailure::invites_another_try),
-    }
-}
-
-/// The provider's own words stay out of the log: they may quote the prompt.
-fn log_failure(run: &Run, error: &ProviderError) {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(
-        run.id = %run.id,
-        agent.name = %run.agent.name,
-        run.requests = run.request_count(),
-        error = %error,
-        source = source.as_deref(),
-        "the provider failed"
-    );
 }

@@ -1,5 +1,6 @@
 //! Runs: one request answered by one agent, from the pick to the settled record.
 
+mod end;
 mod error;
 mod event;
 mod execution;

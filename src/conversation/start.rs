@@ -17,7 +17,7 @@ use super::required::Required;
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
 use super::{Conversations, ModelUse, Registration, Run, RunStatus};
-use crate::chat::{ChatRequest, Parameter, Tool, Usage, has_answer, opening_request};
+use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice, Usage, has_answer, opening_request};
 use crate::dispatch::{
     AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
 };
@@ -232,7 +232,7 @@ impl Conversations {
         let model = self.inner.providers.catalog().resolve(requested);
         let offer = self.inner.tool_servers.offer(&Wanted::from(&*agent.definition));
         let callers = callers_tools(&new.prompt.tools, &offer)?;
-        let required = Required::new(self.required_tools(&agent), &offer, &new.prompt.messages);
+        let required = self.required(&agent, &offer, &new.prompt);
         let warnings = warnings(&model, &offer);
         let request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
         let servers = self.inner.tool_servers.clone();
@@ -241,11 +241,15 @@ impl Conversations {
         Ok(Prepared { decision, agent, model, request, tools, warnings })
     }
 
-    /// What the definition and the operator require of an agent.
-    fn required_tools(&self, agent: &Agent) -> Vec<String> {
+    /// What the definition and the operator require of an agent. A caller who forbids every call has it skipped.
+    fn required(&self, agent: &Agent, offer: &Offer, prompt: &PromptInput) -> Required {
         let of_operator = self.inner.settings.required_tools.get(agent.name().as_str());
         let of_definition = &agent.definition.required_tools;
-        of_definition.iter().chain(of_operator.into_iter().flatten()).cloned().collect()
+        let wanted = of_definition.iter().chain(of_operator.into_iter().flatten()).cloned();
+        let is_forbidden = prompt.parameters.tool_choice == Some(ToolChoice::None);
+        let nothing = Offer::default();
+        let offer = if is_forbidden { &nothing } else { offer };
+        Required::new(wanted.collect(), offer, &prompt.messages)
     }
 
     fn can_resolve(&self, model: &str) -> bool {

@@ -159,6 +159,8 @@ impl ModelCall {
     pub fn go_on(&mut self, messages: Vec<Message>, can_restart: bool) {
         let request = self.request.as_mut().expect("a call that can go on keeps its request");
         request.messages.extend(messages);
+        // A model that must call a tool every time never answers.
+        self.parameters.remove(Parameter::ToolChoice);
         let present = self.targets.front().cloned();
         let others = self.all_targets.iter().filter(|target| Some(*target) != present.as_ref());
         self.targets = present.iter().chain(others).cloned().collect();

@@ -91,7 +91,7 @@ fn messages(target: &Target, messages: &[Message]) -> Value {
     for message in messages {
         match message.role {
             Role::User => {
-                encoded.push(json!({"role": "user", "content": content(target, message)}))
+                encoded.push(json!({"role": "user", "content": content(target, message)}));
             }
             // An empty message is refused, and says nothing.
             Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}

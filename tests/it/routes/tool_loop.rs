@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use rolecall::provider::DialectName;
+use rolecall::provider::{DialectName, Target};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::support::{
     AgentFolder, AskedTool, FakeProvider, FakeTool, FakeToolServer, Reply, TestApp, TestAppBuilder,
-    Wire,
+    Wire, anthropic,
 };
 
 const ANTHROPIC: Wire = Wire(DialectName::Anthropic);
@@ -278,7 +278,8 @@ async fn an_agent_ends_after_its_last_turn(pool: PgPool) {
     assert_eq!(run["turns"].as_array().map(Vec::len), Some(3));
     assert_eq!((provider.received().len(), tools.calls().len()), (3, 2));
     assert_eq!(run["tool_calls"], json!([]));
-    assert_eq!(run["turns"][2]["tool_calls"][0]["is_error"], json!(null), "it was not executed");
+    let last = &run["turns"][2]["tool_calls"][0];
+    assert_eq!((&last["is_error"], &last["ms"]), (&json!(true), &json!(0)), "it was not executed");
 }
 
 #[sqlx::test]
@@ -500,4 +501,80 @@ async fn without_content_on_record_arguments_are_not_kept(pool: PgPool) {
     assert!(!kept.contains("secret") && kept.contains("mcp__docs__find"), "{kept}");
     let events = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM run_events").fetch_one(&pool);
     assert_eq!(events.await.expect("a count"), 0);
+}
+
+/// An answer of Anthropic's whose model has thought, and asks for a tool.
+fn thinking_frames() -> Vec<String> {
+    let mut frames = ANTHROPIC.tool_frames("served", "", &[ask("a", "find")]);
+    let block = |kind: &str, mut data: Value| {
+        data["type"] = json!(kind);
+        data["index"] = json!(7);
+        anthropic::frame(&data)
+    };
+    let thinking = [
+        block(
+            "content_block_start",
+            json!({"content_block": {"type": "thinking", "thinking": "", "signature": ""}}),
+        ),
+        block(
+            "content_block_delta",
+            json!({"delta": {"type": "thinking_delta", "thinking": "Hm."}}),
+        ),
+        block(
+            "content_block_delta",
+            json!({"delta": {"type": "signature_delta", "signature": "c2ln"}}),
+        ),
+        block("content_block_stop", json!({})),
+    ];
+    frames.insert(1, thinking.concat());
+    frames
+}
+
+#[sqlx::test]
+async fn thinking_goes_back_to_the_model_that_thought_it_and_to_no_other(pool: PgPool) {
+    let tools = FakeToolServer::start(&[("find", FakeTool::says("found"))]).await;
+    let provider = FakeProvider::start().await;
+    provider.replies(Reply::events(&thinking_frames()));
+    provider.replies(Reply::json(401, &json!({})));
+    provider.says(ANTHROPIC, "Found.");
+    let folder = agent("");
+    let targets = ["first", "second"].map(|model| Target::new("anthropic", model));
+    let app = app(pool, &provider, ANTHROPIC, &folder)
+        .alias("two", targets)
+        .tool_server("docs", &tools)
+        .start()
+        .await;
+    app.wait_for_tools("helper").await;
+    let mut body = request();
+    body["model"] = json!("two");
+    let run = app.admin.post("/v1/runs", body).await;
+    assert_eq!((run.status, &run.body["output"]), (200, &json!("Found.")), "{}", run.text);
+    let received = provider.received();
+    let models: Vec<&str> = received.iter().map(|request| request.model()).collect();
+    assert_eq!(models, ["first", "first", "second"]);
+    let said = |index: usize| received[index].body["messages"][1]["content"].clone();
+    let thought = json!({"type": "thinking", "thinking": "Hm.", "signature": "c2ln"});
+    assert_eq!(said(1)[0], thought);
+    assert!(!said(2).to_string().contains("thinking"), "{}", said(2));
+    // It is no part of what a caller is shown.
+    assert!(!run.text.contains("c2ln"), "{}", run.text);
+}
+
+#[sqlx::test]
+async fn a_call_that_is_forced_is_forced_once(pool: PgPool) {
+    let tools = FakeToolServer::start(&[("find", FakeTool::says("found"))]).await;
+    let provider = FakeProvider::start().await;
+    provider.asks_for_tools(ANTHROPIC, &[ask("a", "find")]);
+    provider.says(ANTHROPIC, "Found.");
+    let folder = agent("");
+    let app = app(pool, &provider, ANTHROPIC, &folder).tool_server("docs", &tools).start().await;
+    app.wait_for_tools("helper").await;
+    let mut body = request();
+    body["tool_choice"] = json!("required");
+    body["model"] = json!("anthropic/unknown-model");
+    let run = app.admin.post("/v1/runs", body).await.body;
+    assert_eq!(run["output"], "Found.");
+    let choices: Vec<Value> =
+        provider.received().iter().map(|sent| sent.body["tool_choice"].clone()).collect();
+    assert_eq!(choices, [json!({"type": "any"}), Value::Null]);
 }
