@@ -11,6 +11,7 @@ mod hostile_files;
 mod inert_definitions;
 mod killed_replica;
 mod learning;
+mod mcp_servers;
 mod migrations;
 mod private_postgres;
 mod replicas;
