@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
+use super::fake_tool_server::FakeToolServer;
 use super::files::{AgentFolder, shipped_agents};
-use super::tool_server::FakeToolServer;
 use super::vendor::{FakeProvider, Wire};
 
 pub const ADMIN_KEY: &str = "an admin key for tests";
