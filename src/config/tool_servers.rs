@@ -75,8 +75,12 @@ pub(super) fn configured(
     let mut names: Vec<String> =
         servers.iter().map(|server| server.name.to_ascii_lowercase()).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(place.refuse(&pair[0], "two tool servers have this name"));
+    let twice = names.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(one),
+        _ => None,
+    });
+    if let Some(name) = twice {
+        return Err(place.refuse(name, "two tool servers have this name"));
     }
     if servers.len() > MAX_SERVERS {
         return Err(ConfigError::TooManyToolServers(MAX_SERVERS));

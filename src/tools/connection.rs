@@ -76,7 +76,9 @@ impl ClientHandler for Client {
     fn get_info(&self) -> ClientConfig {
         // No capabilities: nobody here samples, answers questions or has folders.
         let own = Implementation::new("rolecall", env!("CARGO_PKG_VERSION"));
+        // The version is that of the handshake: the newer era has none, and names its own in each request.
         ClientConfig::new(ClientCapabilities::default(), own)
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {

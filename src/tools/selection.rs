@@ -19,7 +19,8 @@ struct Entry<'a> {
 
 impl<'a> Selection<'a> {
     pub fn new(wanted: &Wanted<'a>, renamed: Renamed) -> Self {
-        let entries = |list: &'a [String]| list.iter().map(|text| Entry::new(text)).collect();
+        let entries =
+            |list: &'a [String]| list.iter().map(String::as_str).map(Entry::new).collect();
         Self {
             allowed: wanted.tools.map(entries),
             disallowed: entries(wanted.disallowed),
@@ -37,9 +38,7 @@ impl<'a> Selection<'a> {
             return false;
         }
         let Some(allowed) = &self.allowed else { return is_default || is_named };
-        if matches(allowed)
-            || (is_default && allowed.iter().any(|entry| entry.means_every_server()))
-        {
+        if matches(allowed) || (is_default && allowed.iter().any(Entry::means_every_server)) {
             return true;
         }
         // Named by an instruction or a field alone: the list says nothing of the server.

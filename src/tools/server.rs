@@ -130,7 +130,7 @@ impl Server {
                     let attended = self.attend(&mut connection, surroundings.probe_interval);
                     let error = stop.run_until_cancelled(attended).await;
                     let is_stopped = error.is_none();
-                    self.set_down(error.unwrap_or_else(|| "it has been stopped".to_owned()));
+                    self.set_down(error.as_deref().unwrap_or("it has been stopped"));
                     connection.close().await;
                     if is_stopped {
                         break;
@@ -141,7 +141,7 @@ impl Server {
                 }
                 Err(error) => {
                     opening = opening.other();
-                    self.set_down(error);
+                    self.set_down(&error);
                 }
             }
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -213,9 +213,9 @@ impl Server {
         }));
     }
 
-    fn set_down(&self, error: String) {
+    fn set_down(&self, error: &str) {
         let before = self.view();
-        let error = self.redaction.apply(&error);
+        let error = self.redaction.apply(error);
         let is_new = before.condition != Condition::Down;
         // A server that stays down is told of once.
         if before.error.as_ref() != Some(&error) {

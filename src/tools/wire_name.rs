@@ -14,8 +14,8 @@ pub(super) fn wire_name(server: &str, tool: &str) -> String {
     if full.len() <= MAX_LENGTH && full.chars().all(is_allowed) {
         return full;
     }
-    let hash: String =
-        Sha256::digest(&full)[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&full));
+    let hash = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
     let allowed = full.chars().map(|character| if is_allowed(character) { character } else { '_' });
     let shortened: String = allowed.take(MAX_LENGTH - hash.len() - 1).collect();
     format!("{shortened}_{hash}")

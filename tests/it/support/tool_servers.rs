@@ -13,7 +13,7 @@ use rolecall::tools::{
 use serde_json::Value;
 
 /// Installing nothing, a server is up within seconds; the machine may be busy.
-const UP_WITHIN: Duration = Duration::from_secs(60);
+const UP_WITHIN: Duration = Duration::from_mins(1);
 
 /// A script of `tests/mcp/`, or a package's program below it.
 pub fn mcp_path(name: &str) -> PathBuf {
