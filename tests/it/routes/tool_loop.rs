@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::support::{
-    AgentFolder, AskedTool, FakeProvider, FakeTool, FakeToolServer, Reply, TestApp, TestAppBuilder,
-    Wire, anthropic,
+    AgentFolder, AskedTool, FakeProvider, FakeTool, FakeToolServer, Received, Reply, TestApp,
+    TestAppBuilder, Wire, anthropic,
 };
 
 const ANTHROPIC: Wire = Wire(DialectName::Anthropic);
@@ -395,7 +395,7 @@ async fn the_prompt_shows_the_tools_and_says_that_results_are_data(pool: PgPool)
 
 #[sqlx::test]
 async fn a_cancel_during_a_call_ends_all_of_it(pool: PgPool) {
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let tools = FakeToolServer::start(&[("find", FakeTool::says("late").after(hour))]).await;
     let provider = FakeProvider::start().await;
     provider.asks_for_tools(ANTHROPIC, &[ask("a", "find")]);
@@ -421,7 +421,7 @@ async fn a_cancel_during_a_call_ends_all_of_it(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_caller_who_leaves_during_a_call_ends_it(pool: PgPool) {
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let tools = FakeToolServer::start(&[("find", FakeTool::says("late").after(hour))]).await;
     let provider = FakeProvider::start().await;
     provider.asks_for_tools(ANTHROPIC, &[ask("a", "find")]);
@@ -550,7 +550,7 @@ async fn thinking_goes_back_to_the_model_that_thought_it_and_to_no_other(pool: P
     let run = app.admin.post("/v1/runs", body).await;
     assert_eq!((run.status, &run.body["output"]), (200, &json!("Found.")), "{}", run.text);
     let received = provider.received();
-    let models: Vec<&str> = received.iter().map(|request| request.model()).collect();
+    let models: Vec<&str> = received.iter().map(Received::model).collect();
     assert_eq!(models, ["first", "first", "second"]);
     let said = |index: usize| received[index].body["messages"][1]["content"].clone();
     let thought = json!({"type": "thinking", "thinking": "Hm.", "signature": "c2ln"});

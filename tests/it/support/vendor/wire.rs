@@ -11,6 +11,9 @@ pub const OUTPUT_TOKENS: u64 = 7;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wire(pub DialectName);
 
+/// A result as a vendor is sent it: its call's id, what came out, and whether that is marked as an error.
+pub type SentResult = (String, String, bool);
+
 /// A tool that a vendor's model asks for.
 #[derive(Clone, Debug)]
 pub struct AskedTool {
@@ -149,11 +152,10 @@ impl Wire {
         }
     }
 
-    /// The results of tools in a request: each with its call's id, what came out, and whether that is marked as an
-    /// error.
-    pub fn results(self, body: &Value) -> Vec<(String, String, bool)> {
+    /// The results of tools in a request.
+    pub fn results(self, body: &Value) -> Vec<SentResult> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let results = |list: &Value, found: &dyn Fn(&Value) -> Option<(String, String, bool)>| {
+        let results = |list: &Value, found: &dyn Fn(&Value) -> Option<SentResult>| {
             list.as_array().into_iter().flatten().filter_map(found).collect::<Vec<_>>()
         };
         match self.0 {
