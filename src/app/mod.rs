@@ -22,7 +22,7 @@ use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
-use crate::tools::ToolServers;
+use crate::tools::{StoredToolServers, ToolServers};
 
 use background::Background;
 
@@ -64,6 +64,8 @@ impl App {
             tool_servers.clone(),
             config.dispatch,
         );
+        let stored_tool_servers =
+            StoredToolServers::open(pool.clone(), tool_servers.clone()).await?;
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),
@@ -82,6 +84,7 @@ impl App {
             providers,
             registry,
             tool_servers,
+            stored_tool_servers,
             pool,
             readiness: Readiness::default(),
             settings: config.http,

@@ -78,7 +78,11 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(providers::list_providers))
             .routes(routes!(providers::list_models))
             .routes(routes!(mcp_servers::list_mcp_servers))
-            .routes(routes!(mcp_servers::get_mcp_server))
+            .routes(routes!(
+                mcp_servers::get_mcp_server,
+                mcp_servers::put_mcp_server,
+                mcp_servers::delete_mcp_server
+            ))
             .routes(routes!(keys::create_key, keys::list_keys))
             .routes(routes!(keys::delete_key)),
     }

@@ -35,6 +35,8 @@ const FAILED_PROBES: u32 = 2;
 pub(super) struct Server {
     pub settings: ServerSettings,
     pub source: Source,
+    /// Ends its task.
+    pub stop: CancellationToken,
     redaction: Redaction,
     view: ArcSwap<View>,
     /// Somebody has reason to believe that the server is not well.
@@ -46,6 +48,7 @@ pub(super) struct Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     Config,
+    Api,
 }
 
 /// What a server's task needs of its surroundings.
@@ -68,7 +71,7 @@ pub(super) struct View {
 }
 
 impl Server {
-    pub fn new(settings: ServerSettings, source: Source) -> Self {
+    pub fn new(settings: ServerSettings, source: Source, stop: CancellationToken) -> Self {
         let view = View {
             condition: Condition::Starting,
             since: Utc::now(),
@@ -80,6 +83,7 @@ impl Server {
             redaction: Redaction::of(&settings.connection),
             settings,
             source,
+            stop,
             view: ArcSwap::from_pointee(view),
             doubted: Notify::new(),
             places: Semaphore::new(MAX_CALLS),
@@ -105,6 +109,7 @@ impl Server {
             default: self.settings.is_default,
             source: match self.source {
                 Source::Config => "config",
+                Source::Api => "api",
             },
             state: view.condition,
             since: view.since,
@@ -116,7 +121,8 @@ impl Server {
     }
 
     /// Keeps the server up until it is stopped.
-    pub async fn run(self: Arc<Self>, surroundings: Arc<Surroundings>, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, surroundings: Arc<Surroundings>) {
+        let stop = &self.stop;
         let mut opening = Opening::Discover;
         let mut pause = SHORTEST_PAUSE;
         loop {
