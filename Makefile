@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-pick bench-roster sqlx ci ci-queries postgresql rust
+.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-pick bench-roster sqlx ci ci-queries mcp-servers postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ lint: rust ## Check format and lints
 doc: rust ## Build the code's documentation, warnings as errors
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --quiet --document-private-items
 
-test: rust postgresql ## Run all tests
+test: rust postgresql mcp-servers ## Run all tests
 	scripts/with-postgres $(CARGO) test
 	$(MAKE) --no-print-directory endurance
 
@@ -64,6 +64,13 @@ ci: lint doc test scorecard ci-queries ## What CI runs
 ci-queries: rust postgresql
 	scripts/with-postgres scripts/prepare-queries target/sqlx-fresh
 	diff --recursive .sqlx target/sqlx-fresh
+
+mcp-servers: tests/mcp/node_modules/.package-lock.json ## Install the tool servers that the tests speak to
+
+tests/mcp/node_modules/.package-lock.json: tests/mcp/package.json tests/mcp/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later" >&2; exit 1; }
+	cd tests/mcp && npm ci --no-audit --no-fund
+	@touch $@
 
 postgresql: ## Install PostgreSQL's server from the distribution, if there is none
 	@scripts/install-postgresql

@@ -6,7 +6,8 @@
 //! - [`http`] knows everything that is HTTP towards callers
 //! - [`conversation`] makes runs: one request answered by one agent
 //! - [`dispatch`] picks the agent, [`prompt`] builds what its model is given
-//! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`access`] knows the callers
+//! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`tools`] to tool servers,
+//!   [`access`] knows the callers
 //! - [`ledger`] keeps the records of decisions and runs, [`audit`] who changed what
 //! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to PostgreSQL
 
@@ -25,3 +26,4 @@ pub mod prompt;
 pub mod provider;
 pub mod registry;
 pub mod telemetry;
+pub mod tools;

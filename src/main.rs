@@ -5,6 +5,11 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|verb| verb == rolecall::tools::GUARD_VERB) {
+        // Before all else: this process is to be small.
+        return rolecall::tools::guard(words);
+    }
     // One provider of cryptography for every TLS connection, chosen before the first is made.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         eprintln!("rolecall: a TLS provider was installed before");

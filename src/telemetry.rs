@@ -29,8 +29,12 @@ impl LogFormat {
 /// # Errors
 /// If the filter cannot be read.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let mut parsed = EnvFilter::builder().parse(filter)?;
+    // The library logs the messages of tool servers whole; they are shown if a filter names it.
+    if !filter.contains("rmcp") {
+        parsed = parsed.add_directive("rmcp=error".parse()?);
+    }
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => {
             builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();

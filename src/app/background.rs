@@ -91,6 +91,9 @@ async fn keep_current(state: AppState, changed: Arc<Notify>) {
         if let Err(error) = state.feedback.refresh().await {
             tracing::debug!(%error, "failed to look for new feedback");
         }
+        if let Err(error) = state.stored_tool_servers.refresh().await {
+            tracing::debug!(%error, "failed to look for changes of the tool servers");
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::tools::{StoredToolServers, ToolServers};
 
 use background::Background;
 
@@ -54,16 +55,21 @@ impl App {
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
         let feedback = Feedback::open(pool.clone()).await?;
+        let tool_servers = ToolServers::start(config.tools).map_err(anyhow::Error::msg)?;
         let dispatcher = Dispatcher::new(
             registry.clone(),
             ledger.clone(),
             feedback.clone(),
             providers.clone(),
+            tool_servers.clone(),
             config.dispatch,
         );
+        let stored_tool_servers =
+            StoredToolServers::open(pool.clone(), tool_servers.clone()).await?;
         let conversations = Conversations::new(
             dispatcher.clone(),
             providers.clone(),
+            tool_servers.clone(),
             ledger.clone(),
             config.conversation,
         );
@@ -77,6 +83,8 @@ impl App {
             ledger,
             providers,
             registry,
+            tool_servers,
+            stored_tool_servers,
             pool,
             readiness: Readiness::default(),
             settings: config.http,
@@ -142,6 +150,7 @@ impl App {
             server.abort();
         }
         background.stop().await;
+        self.state.tool_servers.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
         result
     }

@@ -33,6 +33,8 @@ pub enum Action {
     KeyCreate,
     KeyRevoke,
     FeedbackForget,
+    ToolServerPut,
+    ToolServerDelete,
 }
 
 impl Action {
@@ -47,6 +49,8 @@ impl Action {
             Self::KeyCreate => "key.create",
             Self::KeyRevoke => "key.revoke",
             Self::FeedbackForget => "feedback.forget",
+            Self::ToolServerPut => "tool_server.put",
+            Self::ToolServerDelete => "tool_server.delete",
         }
     }
 }
@@ -55,7 +59,7 @@ impl Action {
 #[derive(Debug)]
 pub struct NewEntry {
     pub action: Action,
-    /// What was changed: an agent's name, a key's id, `*` for all feedback.
+    /// What was changed: an agent's or a tool server's name, a key's id, `*` for all feedback.
     pub subject: String,
     /// An object; never a secret.
     pub detail: Value,

@@ -1,4 +1,4 @@
-//! Who changed what: one entry for each change of an agent or a key, and for feedback that is forgotten.
+//! Who changed what: one entry for each change of an agent, a key or a tool server, and for feedback that is forgotten.
 //!
 //! An entry is written in the transaction of the change that it tells of. What changes mean is known to the
 //! components that make them.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ToolCall, Usage};
+use super::{BrokenCall, SealedThought, ToolCall, Usage};
 
 /// One item of an answer. An answer is whole if it holds a [`ChatEvent::Finished`].
 #[derive(Debug, Clone, PartialEq)]
@@ -11,7 +11,11 @@ pub enum ChatEvent {
     Model(String),
     Text(String),
     Thinking(String),
+    /// What was thought, as it has to go back if the model is asked again with the results of tools.
+    Thought(SealedThought),
     ToolCall(ToolCall),
+    /// A call that cannot be made, but answered: the model may correct it.
+    BrokenCall(BrokenCall),
     /// The sums so far; the last one seen counts.
     Usage(Usage),
     Finished(FinishReason),
@@ -22,7 +26,11 @@ pub enum ChatEvent {
 impl ChatEvent {
     /// Text, thinking or a tool call: what a caller waits for.
     pub fn is_content(&self) -> bool {
-        matches!(self, Self::Text(_) | Self::Thinking(_) | Self::ToolCall(_))
+        use ChatEvent as E;
+        matches!(
+            self,
+            E::Text(_) | E::Thinking(_) | E::Thought(_) | E::ToolCall(_) | E::BrokenCall(_)
+        )
     }
 }
 

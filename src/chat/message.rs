@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Parameters, Tool, ToolCall};
+use super::{Parameters, SealedThought, Tool, ToolCall};
 
 /// Who speaks. The agent's own instructions are no message: see [`ChatRequest::system`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,33 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache_control: Option<Value>,
     },
+    Image {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Base64.
+        data: String,
+    },
+    /// What the model thought, for itself alone. No caller writes it.
+    #[serde(skip_deserializing)]
+    Thought(SealedThought),
+}
+
+impl Part {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into(), cache_control: None }
+    }
+
+    /// The words, of a text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(text),
+            Self::Image { .. } | Self::Thought(_) => None,
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.as_text().is_some_and(str::is_empty)
+    }
 }
 
 /// One entry of a conversation.
@@ -39,12 +66,34 @@ pub struct Message {
     /// The call that a tool message answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// Whether a tool message tells that the call has failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_error: bool,
 }
 
 impl Message {
     pub fn user(text: impl Into<String>) -> Self {
-        let content = vec![Part::Text { text: text.into(), cache_control: None }];
-        Self { role: Role::User, content, tool_calls: Vec::new(), tool_call_id: None }
+        Self {
+            role: Role::User,
+            content: vec![Part::text(text)],
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            is_error: false,
+        }
+    }
+
+    pub fn assistant(content: Vec<Part>, tool_calls: Vec<ToolCall>) -> Self {
+        Self { role: Role::Assistant, content, tool_calls, tool_call_id: None, is_error: false }
+    }
+
+    pub fn tool_result(tool_call_id: String, content: Vec<Part>, is_error: bool) -> Self {
+        Self {
+            role: Role::Tool,
+            content,
+            tool_calls: Vec::new(),
+            tool_call_id: Some(tool_call_id),
+            is_error,
+        }
     }
 
     /// The words of the message, its pieces on lines of their own.
@@ -52,11 +101,18 @@ impl Message {
         match self.content.as_slice() {
             [Part::Text { text, .. }] => Cow::Borrowed(text),
             parts => {
-                let texts: Vec<&str> =
-                    parts.iter().map(|Part::Text { text, .. }| &**text).collect();
+                let texts: Vec<&str> = parts.iter().filter_map(Part::as_text).collect();
                 Cow::Owned(texts.join("\n"))
             }
         }
+    }
+
+    /// The images of the message: their media types, and their bytes as base64.
+    pub fn images(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.content.iter().filter_map(|part| match part {
+            Part::Image { media_type, data } => Some((&**media_type, &**data)),
+            Part::Text { .. } | Part::Thought(_) => None,
+        })
     }
 
     /// The whole content, if it is no more than one text.
@@ -70,7 +126,7 @@ impl Message {
 
     /// Whether it says nothing.
     pub fn is_blank(&self) -> bool {
-        self.content.iter().all(|Part::Text { text, .. }| text.is_empty())
+        self.content.iter().all(Part::is_blank)
     }
 }
 

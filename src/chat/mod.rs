@@ -5,11 +5,13 @@
 mod event;
 mod message;
 mod parameters;
+mod thought;
 mod tool;
 mod usage;
 
 pub use event::{ChatEvent, FinishReason};
 pub use message::{ChatRequest, Message, Part, Role, has_answer, opening_request};
 pub use parameters::{Parameter, Parameters, ToolChoice};
-pub use tool::{Tool, ToolCall};
+pub use thought::SealedThought;
+pub use tool::{BrokenCall, Tool, ToolCall};
 pub use usage::Usage;

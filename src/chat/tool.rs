@@ -29,3 +29,12 @@ pub struct ToolCall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
 }
+
+/// The model asks for a tool with arguments that are no JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenCall {
+    pub id: String,
+    pub name: String,
+    /// What is wrong with the arguments.
+    pub reason: String,
+}

@@ -33,6 +33,10 @@ pub enum ConfigError {
     UnknownProvider(String),
     #[error("provider `{provider}`: {message}")]
     Provider { provider: String, message: String },
+    #[error("{} line {line}: tool server `{name}`: {message}", .path.display())]
+    ToolServer { path: PathBuf, line: usize, name: String, message: String },
+    #[error("there can be {0} tool servers at most")]
+    TooManyToolServers(usize),
     #[error("{0}")]
     Models(String),
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::variables::Variables;
 use super::{ConfigError, Target};
-use crate::dispatch::{OnAmbiguous, OnNone};
+use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
 use crate::provider::DialectName;
 
@@ -24,11 +24,18 @@ pub(super) struct ConfigFile {
     pub providers: IndexMap<String, ProviderEntry>,
     pub models: BTreeMap<String, ModelEntry>,
     pub mcp_servers: IndexMap<String, McpServerEntry>,
+    /// A file of tool servers in the common `mcpServers` shape.
+    pub mcp_config: Option<PathBuf>,
     pub dispatch: DispatchEntry,
     pub storage: StorageEntry,
     pub allow_offline: bool,
     pub limits: Limits,
-    tools: ToolsEntry,
+    pub tools: ToolsEntry,
+    /// Where the file is, and what is written in it.
+    #[serde(skip)]
+    pub path: PathBuf,
+    #[serde(skip)]
+    pub text: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,18 +57,18 @@ pub(super) struct ModelEntry {
 /// A tool server: a command that the operator trusts, or a URL.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the names of tool servers are used so far; the rest is checked")]
 pub(super) struct McpServerEntry {
-    command: Option<String>,
+    pub command: Option<String>,
     #[serde(default)]
-    args: Vec<String>,
+    pub args: Vec<String>,
     #[serde(default)]
-    env: BTreeMap<String, String>,
-    url: Option<String>,
+    pub env: BTreeMap<String, String>,
+    pub url: Option<String>,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
+    /// Whether agents that name no tools have it.
     #[serde(default)]
-    default: bool,
+    pub default: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +78,7 @@ pub(super) struct DispatchEntry {
     pub on_ambiguous: OnAmbiguous,
     pub default_agent: Option<String>,
     pub judge: Option<JudgeEntry>,
+    pub degraded: OnDegraded,
 }
 
 impl DispatchEntry {
@@ -130,8 +138,8 @@ impl Default for StorageEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ToolsEntry {
-    required: BTreeMap<String, Vec<String>>,
+pub(super) struct ToolsEntry {
+    pub required: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -152,8 +160,8 @@ pub(super) struct Limits {
     pub concurrent_runs: usize,
     pub body_bytes: usize,
     pub definition_bytes: usize,
-    tool_call_timeout_ms: Option<u64>,
-    tool_result_bytes: Option<usize>,
+    pub tool_call_timeout_ms: u64,
+    pub tool_result_bytes: usize,
 }
 
 impl Default for Limits {
@@ -174,8 +182,8 @@ impl Default for Limits {
             concurrent_runs: 10_000,
             body_bytes: 16 * 1024 * 1024,
             definition_bytes: 1024 * 1024,
-            tool_call_timeout_ms: None,
-            tool_result_bytes: None,
+            tool_call_timeout_ms: 30_000,
+            tool_result_bytes: 1024 * 1024,
         }
     }
 }
@@ -187,11 +195,14 @@ impl Default for ConfigFile {
             providers: IndexMap::new(),
             models: BTreeMap::new(),
             mcp_servers: IndexMap::new(),
+            mcp_config: None,
             dispatch: DispatchEntry::default(),
             storage: StorageEntry::default(),
             allow_offline: true,
             limits: Limits::default(),
             tools: ToolsEntry::default(),
+            path: PathBuf::new(),
+            text: String::new(),
         }
     }
 }
@@ -212,7 +223,7 @@ impl ConfigFile {
         if is_empty {
             return Ok(Self::default());
         }
-        let file: Self = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
+        let mut file: Self = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
             path: path.to_owned(),
             // A value in the wrong place may be a secret.
             message: without_values(&error.to_string()),
@@ -221,10 +232,11 @@ impl ConfigFile {
         if let Some(key) = file.dispatch.key_without_judge() {
             return Err(ConfigError::NoJudge {
                 path: path.to_owned(),
-                line: line_of(key, &yaml),
+                line: line_of("dispatch", key, &yaml),
                 key,
             });
         }
+        (file.path, file.text) = (path.to_owned(), yaml);
         Ok(file)
     }
 
@@ -236,26 +248,21 @@ impl ConfigFile {
 
     /// Settings that are valid and have no effect yet: an operator must not be left to believe that they do.
     pub fn notices(&self) -> Vec<String> {
-        let limits = &self.limits;
-        [
-            ("mcp_servers", !self.mcp_servers.is_empty()),
-            ("tools.required", !self.tools.required.is_empty()),
-            ("storage.retention_days", self.storage.retention_days.is_some()),
-            ("limits.tool_call_timeout_ms", limits.tool_call_timeout_ms.is_some()),
-            ("limits.tool_result_bytes", limits.tool_result_bytes.is_some()),
-        ]
-        .into_iter()
-        .filter(|(_, is_set)| *is_set)
-        .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
-        .collect()
+        [("storage.retention_days", self.storage.retention_days.is_some())]
+            .into_iter()
+            .filter(|(_, is_set)| *is_set)
+            .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
+            .collect()
     }
 }
 
-/// The line on which a key stands that the file has once.
-fn line_of(key: &str, yaml: &str) -> usize {
-    let is_there = |line: &str| {
+/// The line on which a key stands that a section of the file has once.
+pub(super) fn line_of(section: &str, key: &str, text: &str) -> usize {
+    let holds = |line: &str, key: &str| {
         let line = line.split('#').next().unwrap_or_default();
         line.contains(&format!("{key}:")) || line.contains(&format!("{key}\":"))
     };
-    yaml.lines().position(is_there).map_or(1, |index| index + 1)
+    let start = text.lines().position(|line| holds(line, section)).unwrap_or(0);
+    let position = text.lines().skip(start).position(|line| holds(line, key));
+    start + position.unwrap_or(0) + 1
 }

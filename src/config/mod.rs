@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod flags;
 mod providers;
+mod tool_servers;
 mod variables;
 
 use std::path::PathBuf;
@@ -15,10 +16,11 @@ use secrecy::SecretString;
 pub use error::ConfigError;
 pub use flags::Flags;
 
-use crate::definition::KnownWorld;
+use crate::definition::{KnownWorld, RENAMED_SERVER_TOOLS};
 use crate::dispatch::JudgeSettings;
 use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
-use crate::{conversation, db, dispatch, http, provider, registry};
+use crate::tools::ServerSettings;
+use crate::{conversation, db, dispatch, http, provider, registry, tools};
 use file::ConfigFile;
 use variables::Variables;
 
@@ -35,6 +37,7 @@ pub struct Config {
     pub db: db::Settings,
     pub registry: registry::Settings,
     pub provider: provider::Settings,
+    pub tools: tools::Settings,
     pub dispatch: dispatch::Settings,
     pub conversation: conversation::Settings,
     pub http: http::Settings,
@@ -103,6 +106,7 @@ impl Config {
             },
         };
         let judge = configured_judge(&file, &catalog, &mut notices)?;
+        let servers = tool_servers::configured(&file, variables, &mut notices)?;
         let stores_content = file.storage.content;
         Ok(Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
@@ -117,20 +121,30 @@ impl Config {
             registry: registry::Settings {
                 agents_dir: flags.agents_dir.clone().unwrap_or_else(|| PathBuf::from("./agents")),
                 definition_bytes: limits.definition_bytes,
-                known_world: known_world(&catalog, &file),
+                known_world: known_world(&catalog, &servers),
             },
             provider,
+            tools: tools::Settings {
+                servers,
+                call_timeout: milliseconds(limits.tool_call_timeout_ms.max(1)),
+                result_bytes: limits.tool_result_bytes,
+                renamed: RENAMED_SERVER_TOOLS,
+                environment: tool_servers::inherited(variables),
+                ..tools::Settings::default()
+            },
             dispatch: dispatch::Settings {
                 on_none: file.dispatch.on_none,
                 on_ambiguous: file.dispatch.on_ambiguous,
                 default_agent: file.dispatch.default_agent.clone(),
                 judge,
+                on_degraded: file.dispatch.degraded,
                 stores_content,
             },
             conversation: conversation::Settings {
                 run_timeout: milliseconds(limits.run_timeout_ms),
                 concurrent_runs: limits.concurrent_runs,
                 stores_content,
+                required_tools: file.tools.required.clone(),
             },
             http: http::Settings {
                 body_bytes: limits.body_bytes,
@@ -172,9 +186,9 @@ fn configured_judge(
     }))
 }
 
-fn known_world(catalog: &Catalog, file: &ConfigFile) -> KnownWorld {
+fn known_world(catalog: &Catalog, servers: &[ServerSettings]) -> KnownWorld {
     KnownWorld {
-        tool_servers: file.mcp_servers.keys().map(|name| name.to_ascii_lowercase()).collect(),
+        tool_servers: servers.iter().map(|server| server.name.to_ascii_lowercase()).collect(),
         models: catalog.known_names().map(str::to_owned).collect(),
         model_prefixes: catalog.known_prefixes().collect(),
     }
@@ -186,6 +200,7 @@ mod tests {
 
     use super::{Config, ConfigError, Flags, Variables};
     use crate::provider::DialectName;
+    use crate::tools::Connection;
 
     fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -284,6 +299,69 @@ mod tests {
     fn a_secret_in_the_wrong_place_is_not_repeated() {
         let text = refusal("providers: sk-ant-very-secret\n");
         assert!(!text.contains("very-secret"), "{text}");
+    }
+
+    #[test]
+    fn tool_servers_are_commands_or_urls() {
+        let yaml = "limits: {tool_call_timeout_ms: 5}\nmcp_servers:\n  \
+            docs: {command: npx, args: ['-y', docs, '${NONE:-}'], env: {KEY: '${KEY}', NONE: '${NONE:-}'}}\n  \
+            far: {url: 'https://x.example/mcp', headers: {authorization: 'Bearer ${KEY}'}, default: true}\n  \
+            gone: {url: '${NONE:-}'}\n";
+        let config = load(yaml, &[("KEY", "k"), ("PATH", "/bin"), ("OPENAI_API_KEY", "o")]);
+        let config = config.expect("is valid");
+        let [docs, far] = config.tools.servers.as_slice() else { panic!("{:?}", config.tools) };
+        let Connection::Command { args, env, .. } = &docs.connection else { panic!("{docs:?}") };
+        assert_eq!((args.len(), env.len(), docs.is_default), (2, 1, false));
+        let Connection::Url { headers, .. } = &far.connection else { panic!("{far:?}") };
+        assert_eq!((headers[0].1.as_bytes(), far.is_default), (&b"Bearer k"[..], true));
+        assert_eq!(config.notices.len(), 1, "{:?}", config.notices);
+        assert_eq!(config.tools.call_timeout.as_millis(), 5);
+        let environment: Vec<&String> = config.tools.environment.keys().collect();
+        assert_eq!(environment, ["PATH"], "keys of providers are no tool server's");
+        assert_eq!(config.registry.known_world.tool_servers, ["docs", "far"]);
+    }
+
+    #[test]
+    fn a_tool_server_that_cannot_be_is_named_with_its_line() {
+        for (entry, named) in [
+            ("{}", "a `command` or a `url`"),
+            ("{command: ''}", "a `command` or a `url`"),
+            ("{command: x, url: 'http://x'}", "one of them"),
+            ("{url: 'ftp://x'}", "http"),
+            ("{url: 'http://x', args: [a]}", "belong to a `command`"),
+            ("{command: x, headers: {a: b}}", "belong to a `url`"),
+            ("{url: 'http://x', headers: {'a b': c}}", "header"),
+        ] {
+            let text = refusal(&format!("allow_offline: true\nmcp_servers:\n  one: {entry}\n"));
+            assert!(text.contains(named) && text.contains("line 3: tool server `one`"), "{text}");
+        }
+        assert!(refusal("mcp_servers:\n  a__b: {command: x}\n").contains("`__`"));
+        assert!(refusal("mcp_servers:\n  a: {command: x}\n  A: {command: x}\n").contains("two"));
+        assert!(refusal("mcp_servers:\n  a: {commmand: x}\n").contains("line 2"));
+    }
+
+    #[test]
+    fn a_file_of_other_clients_can_be_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let json = r#"{"inputs": [], "mcpServers": {
+            "docs": {"type": "stdio", "command": "${BIN:-npx}", "args": ["docs"], "env": {"KEY": "${KEY}"}},
+            "far": {"type": "http", "url": "https://x.example/mcp", "default": false, "other": 1},
+            "old": {"type": "sse", "url": "https://x.example/sse"},
+            "off": {"command": "x", "disabled": true}}}"#;
+        std::fs::write(folder.path().join(".mcp.json"), json).expect("is written");
+        let yaml = folder.path().join("rolecall.yaml");
+        std::fs::write(&yaml, "mcp_config: .mcp.json\nmcp_servers: {Far: {command: near}}\n")
+            .expect("is written");
+        let flags = Flags { config: Some(yaml.clone()), ..Flags::default() };
+        let build = |variables: &[(&str, &str)]| Config::build(&flags, &Variables::of(variables));
+        let config = build(&[("KEY", "k")]).expect("is valid");
+        let [far, docs] = config.tools.servers.as_slice() else { panic!("{:?}", config.tools) };
+        assert_eq!((&*far.name, &*docs.name, docs.is_default), ("Far", "docs", true));
+        let Connection::Command { command, env, .. } = &docs.connection else { panic!("{docs:?}") };
+        assert_eq!((&**command, &*env["KEY"]), ("npx", "k"));
+        assert!(config.notices[0].contains("`old`"), "{:?}", config.notices);
+        let refused = build(&[]).expect_err("is refused").to_string();
+        assert!(refused.contains("line 2") && refused.contains("`KEY`"), "{refused}");
     }
 
     #[test]

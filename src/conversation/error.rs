@@ -20,6 +20,9 @@ pub enum ConversationError {
     NoMatchingAgent(Box<Decision>),
     #[error("no model or alias `{0}` is known")]
     ModelNotFound(String),
+    /// A tool of the caller's has the name of a server's. `index` is its place among the caller's.
+    #[error("the tool `{name}` is one of a tool server's that the agent is offered")]
+    ToolNameTaken { index: usize, name: String },
     #[error("the service is stopping")]
     Stopping,
     #[error("as many runs are under way as this instance takes (`limits.concurrent_runs`)")]

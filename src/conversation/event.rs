@@ -6,16 +6,33 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Run, RunStatus};
-use crate::chat::{ToolCall, Usage};
+use crate::chat::{Part, ToolCall, Usage};
 use crate::dispatch::{AgentRef, Outcome};
 
 /// One event of a run. The last one is [`RunEvent::Ended`], always and once.
 #[derive(Debug, Clone)]
 pub enum RunEvent {
-    Started { id: Uuid },
-    AgentSelected { agent: AgentRef, dispatch_id: Uuid, outcome: Outcome, confidence: f64 },
+    Started {
+        id: Uuid,
+    },
+    AgentSelected {
+        agent: AgentRef,
+        dispatch_id: Uuid,
+        outcome: Outcome,
+        confidence: f64,
+    },
     TextDelta(String),
-    ToolCall(ToolCall),
+    /// A tool is asked for: a server's, or with no server the caller's or one that does not exist.
+    ToolCall {
+        call: ToolCall,
+        server: Option<String>,
+    },
+    /// What came of a call that is not the caller's.
+    ToolResult {
+        id: String,
+        is_error: bool,
+        content: Vec<Part>,
+    },
     Usage(Usage),
     Ended(Arc<Run>),
 }
@@ -33,13 +50,17 @@ pub struct NumberedEvent {
 /// The name of a text delta, which is kept as the text alone.
 const TEXT_DELTA: &str = "text.delta";
 
+const TOOL_CALL: &str = "tool.call";
+const TOOL_RESULT: &str = "tool.result";
+
 impl RunEvent {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Started { .. } => "run.started",
             Self::AgentSelected { .. } => "agent.selected",
             Self::TextDelta(_) => TEXT_DELTA,
-            Self::ToolCall(_) => "tool.call",
+            Self::ToolCall { .. } => TOOL_CALL,
+            Self::ToolResult { .. } => TOOL_RESULT,
             Self::Usage(_) => "usage",
             Self::Ended(run) => match run.status {
                 RunStatus::Completed => "run.completed",
@@ -60,10 +81,13 @@ impl RunEvent {
                 "confidence": confidence,
             }),
             Self::TextDelta(text) => json!({"text": text}),
-            Self::ToolCall(call) => {
+            Self::ToolCall { call, server } => {
                 let mut data = json!(call);
-                data["server"] = Value::Null;
+                data["server"] = json!(server);
                 data
+            }
+            Self::ToolResult { id, is_error, content } => {
+                json!({"id": id, "is_error": is_error, "content": content})
             }
             Self::Usage(usage) => json!(usage),
             Self::Ended(run) => json!(run),
@@ -98,4 +122,79 @@ pub(super) fn read_stored(stored: Value, sequence: usize) -> Option<NumberedEven
         _ => return None,
     };
     Some(NumberedEvent { sequence, name, data: data.to_string() })
+}
+
+/// Gathers the calls that the caller is to answer from the events of a run, in their order.
+///
+/// They are those that no server has and that have no result: a call of a tool that does not exist has one.
+#[derive(Debug, Default)]
+pub(super) struct CallsForCaller(Vec<ToolCall>);
+
+impl CallsForCaller {
+    pub fn add(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::ToolCall { call, server: None } => self.0.push(call.clone()),
+            RunEvent::ToolResult { id, .. } => self.remove(id),
+            _ => {}
+        }
+    }
+
+    /// Adds an event that [`RunEvent::stored`] has made.
+    pub fn add_stored(&mut self, event: &Value) {
+        let (name, data) = (event[0].as_str().unwrap_or_default(), &event[1]);
+        if name == TOOL_RESULT {
+            self.remove(data["id"].as_str().unwrap_or_default());
+        } else if name == TOOL_CALL && data["server"].is_null() {
+            let mut call = data.clone();
+            call.as_object_mut().map(|call| call.remove("server"));
+            self.0.extend(serde_json::from_value::<ToolCall>(call));
+        }
+    }
+
+    pub fn finish(self) -> Vec<ToolCall> {
+        self.0
+    }
+
+    fn remove(&mut self, id: &str) {
+        self.0.retain(|call| call.id != id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{CallsForCaller, RunEvent};
+    use crate::chat::{Part, ToolCall};
+
+    #[test]
+    fn only_the_callers_calls_are_for_the_caller() {
+        let asks = |id: &str, server: Option<&str>| RunEvent::ToolCall {
+            call: ToolCall {
+                id: id.into(),
+                name: id.into(),
+                arguments: json!({}),
+                signature: None,
+            },
+            server: server.map(str::to_owned),
+        };
+        let answers = |id: &str| {
+            let content = vec![Part::text("none")];
+            RunEvent::ToolResult { id: id.into(), is_error: true, content }
+        };
+        let events = [
+            asks("of-server", Some("docs")),
+            asks("of-nobody", None),
+            answers("of-nobody"),
+            asks("of-caller", None),
+        ];
+        let (mut live, mut on_record) = (CallsForCaller::default(), CallsForCaller::default());
+        for event in &events {
+            live.add(event);
+            on_record.add_stored(&event.stored());
+        }
+        let live = live.finish();
+        assert_eq!(live.iter().map(|call| &*call.id).collect::<Vec<_>>(), ["of-caller"]);
+        assert_eq!(on_record.finish(), live);
+    }
 }

@@ -1,40 +1,37 @@
 //! The one owner of a run under way. Whatever ends it, it settles the run's status, usage, place and record once.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 
-use super::live_run::{CancelledBy, LiveRun};
+use super::end::{End, invites_another_try, outcome};
+use super::live_run::LiveRun;
 use super::places::Place;
 use super::records::RecordedRun;
-use super::run::{Run, RunStatus};
-use super::{Conversations, FailureCode, RunEvent, RunFailure};
-use crate::chat::{ChatEvent, FinishReason, Usage};
+use super::run::RunStatus;
+use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
+use super::turn::{ExecutedCall, OpenTurn, Turn};
+use super::{Conversations, RunEvent};
+use crate::chat::{ChatEvent, FinishReason, Message, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
+use crate::tools::ToolOutcome;
 
 pub(super) struct Execution {
     pub conversations: Conversations,
     pub live: Arc<LiveRun>,
     pub recorded: RecordedRun,
     pub call: ModelCall,
-    /// Events that are told when the answer is whole, so that one which was cut can be asked for again. `None` tells
-    /// each as it comes.
-    pub held_back: Option<Vec<RunEvent>>,
-}
-
-/// What ended a run.
-enum End {
-    Finished,
-    Failed(ProviderError),
-    Cancelled(CancelledBy),
-    TookTooLong,
-    Stopped,
-    /// A defect of ours.
-    Panicked,
+    pub tools: ToolLoop,
+    pub turn: OpenTurn,
+    /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
+    pub is_held_back: bool,
+    /// Of the turns that are over.
+    pub usage: Usage,
 }
 
 impl Execution {
@@ -73,10 +70,20 @@ impl Execution {
         drop(held);
     }
 
-    /// One model call.
+    /// Turns, until one is the last.
     async fn answer(&mut self) -> Result<(), ProviderError> {
         self.live.update(|run| run.status = RunStatus::Connecting);
         self.record().await;
+        loop {
+            self.read_turn().await?;
+            let Some(messages) = self.end_turn().await else { return Ok(()) };
+            self.record().await;
+            self.begin_turn(messages);
+        }
+    }
+
+    /// One model call.
+    async fn read_turn(&mut self) -> Result<(), ProviderError> {
         while let Some(event) = self.call.next().await? {
             let is_first = event.is_content() && self.is_connecting();
             self.take(event);
@@ -95,6 +102,7 @@ impl Execution {
     fn take(&mut self, event: ChatEvent) {
         let is_content = event.is_content();
         let attempts = self.call.attempts();
+        let usage_before = self.usage;
         self.live.update(|run| {
             if is_content {
                 run.status = RunStatus::Streaming;
@@ -104,44 +112,153 @@ impl Execution {
             }
             match &event {
                 ChatEvent::Model(model) => run.model.resolved.clone_from(model),
-                ChatEvent::Usage(usage) => run.usage = *usage,
+                ChatEvent::Usage(usage) => run.usage = usage_before + *usage,
                 ChatEvent::Finished(reason) => run.finish_reason = Some(*reason),
                 ChatEvent::Restarted => {
                     run.status = RunStatus::Connecting;
-                    run.usage = Usage::default();
+                    run.usage = usage_before;
                     run.finish_reason = None;
                 }
-                ChatEvent::Text(_) | ChatEvent::Thinking(_) | ChatEvent::ToolCall(_) => {}
+                _ => {}
             }
         });
+        self.add_to_turn(event);
+    }
+
+    fn add_to_turn(&mut self, event: ChatEvent) {
+        let turn = &mut self.turn;
         match event {
-            ChatEvent::Text(text) => self.tell(RunEvent::TextDelta(text)),
-            ChatEvent::ToolCall(call) => self.tell(RunEvent::ToolCall(call)),
-            ChatEvent::Restarted => self.held_back.iter_mut().for_each(Vec::clear),
-            _ => {}
+            ChatEvent::Model(model) => turn.model = model,
+            ChatEvent::Usage(usage) => turn.usage = usage,
+            ChatEvent::Finished(reason) => turn.finish_reason = Some(reason),
+            ChatEvent::Restarted => turn.restart(),
+            ChatEvent::Thinking(_) => {}
+            ChatEvent::Thought(thought) => turn.add_thought(thought),
+            ChatEvent::Text(text) => {
+                let told = turn.add_text(text);
+                self.tell(RunEvent::TextDelta(told));
+            }
+            ChatEvent::ToolCall(call) => {
+                turn.add_call(call.clone());
+                let server = self.tools.server_of(&call.name);
+                self.tell(RunEvent::ToolCall { call, server });
+            }
+            ChatEvent::BrokenCall(broken) => {
+                let call = turn.add_broken_call(broken).clone();
+                let server = self.tools.server_of(&call.name);
+                self.tell(RunEvent::ToolCall { call, server });
+            }
         }
     }
 
     fn tell(&mut self, event: RunEvent) {
-        match &mut self.held_back {
-            Some(held_back) => held_back.push(event),
-            None => self.live.tell(event),
+        if let Some(event) = self.turn.hold(event) {
+            self.live.tell(event);
         }
+    }
+
+    /// Does what follows the turn; returns what the model is told if it is asked again.
+    async fn end_turn(&mut self) -> Option<Vec<Message>> {
+        let step = self.tools.next_step(&self.turn);
+        let calls = self.tools.list_calls(&self.turn);
+        let (places, calls): (Vec<usize>, Vec<ExecutedCall>) = calls.into_iter().unzip();
+        let is_answer_kept_back = matches!(step, Step::Remind(_));
+        let told = Turn { held_back: is_answer_kept_back, ..self.turn.end(calls) };
+        self.usage = self.usage + told.usage;
+        self.live.update(|run| run.turns.push(told));
+        let released = self.turn.release();
+        for event in released.into_iter().filter(|_| !is_answer_kept_back) {
+            self.live.tell(event);
+        }
+        match step {
+            Step::End => None,
+            Step::OutOfTurns => {
+                self.leave_calls(&places);
+                None
+            }
+            Step::Remind(reminder) => Some(self.shown_to_model(vec![reminder])),
+            Step::Execute { goes_on } => {
+                let results = self.execute(&places).await;
+                goes_on.then(|| self.shown_to_model(results))
+            }
+        }
+    }
+
+    /// The turn, and what has come of it.
+    fn shown_to_model(&self, behind: Vec<Message>) -> Vec<Message> {
+        std::iter::once(self.turn.to_message()).chain(behind).collect()
+    }
+
+    /// Executes the calls of the turn that stand at these places; returns their results in this order.
+    async fn execute(&mut self, places: &[usize]) -> Vec<Message> {
+        let mut results: Vec<Option<Message>> = vec![None; places.len()];
+        let mut ends = pin!(self.tools.execute(&self.turn));
+        while let Some(end) = ends.next().await {
+            if let Some(index) = places.iter().position(|place| *place == end.place) {
+                results[index] = Some(self.end_call(index, end));
+            }
+        }
+        results.into_iter().flatten().collect()
+    }
+
+    /// Tells of a call that is over, and returns what the model is told. `index` is its place among those of servers.
+    fn end_call(&self, index: usize, end: CallEnd) -> Message {
+        let CallEnd { place, outcome, ms } = end;
+        let (id, is_error) = (self.turn.asked[place].call.id.clone(), outcome.is_error);
+        let content = parts(outcome);
+        self.live.update(|run| {
+            let turn = run.turns.last_mut();
+            if let Some(call) = turn.and_then(|turn| turn.tool_calls.get_mut(index)) {
+                (call.is_error, call.ms) = (Some(is_error), Some(ms));
+            }
+        });
+        let told = content.clone();
+        self.live.tell(RunEvent::ToolResult { id: id.clone(), is_error, content: told });
+        Message::tool_result(id, content, is_error)
+    }
+
+    /// Ends a run that may have no more turns. Nobody would read what its last calls return.
+    fn leave_calls(&self, places: &[usize]) {
+        for (index, place) in places.iter().enumerate() {
+            let outcome = ToolOutcome::error("not executed: the run may have no more turns");
+            self.end_call(index, CallEnd { place: *place, outcome, ms: 0 });
+        }
+        self.live.update(|run| {
+            run.warnings.push("max_turns_reached".to_owned());
+            // As of any answer that a limit has cut: there is no call that the caller could answer.
+            run.finish_reason = Some(FinishReason::Length);
+        });
+    }
+
+    fn begin_turn(&mut self, messages: Vec<Message>) {
+        let is_held_back = self.is_held_back || self.tools.is_tool_outstanding();
+        self.turn = OpenTurn::begin(self.live.has_text(), is_held_back);
+        self.live.update(|run| run.finish_reason = None);
+        self.call.go_on(messages, is_held_back);
     }
 
     async fn settle(mut self, end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
-        self.held_back.take().into_iter().flatten().for_each(|event| self.live.tell(event));
+        for event in self.turn.release() {
+            self.live.tell(event);
+        }
         self.live.complete_texts();
-        let (call, live) = (&self.call, &self.live);
+        let (call, live, tools) = (&self.call, &self.live, &self.tools);
+        let cut_turn = self.cut_turn();
         live.update(|run| {
+            run.turns.extend(cut_turn);
             run.attempts = call.attempts().to_vec();
             let dropped = call.dropped_parameters().iter();
             run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
             // Some compatible servers say `stop` when the model has called tools.
             if run.finish_reason == Some(FinishReason::Stop) && !run.tool_calls.is_empty() {
                 run.finish_reason = Some(FinishReason::ToolCalls);
+            }
+            // What the caller is to answer first is no answer yet.
+            let has_answer = matches!(end, End::Finished) && run.tool_calls.is_empty();
+            if has_answer && tools.was_tool_skipped() {
+                run.warnings.push("required_tool_skipped".to_owned());
             }
             (run.status, run.error) = outcome(&end, run);
             run.ended_at = Some(Utc::now());
@@ -165,51 +282,15 @@ impl Execution {
         self.live.end();
     }
 
+    /// The turn that was under way when the run ended.
+    fn cut_turn(&self) -> Option<Turn> {
+        self.turn.is_under_way().then(|| self.turn.told(Vec::new()))
+    }
+
     /// Puts the run on record as it stands.
     fn record(&self) -> impl Future<Output = ()> + use<> {
         let record = self.recorded.record(&self.conversations, &self.live);
         let ledger = self.conversations.inner.ledger.clone();
         async move { ledger.record_run(record).await }
     }
-}
-
-fn outcome(end: &End, run: &Run) -> (RunStatus, Option<RunFailure>) {
-    let failed = |code, detail: &str| (RunStatus::Failed, Some(RunFailure::new(code, detail)));
-    match end {
-        End::Finished => (RunStatus::Completed, None),
-        End::Failed(error) => {
-            log_failure(run, error);
-            let status = match error {
-                ProviderError::Truncated => RunStatus::Truncated,
-                _ => RunStatus::Failed,
-            };
-            (status, Some(RunFailure::from(error)))
-        }
-        End::Cancelled(_) => (RunStatus::Cancelled, None),
-        End::TookTooLong => failed(FailureCode::RunTimeout, "the run took longer than a run may"),
-        End::Stopped => failed(FailureCode::Interrupted, "the service is stopping"),
-        End::Panicked => failed(FailureCode::Internal, "the service failed to handle the run"),
-    }
-}
-
-/// Whether the same request may become another run: this one gave no answer, and not because of what was asked.
-fn invites_another_try(end: &End, run: &Run) -> bool {
-    match end {
-        End::Cancelled(by) => *by == CancelledBy::CallerLeft,
-        End::Stopped => true,
-        _ => run.error.as_ref().is_some_and(RunFailure::invites_another_try),
-    }
-}
-
-/// The provider's own words stay out of the log: they may quote the prompt.
-fn log_failure(run: &Run, error: &ProviderError) {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(
-        run.id = %run.id,
-        agent.name = %run.agent.name,
-        run.requests = run.request_count(),
-        error = %error,
-        source = source.as_deref(),
-        "the provider failed"
-    );
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::event::CallsForCaller;
 use super::{Run, RunEvent, RunStatus};
 use crate::ledger::RunEvents;
 
@@ -102,7 +103,7 @@ impl LiveRun {
     /// Tells an event.
     pub fn tell(&self, event: RunEvent) {
         let mut state = self.state();
-        let is_content = matches!(event, RunEvent::TextDelta(_) | RunEvent::ToolCall(_));
+        let is_content = matches!(event, RunEvent::TextDelta(_) | RunEvent::ToolCall { .. });
         let entry = match event {
             RunEvent::TextDelta(text) => {
                 state.text.push_str(&text);
@@ -136,6 +137,11 @@ impl LiveRun {
         let mut state = self.state();
         let texts = state.snapshot();
         state.run = Arc::new(texts);
+    }
+
+    /// Whether any text has been told.
+    pub fn has_text(&self) -> bool {
+        !self.state().text.is_empty()
     }
 
     pub fn status(&self) -> RunStatus {
@@ -209,18 +215,13 @@ impl State {
     }
 
     fn snapshot(&self) -> Run {
-        let calls = self.entries.iter().filter_map(|entry| match entry {
-            Entry::Event(event) => match &**event {
-                RunEvent::ToolCall(call) => Some(call.clone()),
-                _ => None,
-            },
-            Entry::Text { .. } => None,
-        });
-        Run {
-            output: Some(self.text.clone()),
-            tool_calls: calls.collect(),
-            ..Run::clone(&self.run)
+        let mut calls = CallsForCaller::default();
+        for entry in &self.entries {
+            if let Entry::Event(event) = entry {
+                calls.add(event);
+            }
         }
+        Run { output: Some(self.text.clone()), tool_calls: calls.finish(), ..Run::clone(&self.run) }
     }
 }
 
@@ -279,7 +280,7 @@ mod tests {
     fn told() -> Arc<LiveRun> {
         let live = LiveRun::new(run(), uuid::Uuid::nil(), false);
         live.tell(RunEvent::TextDelta("Hé".into()));
-        live.tell(RunEvent::ToolCall(call()));
+        live.tell(RunEvent::ToolCall { call: call(), server: None });
         live.tell(RunEvent::TextDelta("llo".into()));
         live
     }

@@ -1,5 +1,6 @@
 //! Runs: one request answered by one agent, from the pick to the settled record.
 
+mod end;
 mod error;
 mod event;
 mod execution;
@@ -8,10 +9,13 @@ mod handle;
 mod live_run;
 mod places;
 mod records;
+mod required;
 mod run;
 mod start;
+mod tool_loop;
+mod turn;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +30,7 @@ pub use handle::RunHandle;
 pub use records::{FoundRun, Idempotency};
 pub use run::{ModelUse, Run, RunStatus};
 pub use start::{NewRun, PromptPreview, StartedRun};
+pub use turn::{ExecutedCall, Turn};
 
 use live_run::{CancelledBy, LiveRun};
 use places::Places;
@@ -33,6 +38,7 @@ use places::Places;
 use crate::dispatch::Dispatcher;
 use crate::ledger::{Ledger, LedgerError};
 use crate::provider::Providers;
+use crate::tools::ToolServers;
 
 /// How long a run that was asked to end is waited for, and how often it is looked at where another instance has it.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +52,8 @@ pub struct Settings {
     pub concurrent_runs: usize,
     /// Whether texts are kept with the records.
     pub stores_content: bool,
+    /// What agents must call before they answer, besides what their definitions demand: servers, or tools.
+    pub required_tools: BTreeMap<String, Vec<String>>,
 }
 
 /// A cheap handle that makes runs.
@@ -58,6 +66,7 @@ pub struct Conversations {
 struct Inner {
     dispatcher: Dispatcher,
     providers: Providers,
+    tool_servers: ToolServers,
     ledger: Ledger,
     settings: Settings,
     places: Places,
@@ -74,12 +83,14 @@ impl Conversations {
     pub fn new(
         dispatcher: Dispatcher,
         providers: Providers,
+        tool_servers: ToolServers,
         ledger: Ledger,
         settings: Settings,
     ) -> Self {
         let inner = Inner {
             dispatcher,
             providers,
+            tool_servers,
             ledger,
             places: Places::new(settings.concurrent_runs),
             settings,
@@ -191,7 +202,7 @@ mod tests {
         Run {
             id: Uuid::nil(),
             status: RunStatus::Connecting,
-            agent: AgentRef { name: "a".to_owned(), revision: 1 },
+            agent: AgentRef { name: "a".to_owned(), revision: 1, degraded_by: Vec::new() },
             dispatch_id: Uuid::nil(),
             conversation_id: None,
             model: ModelUse {
@@ -201,6 +212,7 @@ mod tests {
             },
             output: None,
             tool_calls: Vec::new(),
+            turns: Vec::new(),
             finish_reason: None,
             usage: Usage::default(),
             attempts: Vec::new(),

@@ -3,10 +3,9 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::event::{NumberedEvent, read_stored};
+use super::event::{CallsForCaller, NumberedEvent, read_stored};
 use super::live_run::LiveRun;
 use super::{Conversations, Run};
-use crate::chat::ToolCall;
 use crate::dispatch::AgentRef;
 use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord};
 
@@ -38,11 +37,8 @@ pub struct FoundRun {
 impl RecordedRun {
     pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord {
         let mut run = live.without_texts();
-        if !conversations.inner.settings.stores_content
-            && let Some(failure) = &mut run.error
-        {
-            // It may quote the request.
-            failure.provider_message = None;
+        if !conversations.inner.settings.stores_content {
+            forget_contents(&mut run);
         }
         let has_ended = run.status.is_end();
         let idempotency = self.idempotency.as_ref();
@@ -125,15 +121,16 @@ impl Conversations {
             let pieces = self.inner.ledger.list_run_events(record.id, 0).await?;
             let events = pieces.iter().flat_map(|piece| read_events(piece));
             let mut has_events = false;
-            let mut output = String::new();
+            let (mut output, mut calls) = (String::new(), CallsForCaller::default());
             for event in events {
                 has_events = true;
                 match event {
                     Value::String(text) => output.push_str(&text),
-                    event => run.tool_calls.extend(read_tool_call(event)),
+                    event => calls.add_stored(&event),
                 }
             }
             run.output = has_events.then_some(output);
+            run.tool_calls.extend(calls.finish());
         }
         Ok(Some(FoundRun { run, key_id: record.key_id }))
     }
@@ -163,11 +160,12 @@ fn read_events(piece: &RunEvents) -> Vec<Value> {
     serde_json::from_str(&piece.events).unwrap_or_default()
 }
 
-fn read_tool_call(mut event: Value) -> Option<ToolCall> {
-    if event.get(0)?.as_str()? != "tool.call" {
-        return None;
+/// Takes out of a run what may quote the request or the answer, where neither is kept.
+fn forget_contents(run: &mut Run) {
+    if let Some(failure) = &mut run.error {
+        failure.provider_message = None;
     }
-    let mut call = event.get_mut(1)?.take();
-    call.as_object_mut()?.remove("server");
-    serde_json::from_value(call).ok()
+    for call in run.turns.iter_mut().flat_map(|turn| &mut turn.tool_calls) {
+        call.arguments = None;
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::RunFailure;
+use super::{RunFailure, Turn};
 use crate::chat::{FinishReason, ToolCall, Usage};
 use crate::dispatch::AgentRef;
 use crate::provider::{Attempt, ResolutionRule, ResolvedModel};
@@ -81,8 +81,12 @@ pub struct Run {
     /// Calls that the caller is to answer.
     #[serde(default)]
     pub tool_calls: Vec<ToolCall>,
+    /// Every model call that answered, in order, with the calls of tools that were executed here.
+    #[serde(default)]
+    pub turns: Vec<Turn>,
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
+    /// Of all turns.
     pub usage: Usage,
     /// Every request to a provider, in order.
     pub attempts: Vec<Attempt>,

@@ -1,5 +1,6 @@
 //! From a request to a run under way: what must be right before it begins.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,18 @@ use super::execution::Execution;
 use super::handle::RunHandle;
 use super::live_run::LiveRun;
 use super::records::{Idempotency, RecordedRun};
+use super::required::Required;
+use super::tool_loop::ToolLoop;
+use super::turn::OpenTurn;
 use super::{Conversations, ModelUse, Registration, Run, RunStatus};
-use crate::chat::{ChatRequest, Parameter, Usage, has_answer, opening_request};
+use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice, Usage, has_answer, opening_request};
 use crate::dispatch::{
     AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
 };
 use crate::prompt::{self, PromptInput};
-use crate::provider::{ResolutionRule, ResolvedModel};
+use crate::provider::{CallMode, ResolutionRule, ResolvedModel};
 use crate::registry::Agent;
+use crate::tools::{Offer, ServerTool, Wanted};
 
 /// How long an idempotency key is waited for that is free and on record as taken, and how often it is asked for.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
@@ -71,6 +76,8 @@ struct Prepared {
     agent: Arc<Agent>,
     model: ResolvedModel,
     request: ChatRequest,
+    tools: ToolLoop,
+    warnings: Vec<String>,
 }
 
 impl Conversations {
@@ -88,22 +95,23 @@ impl Conversations {
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
-        let held_back = (!new.is_streaming && !is_background).then(Vec::new);
-        let Prepared { decision, agent, model, request } =
+        let is_held_back = !new.is_streaming && !is_background;
+        let Prepared { decision, agent, model, request, tools, warnings } =
             self.prepare(new, Judging::IfClose).await?;
         let run = Run {
             id: Uuid::now_v7(),
             status: if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked },
-            agent: AgentRef::to(&agent),
+            agent: decision.agent.clone().unwrap_or_else(|| AgentRef::to(&agent)),
             dispatch_id: decision.id,
             conversation_id: None,
             model: ModelUse::from(&model),
             output: None,
             tool_calls: Vec::new(),
+            turns: Vec::new(),
             finish_reason: None,
             usage: Usage::default(),
             attempts: Vec::new(),
-            warnings: warnings(&model),
+            warnings,
             error: None,
             metadata,
             created_at: Utc::now(),
@@ -122,8 +130,18 @@ impl Conversations {
         }
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
-        let call = self.inner.providers.call(&model.targets, request, held_back.is_some());
-        let execution = Execution { conversations: self.clone(), live, recorded, call, held_back };
+        let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
+        let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on() };
+        let execution = Execution {
+            conversations: self.clone(),
+            live,
+            recorded,
+            call: self.inner.providers.call(&model.targets, request, mode),
+            tools,
+            turn: OpenTurn::begin(false, is_turn_held_back),
+            is_held_back,
+            usage: Usage::default(),
+        };
         self.inner.tasks.spawn(async move {
             execution.run(place, decision).await;
             drop(registration);
@@ -198,6 +216,7 @@ impl Conversations {
             top_k: None,
             judging,
             is_under_way: has_answer(&new.prompt.messages),
+            unfit: Arc::default(),
         };
         // An unknown model is refused before anything is put on record.
         if let Some(model) = new.model.as_deref().filter(|model| !self.can_resolve(model)) {
@@ -211,8 +230,26 @@ impl Conversations {
         };
         let requested = new.model.as_deref().or(agent.definition.model.as_deref());
         let model = self.inner.providers.catalog().resolve(requested);
-        let request = prompt::compose(&agent.definition, new.prompt);
-        Ok(Prepared { decision, agent, model, request })
+        let offer = self.inner.tool_servers.offer(&Wanted::from(&*agent.definition));
+        let callers = callers_tools(&new.prompt.tools, &offer)?;
+        let required = self.required(&agent, &offer, &new.prompt);
+        let warnings = warnings(&model, &offer);
+        let request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
+        let servers = self.inner.tool_servers.clone();
+        let max_turns = agent.definition.max_turns;
+        let tools = ToolLoop::new(servers, offer, callers, required, max_turns);
+        Ok(Prepared { decision, agent, model, request, tools, warnings })
+    }
+
+    /// What the definition and the operator require of an agent. A caller who forbids every call has it skipped.
+    fn required(&self, agent: &Agent, offer: &Offer, prompt: &PromptInput) -> Required {
+        let of_operator = self.inner.settings.required_tools.get(agent.name().as_str());
+        let of_definition = &agent.definition.required_tools;
+        let wanted = of_definition.iter().chain(of_operator.into_iter().flatten()).cloned();
+        let is_forbidden = prompt.parameters.tool_choice == Some(ToolChoice::None);
+        let nothing = Offer::default();
+        let offer = if is_forbidden { &nothing } else { offer };
+        Required::new(wanted.collect(), offer, &prompt.messages)
     }
 
     fn can_resolve(&self, model: &str) -> bool {
@@ -221,7 +258,7 @@ impl Conversations {
     }
 }
 
-fn warnings(model: &ResolvedModel) -> Vec<String> {
+fn warnings(model: &ResolvedModel, offer: &Offer) -> Vec<String> {
     let mut warnings = Vec::new();
     if model.rule == ResolutionRule::Fallback {
         warnings.push("model_fallback".to_owned());
@@ -229,5 +266,26 @@ fn warnings(model: &ResolvedModel) -> Vec<String> {
     if model.first().is_offline() {
         warnings.push("no_model_configured".to_owned());
     }
+    warnings.extend(offer.missing.iter().map(|server| format!("tool_server_unavailable:{server}")));
     warnings
+}
+
+/// The names of the caller's tools. None may be a server's: a call must have one owner.
+fn callers_tools(tools: &[Tool], offer: &Offer) -> Result<HashSet<String>, ConversationError> {
+    let is_servers = |tool: &Tool| offer.tools.iter().any(|offered| offered.name == tool.name);
+    if let Some(index) = tools.iter().position(is_servers) {
+        let name = tools[index].name.clone();
+        return Err(ConversationError::ToolNameTaken { index, name });
+    }
+    Ok(tools.iter().map(|tool| tool.name.clone()).collect())
+}
+
+fn offered_tools(offer: &Offer) -> Vec<Tool> {
+    let tool = |tool: &Arc<ServerTool>| Tool {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.parameters.clone(),
+        cache_control: None,
+    };
+    offer.tools.iter().map(tool).collect()
 }

@@ -19,6 +19,7 @@ mod name;
 mod origin;
 #[cfg(test)]
 mod property_tests;
+mod required;
 mod retired;
 mod scan;
 mod servers;
@@ -41,6 +42,7 @@ pub use json_file::Member;
 pub use lint::{KnownWorld, lint};
 pub use name::AgentName;
 pub use origin::Origin;
+pub use retired::SERVER_TOOLS as RENAMED_SERVER_TOOLS;
 
 use diagnostic::place_behind;
 use fields::{FieldReader, Fields};
@@ -70,6 +72,8 @@ pub struct AgentDefinition {
     pub disallowed_tools: Vec<String>,
     /// Tool servers that the tools or the body name.
     pub tool_servers: Vec<String>,
+    /// Servers, and tools by their full names, that the body commands to use before an answer.
+    pub required_tools: Vec<String>,
     pub color: Option<String>,
     pub labels: Vec<String>,
     /// Largest number of model calls in a run; `None` if the file sets none.
@@ -170,10 +174,12 @@ fn read_definition(
 
     let (summary, mut examples) = example::split_description(&description);
     examples.extend(example::in_body(&prompt));
+    let tool_servers = servers::tool_servers(format, tools.as_deref(), &other_fields, &prompt);
     let definition = AgentDefinition {
         responsibilities: body::responsibilities(&prompt),
         exclusions: body::exclusions(&summary, &prompt),
-        tool_servers: servers::tool_servers(format, tools.as_deref(), &other_fields, &prompt),
+        required_tools: required::required_tools(&prompt, &tool_servers),
+        tool_servers,
         name,
         display_name,
         description,

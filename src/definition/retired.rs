@@ -24,7 +24,7 @@ pub(super) fn find_client_tool(tool: &str) -> Option<(&'static str, &'static str
 }
 
 /// Tools of well-known servers that were renamed: the server, what its tool was called, and what it is called now.
-pub(super) const SERVER_TOOLS: &[(&str, &str, &str)] = &[
+pub const SERVER_TOOLS: &[(&str, &str, &str)] = &[
     ("context7", "get-library-docs", "query-docs"),
     ("browserbase", "browserbase_stagehand_navigate", "navigate"),
     ("browserbase", "browserbase_stagehand_act", "act"),

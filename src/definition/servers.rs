@@ -16,7 +16,7 @@ const MAX_SERVERS: usize = 50;
 const PLACEHOLDERS: &[&str] = &["server", "servername", "server-name", "server_name", "name"];
 
 /// Words before a server's name that make it one to be used.
-const INSTRUMENTS: &[&str] = &[
+pub(super) const INSTRUMENTS: &[&str] = &[
     "use", "uses", "using", "through", "via", "with", "from", "consult", "query", "ask", "call",
     "require", "requires", "need", "needs",
 ];
@@ -141,7 +141,7 @@ fn named_by_instruction(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A word without the marks around it.
-fn bare(word: &str) -> &str {
+pub(super) fn bare(word: &str) -> &str {
     word.trim_matches(|character: char| !character.is_alphanumeric())
 }
 
@@ -150,7 +150,7 @@ fn ends_openly(word: &str) -> bool {
     !word.ends_with(['.', ',', ';', ':', '!', '?', ')'])
 }
 
-fn is_one_of(word: &str, words: &[&str]) -> bool {
+pub(super) fn is_one_of(word: &str, words: &[&str]) -> bool {
     words.iter().any(|other| word.eq_ignore_ascii_case(other))
 }
 

@@ -51,11 +51,16 @@ pub enum Strategy {
 pub struct AgentRef {
     pub name: String,
     pub revision: i32,
+    /// The tool servers that it needs and that were missing or down when it was picked: it is degraded. Absent if it
+    /// has all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded_by: Vec<String>,
 }
 
 impl AgentRef {
     pub fn to(agent: &Agent) -> Self {
-        Self { name: agent.name().to_string(), revision: agent.revision }
+        let name = agent.name().to_string();
+        Self { name, revision: agent.revision, degraded_by: Vec::new() }
     }
 }
 

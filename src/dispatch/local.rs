@@ -97,6 +97,7 @@ fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
         && (names.is_empty() || names.iter().any(|wanted| wanted == name))
         && (labels.is_empty() || agent.labels.iter().any(|label| labels.contains(label)))
         && !exclude.iter().any(|excluded| excluded == name)
+        && !request.unfit.contains(name)
 }
 
 pub(super) fn default_agent(

@@ -15,6 +15,7 @@ mod error;
 mod evaluation;
 mod feedback;
 mod fit;
+mod fitness;
 mod held_out;
 mod index;
 mod judge;
@@ -26,6 +27,8 @@ mod score;
 mod steals;
 mod text;
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -44,18 +47,21 @@ pub use evaluation::{
 };
 pub use feedback::{Feedback, FeedbackEntry, Forgotten};
 pub use fit::{Accuracy, Fit};
+pub use fitness::OnDegraded;
 pub use held_out::Case;
 pub use index::Index;
 pub use judge::{JudgeReport, JudgeSettings, Judging};
 pub use overlap::{add as add_overlaps, find_overlaps};
 pub use steals::Steal;
 
+use fitness::Fitness;
 use judge::{Judge, MAX_SHORTLIST};
 
 use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
 use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
+use crate::tools::ToolServers;
 
 /// Candidates that are ranked if the caller does not say how many.
 pub const DEFAULT_TOP_K: usize = 5;
@@ -90,6 +96,7 @@ pub struct Settings {
     pub on_ambiguous: OnAmbiguous,
     pub default_agent: Option<String>,
     pub judge: Option<JudgeSettings>,
+    pub on_degraded: OnDegraded,
     /// Whether the text of requests is kept with the decisions.
     pub stores_content: bool,
 }
@@ -108,6 +115,8 @@ pub struct DispatchRequest {
     pub judging: Judging,
     /// Whether the conversation goes on after an answer. `input` is what it began with.
     pub is_under_way: bool,
+    /// Agents that are not picked because they lack a tool server. The dispatcher fills it.
+    pub unfit: Arc<HashSet<String>>,
 }
 
 impl DispatchRequest {
@@ -145,6 +154,7 @@ struct Inner {
     feedback: Feedback,
     settings: Settings,
     judge: Judge,
+    fitness: Fitness,
     index: ArcSwap<Index>,
     /// Held while the index is built, so that it is built once for each change.
     building: Mutex<()>,
@@ -158,6 +168,7 @@ impl Dispatcher {
         ledger: Ledger,
         feedback: Feedback,
         providers: Providers,
+        tool_servers: ToolServers,
         settings: Settings,
     ) -> Self {
         let index =
@@ -167,6 +178,7 @@ impl Dispatcher {
             ledger,
             feedback,
             judge: Judge::new(providers, settings.judge.clone()),
+            fitness: Fitness::new(tool_servers),
             settings,
             index,
             building: Mutex::default(),
@@ -189,6 +201,7 @@ impl Dispatcher {
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
         let Inner { settings, judge, .. } = &*self.inner;
+        let request = &self.without_unfit(request);
         judge.count_dispatch();
         // The index is let go before the judge is waited for: it may be of a roster that is gone by then.
         let (mut decision, case) = {
@@ -201,8 +214,28 @@ impl Dispatcher {
             judge.decide(case, request, &mut decision).await;
         }
         decision.ranked.truncate(request.top_k());
+        if let (Some(agent), Some(picked)) = (&mut decision.agent, &decision.picked) {
+            agent.degraded_by = self.degraded_by(picked);
+        }
         self.record(&decision, request, key_id).await;
         Ok(decision)
+    }
+
+    /// The tool servers that an agent needs and that are missing or down.
+    pub fn degraded_by(&self, agent: &Agent) -> Vec<String> {
+        self.inner.fitness.missing(&agent.definition)
+    }
+
+    /// The request for agents that have all they need, if the operator wants it so. A conversation that goes on keeps
+    /// the agent that it began with, and one that is named is meant.
+    fn without_unfit<'a>(&self, request: &'a DispatchRequest) -> Cow<'a, DispatchRequest> {
+        let Inner { registry, fitness, settings, .. } = &*self.inner;
+        let is_free = request.agent.is_none() && !request.is_under_way;
+        if settings.on_degraded == OnDegraded::Pick || !is_free {
+            return Cow::Borrowed(request);
+        }
+        let unfit = fitness.degraded(&registry.roster());
+        Cow::Owned(DispatchRequest { unfit, ..request.clone() })
     }
 
     /// What the judge has done in this process.

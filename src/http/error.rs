@@ -18,6 +18,7 @@ use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
 use crate::dispatch::{DispatchError, EvaluationError};
 use crate::ledger::LedgerError;
 use crate::registry::RegistryError;
+use crate::tools::ToolServerError;
 
 /// What the `type` of a problem begins with. It names the problem and need not be fetched.
 const TYPE_PREFIX: &str = "urn:rolecall:errors/";
@@ -296,6 +297,9 @@ impl From<ConversationError> for ApiError {
                     .with("outcome", json!(decision.outcome))
                     .with("ranked", json!(decision.ranked))
             }
+            ConversationError::ToolNameTaken { index, .. } => {
+                Self::invalid_field(format!("/tools/{index}/name"), detail)
+            }
             ConversationError::ModelNotFound(_) => Self::new(ErrorCode::ModelNotFound, detail),
             ConversationError::Stopping | ConversationError::Busy => {
                 Self::new(ErrorCode::Unavailable, detail)
@@ -360,6 +364,20 @@ impl From<AccessError> for ApiError {
             AccessError::Database(error) => Self::database(error),
             other => Self::new(ErrorCode::Internal, "the service failed to handle the request")
                 .caused_by(other),
+        }
+    }
+}
+
+impl From<ToolServerError> for ApiError {
+    fn from(error: ToolServerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ToolServerError::InvalidName(_) => Self::new(ErrorCode::InvalidRequest, detail),
+            ToolServerError::InvalidUrl => Self::invalid_field("/url", detail),
+            ToolServerError::Configured(_) | ToolServerError::TooMany(_) => {
+                Self::new(ErrorCode::Conflict, detail)
+            }
+            ToolServerError::Database(error) => Self::database(error),
         }
     }
 }

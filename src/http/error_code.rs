@@ -37,6 +37,7 @@ error_codes! {
     ConversationNotFound, "conversation_not_found", NOT_FOUND, "Conversation not found";
     DispatchNotFound, "dispatch_not_found", NOT_FOUND, "Dispatch not found";
     KeyNotFound, "key_not_found", NOT_FOUND, "Key not found";
+    McpServerNotFound, "mcp_server_not_found", NOT_FOUND, "Tool server not found";
     ModelNotFound, "model_not_found", NOT_FOUND, "Model not found";
     RevisionNotFound, "revision_not_found", NOT_FOUND, "Revision not found";
     RunNotFound, "run_not_found", NOT_FOUND, "Run not found";

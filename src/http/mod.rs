@@ -32,7 +32,7 @@ use error_code::ErrorCode;
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
         admin_agents, admin_sync, agent_states, agents, audit, dispatches, evals, export, feedback,
-        keys, operations, prompts, providers, revisions, runs,
+        keys, mcp_servers, operations, prompts, providers, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -77,6 +77,12 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(dispatches::get_judge))
             .routes(routes!(providers::list_providers))
             .routes(routes!(providers::list_models))
+            .routes(routes!(mcp_servers::list_mcp_servers))
+            .routes(routes!(
+                mcp_servers::get_mcp_server,
+                mcp_servers::put_mcp_server,
+                mcp_servers::delete_mcp_server
+            ))
             .routes(routes!(keys::create_key, keys::list_keys))
             .routes(routes!(keys::delete_key)),
     }

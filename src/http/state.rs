@@ -14,6 +14,7 @@ use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::tools::{StoredToolServers, ToolServers};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -36,6 +37,8 @@ pub struct AppState {
     pub ledger: Ledger,
     pub providers: Providers,
     pub registry: Registry,
+    pub tool_servers: ToolServers,
+    pub stored_tool_servers: StoredToolServers,
     pub pool: PgPool,
     pub readiness: Readiness,
     pub settings: Settings,

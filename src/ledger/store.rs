@@ -247,7 +247,7 @@ pub(super) async fn list_runs(
         return sqlx::query_as!(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                    (record - 'output' - 'tool_calls')::text AS "record!", created_at, ended_at, idempotency_key,
+                    (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
                     request_sha256, event_count
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
@@ -265,7 +265,7 @@ pub(super) async fn list_runs(
     sqlx::query_as!(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
-                (record - 'output' - 'tool_calls')::text AS "record!", created_at, ended_at, idempotency_key,
+                (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
                 request_sha256, event_count
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)

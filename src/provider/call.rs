@@ -1,4 +1,5 @@
-//! One model call, however many requests it takes: over several targets, with retries, until an answer begins.
+//! The model calls of one run, one behind the other, each over however many requests it takes: over several targets,
+//! with retries, until an answer begins.
 //!
 //! What the caller has been shown is never asked for again: after the first content an error is the end.
 
@@ -13,39 +14,54 @@ use super::breaker::Admission;
 use super::error::Remedy;
 use super::random::random_unit;
 use super::{ChatStream, ProviderError, Providers, Target};
-use crate::chat::{ChatEvent, ChatRequest, Parameter, Parameters, Usage};
+use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought, Usage};
 
 /// How long the first retry on a target waits if the provider does not say; each further one waits twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 
+/// The outcome of a request whose answer is whole.
+const OK: &str = "ok";
+
 /// How many requests a call may take, and for how long it may try again.
 #[derive(Debug, Clone, Copy)]
 pub struct RetrySettings {
-    /// Requests of one call in all, over all targets.
+    /// Requests of one call in all, over all targets. A call that goes on may send one more for each further turn.
     pub attempts: u32,
-    /// No retry on the same target begins later than this after the call began.
+    /// No retry on the same target begins later than this after the turn began.
     pub budget: Duration,
+}
+
+/// How a call is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallMode {
+    /// Whether nobody sees the answer before it is whole, so that one which was cut may be asked for again.
+    pub can_restart: bool,
+    /// Whether the model may be asked again with more messages, see [`ModelCall::go_on`].
+    pub can_go_on: bool,
 }
 
 /// A model call under way. Dropping it closes the provider's connection.
 #[derive(Debug)]
 pub struct ModelCall {
     providers: Providers,
-    /// Given up once no further attempt can follow.
+    /// Given up once no further request can follow.
     request: Option<ChatRequest>,
     /// As they were asked for; an attempt leaves out what its model refuses.
     parameters: Parameters,
+    /// All that may be asked.
+    all_targets: Vec<Arc<Target>>,
     /// Those not tried yet, behind the present one.
     targets: VecDeque<Arc<Target>>,
-    /// Whether nobody sees the answer before it is whole, so that it may begin anew after content.
-    can_restart: bool,
+    mode: CallMode,
     began: Instant,
     /// When the next attempt is due, while none is open.
     due: Instant,
     open: Option<OpenAttempt>,
     attempts: Vec<Attempt>,
     requests_left: u32,
+    /// How many there may be in all.
+    requests_allowed: u32,
     retries_here: u32,
     has_content: bool,
     is_over: bool,
@@ -70,16 +86,18 @@ impl ModelCall {
         providers: Providers,
         targets: &[Arc<Target>],
         request: ChatRequest,
-        can_restart: bool,
+        mode: CallMode,
     ) -> Self {
         let now = Instant::now();
         Self {
             requests_left: providers.retry_settings().attempts.max(1),
+            requests_allowed: providers.retry_settings().attempts.max(1),
             providers,
             parameters: request.parameters.clone(),
             request: Some(request),
+            all_targets: targets.to_vec(),
             targets: targets.iter().cloned().collect(),
-            can_restart,
+            mode,
             began: now,
             due: now,
             open: None,
@@ -107,17 +125,19 @@ impl ModelCall {
                 Some(OpenAttempt { stream: Some(stream), .. }) => stream.next().await,
                 _ => self.begin().await.map(Some),
             };
+            let result = result.and_then(|event| match event {
+                Some(event) => self.take(event).map(Some),
+                None => Ok(None),
+            });
             match result {
-                Ok(Some(event)) => {
-                    if let Some(event) = self.take(event) {
-                        return Ok(Some(event));
-                    }
-                }
+                Ok(Some(Some(event))) => return Ok(Some(event)),
+                // It says nothing.
+                Ok(Some(None)) => {}
                 Ok(None) => {
                     if let Some(open) = &mut self.open {
                         open.admission.succeed();
                     }
-                    self.finish("ok");
+                    self.finish(OK);
                     return Ok(None);
                 }
                 Err(error) => {
@@ -131,10 +151,31 @@ impl ModelCall {
         }
     }
 
+    /// Asks again, behind a whole answer, with what has come of it. The target that answered is asked first: thinking
+    /// and signatures are its own. The retries that are left are the same as before.
+    ///
+    /// # Panics
+    /// If the call was made for one answer alone.
+    pub fn go_on(&mut self, messages: Vec<Message>, can_restart: bool) {
+        let request = self.request.as_mut().expect("a call that can go on keeps its request");
+        request.messages.extend(messages);
+        // A model that must call a tool every time never answers.
+        self.parameters.remove(Parameter::ToolChoice);
+        let present = self.targets.front().cloned();
+        let others = self.all_targets.iter().filter(|target| Some(*target) != present.as_ref());
+        self.targets = present.iter().chain(others).cloned().collect();
+        self.mode.can_restart = can_restart;
+        self.requests_left += 1;
+        self.requests_allowed += 1;
+        (self.began, self.due) = (Instant::now(), Instant::now());
+        (self.is_over, self.has_content) = (false, false);
+        (self.retries_here, self.first_error) = (0, None);
+    }
+
     /// Ends the call for a reason of the caller's, and closes the provider's connection.
     pub fn finish(&mut self, outcome: &str) {
         self.is_over = true;
-        self.request = None;
+        self.request.take_if(|_| outcome != OK || !self.mode.can_go_on);
         if let Some(open) = self.open.take() {
             self.attempts.push(open.told(outcome, None));
         }
@@ -147,7 +188,7 @@ impl ModelCall {
 
     /// How many requests have been sent, the one under way included.
     pub fn request_count(&self) -> u32 {
-        self.providers.retry_settings().attempts.max(1) - self.requests_left
+        self.requests_allowed - self.requests_left
     }
 
     /// Parameters that were left out because the model or the protocol does not take them.
@@ -179,11 +220,20 @@ impl ModelCall {
         Ok(ChatEvent::Model(target.model.clone()))
     }
 
-    fn take(&mut self, event: ChatEvent) -> Option<ChatEvent> {
+    fn take(&mut self, event: ChatEvent) -> Result<Option<ChatEvent>, ProviderError> {
         let open = self.open.as_mut().expect("events come from an open attempt");
         let is_content = event.is_content();
         let event = match event {
-            ChatEvent::Model(model) if model.is_empty() => return None,
+            ChatEvent::Model(model) if model.is_empty() => return Ok(None),
+            // Only a model that is asked again can be told what is wrong with it.
+            ChatEvent::BrokenCall(broken) if !self.mode.can_go_on => {
+                let reason = format!("arguments of a tool call: {}", broken.reason);
+                return Err(ProviderError::Malformed(reason));
+            }
+            ChatEvent::Thought(thought) => {
+                let model = open.target.full_name();
+                ChatEvent::Thought(SealedThought { model, ..thought })
+            }
             ChatEvent::Model(model) => {
                 ChatEvent::Model(format!("{}/{model}", open.target.provider))
             }
@@ -196,11 +246,11 @@ impl ModelCall {
         if is_content && !self.has_content {
             self.has_content = true;
             open.admission.end_probe();
-            if !self.can_restart {
+            if !self.mode.can_restart && !self.mode.can_go_on {
                 self.request = None;
             }
         }
-        Some(event)
+        Ok(Some(event))
     }
 
     /// Arranges the next attempt, or returns the error that ends the call.
@@ -226,7 +276,7 @@ impl ModelCall {
             }),
         }
         let remedy = error.remedy();
-        let is_shown = self.has_content && !self.can_restart;
+        let is_shown = self.has_content && !self.mode.can_restart;
         if !is_shown && self.arrange(remedy) {
             self.has_content = false;
             let is_first = self.first_error.as_ref().is_none_or(|(first, _)| *first == target);
@@ -282,7 +332,7 @@ impl OpenAttempt {
         Attempt {
             provider: self.target.provider.clone(),
             model: self.target.model.clone(),
-            usage: self.usage.filter(|_| outcome != "ok"),
+            usage: self.usage.filter(|_| outcome != OK),
             outcome: outcome.to_owned(),
             detail,
             ms: self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),

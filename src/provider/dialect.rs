@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{ProviderError, SseEvent, Target};
-use crate::chat::{ChatEvent, ChatRequest, Parameter};
+use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, ToolCall};
 
 /// A wire protocol. It takes values and returns values; the transport sends them.
 pub(super) trait Dialect: fmt::Debug + Send + Sync {
@@ -75,11 +75,16 @@ pub(super) fn malformed(error: &serde_json::Error) -> ProviderError {
     ProviderError::Malformed(format!("{what} at line {line} column {column}"))
 }
 
-/// Arguments that a model wrote as text. A call without arguments arrives as empty text and means `{}`.
-pub(super) fn parse_arguments(arguments: &str) -> Result<Value, ProviderError> {
-    if arguments.trim().is_empty() {
-        return Ok(Value::Object(serde_json::Map::new()));
+/// A call whose arguments a model wrote as text. Without arguments the text is empty and means `{}`.
+pub(super) fn read_call(id: String, name: String, arguments: &str) -> Result<ToolCall, BrokenCall> {
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+    match serde_json::from_str(arguments) {
+        Ok(arguments) => Ok(ToolCall { id, name, arguments, signature: None }),
+        Err(error) => Err(BrokenCall { id, name, reason: error.to_string() }),
     }
-    serde_json::from_str(arguments)
-        .map_err(|error| ProviderError::Malformed(format!("arguments of a tool call: {error}")))
+}
+
+/// A call of an answer that no limit has cut.
+pub(super) fn told_call(call: Result<ToolCall, BrokenCall>) -> ChatEvent {
+    call.map_or_else(ChatEvent::BrokenCall, ChatEvent::ToolCall)
 }

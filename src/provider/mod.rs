@@ -17,6 +17,7 @@ mod lenient;
 mod offline;
 mod openai;
 mod openai_error;
+mod openai_words;
 mod random;
 mod responses;
 mod retry_after;
@@ -35,7 +36,7 @@ use utoipa::ToSchema;
 
 pub use attempt::Attempt;
 pub use breaker::{BreakerHealth, BreakerSettings, BreakerState};
-pub use call::{ModelCall, RetrySettings};
+pub use call::{CallMode, ModelCall, RetrySettings};
 pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};
 pub use error::ProviderError;
 pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
@@ -135,15 +136,9 @@ impl Providers {
         (body, dropped)
     }
 
-    /// Asks a model, over as many targets and requests as it takes. `can_restart` says that nobody sees the answer
-    /// before it is whole, so that one which was cut may be asked for again.
-    pub fn call(
-        &self,
-        targets: &[Arc<Target>],
-        request: ChatRequest,
-        can_restart: bool,
-    ) -> ModelCall {
-        ModelCall::new(self.clone(), targets, request, can_restart)
+    /// Asks a model, over as many targets and requests as it takes.
+    pub fn call(&self, targets: &[Arc<Target>], request: ChatRequest, mode: CallMode) -> ModelCall {
+        ModelCall::new(self.clone(), targets, request, mode)
     }
 
     /// One request to one target.

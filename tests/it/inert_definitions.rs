@@ -195,7 +195,9 @@ async fn nothing_in_a_definition_is_executed_fetched_or_dialled(pool: PgPool) {
     assert_eq!(dispatch.status, 200);
     for (path, name, source) in &agents {
         let agent = app.admin.get(&format!("/admin/v1/agents/{name}")).await.body;
-        assert_eq!((&agent["source"], &agent["state"]), (&json!("file"), &json!("live")), "{path}");
+        assert_eq!(agent["source"], "file", "{path}");
+        // A server that a file brings along is none: the agent is degraded by it.
+        assert!(["live", "degraded"].contains(&agent["state"].as_str().expect("a text")), "{path}");
         assert_eq!(agent["format"], format_of(path, name));
         assert_prompt_is(&app, name, &references).await;
 

@@ -19,7 +19,7 @@ use super::decision::{AgentRef, Decision, Outcome, Strategy};
 use super::score::round;
 use super::{DispatchRequest, Index, OnAmbiguous, OnNone, Settings, local};
 use crate::chat::{ChatEvent, ChatRequest, FinishReason, Usage};
-use crate::provider::{Attempt, ModelCall, Providers, ResolvedModel, Target};
+use crate::provider::{Attempt, CallMode, ModelCall, Providers, ResolvedModel, Target};
 use crate::registry::Agent;
 use answer::Verdict;
 use memory::{Memory, Said};
@@ -215,7 +215,8 @@ impl Judge {
             return Asked::new(Err(JudgeOutcome::Failed), &model, &[], None, started);
         }
         // Nobody sees the answer before it is whole, so that a cut one may be asked for again.
-        let mut call = self.providers.call(&model.targets, question, true);
+        let mode = CallMode { can_restart: true, can_go_on: false };
+        let mut call = self.providers.call(&model.targets, question, mode);
         let mut usage = None;
         let answer =
             tokio::time::timeout(settings.timeout, read_answer(&mut call, &mut usage)).await;

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::agent_condition::AgentCondition;
 use super::agents::{not_found, refuse_slash};
 use crate::access::Caller;
 use crate::definition::{AgentDefinition, AgentName, Diagnostic, Format, ParseMode};
@@ -18,9 +19,7 @@ use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
-use crate::registry::{
-    Agent, AgentSource, AgentState, Change, ChangeOutcome, Precondition, Registry, Source,
-};
+use crate::registry::{Agent, AgentSource, Change, ChangeOutcome, Precondition, Registry, Source};
 
 /// An agent in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,7 +28,8 @@ pub struct AdminAgentSummary {
     display_name: String,
     revision: i32,
     sha256: String,
-    state: AgentState,
+    #[serde(flatten)]
+    condition: AgentCondition,
     source: AgentSource,
     format: Format,
     parse_mode: ParseMode,
@@ -45,7 +45,8 @@ pub struct AdminAgentBody {
     name: String,
     revision: i32,
     sha256: String,
-    state: AgentState,
+    #[serde(flatten)]
+    condition: AgentCondition,
     source: AgentSource,
     /// Whether this request changed it; absent where nothing was to be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,12 +73,12 @@ struct ChangeReport {
 }
 
 impl AdminAgentBody {
-    fn of(agent: &Agent) -> Self {
+    fn of(agent: &Agent, dispatcher: &Dispatcher) -> Self {
         Self {
             name: agent.name().to_string(),
             revision: agent.revision,
             sha256: agent.sha256.clone(),
-            state: agent.state,
+            condition: AgentCondition::of(agent, dispatcher),
             source: agent.source,
             changed: None,
             definition: agent.definition.clone(),
@@ -99,6 +100,7 @@ impl AdminAgentBody {
 )]
 pub async fn list_admin_agents(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AdminAgentSummary>>, ApiError> {
     let limit = query.limit()?;
@@ -113,7 +115,7 @@ pub async fn list_admin_agents(
             display_name: agent.definition.display_name.clone(),
             revision: agent.revision,
             sha256: agent.sha256.clone(),
-            state: agent.state,
+            condition: AgentCondition::of(agent, &dispatcher),
             source: agent.source,
             format: agent.format,
             parse_mode: agent.parse_mode,
@@ -137,12 +139,13 @@ pub async fn list_admin_agents(
 )]
 pub async fn get_admin_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     ApiPath(name): ApiPath<String>,
 ) -> Result<Response, ApiError> {
     refuse_slash(&name)?;
     let roster = registry.roster();
     let agent = roster.agents.get(name.as_str()).ok_or_else(|| not_found(&name))?;
-    Ok(answer(StatusCode::OK, agent, None))
+    Ok(answer(StatusCode::OK, agent, &dispatcher, None))
 }
 
 /// The exact bytes of an agent's live revision.
@@ -221,7 +224,7 @@ pub async fn put_agent(
     let steals = dispatcher.find_steals(Arc::clone(&outcome.agent)).await;
     let overlap = dispatcher.find_overlap(Arc::clone(&outcome.agent)).await;
     let report = ChangeReport { is_changed: outcome.is_changed, steals, overlap };
-    Ok(answer(status, &outcome.agent, Some(report)))
+    Ok(answer(status, &outcome.agent, &dispatcher, Some(report)))
 }
 
 /// Archives an agent: it answers no more, and its revisions are kept.
@@ -235,13 +238,14 @@ pub async fn put_agent(
 )]
 pub async fn delete_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let change = change(&caller, &headers)?;
     let outcome = registry.archive(&known_name(&name)?, change).await?;
-    Ok(outcome_answer(&outcome))
+    Ok(outcome_answer(&outcome, &dispatcher))
 }
 
 /// A name in a path that may be an agent's.
@@ -257,9 +261,9 @@ pub(super) fn change(caller: &Caller, headers: &HeaderMap) -> Result<Change, Api
 }
 
 /// The agent that a change has left, and whether it was changed.
-pub(super) fn outcome_answer(outcome: &ChangeOutcome) -> Response {
+pub(super) fn outcome_answer(outcome: &ChangeOutcome, dispatcher: &Dispatcher) -> Response {
     let report = ChangeReport { is_changed: outcome.is_changed, steals: None, overlap: None };
-    answer(StatusCode::OK, &outcome.agent, Some(report))
+    answer(StatusCode::OK, &outcome.agent, dispatcher, Some(report))
 }
 
 /// An agent file as it came in.
@@ -273,8 +277,13 @@ pub(super) fn etag(revision: i32) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{revision}\"")).expect("a number in quotes is a header value")
 }
 
-fn answer(status: StatusCode, agent: &Agent, report: Option<ChangeReport>) -> Response {
-    let mut body = AdminAgentBody::of(agent);
+fn answer(
+    status: StatusCode,
+    agent: &Agent,
+    dispatcher: &Dispatcher,
+    report: Option<ChangeReport>,
+) -> Response {
+    let mut body = AdminAgentBody::of(agent, dispatcher);
     if let Some(report) = report {
         body.changed = Some(report.is_changed);
         body.steals = report.steals;

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::admin_agents::{AdminAgentBody, change, known_name, outcome_answer};
 use super::revisions::revision_not_found;
 use crate::access::Caller;
+use crate::dispatch::Dispatcher;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::registry::Registry;
@@ -40,6 +41,7 @@ pub struct Nothing {}
 )]
 pub async fn activate_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
     headers: HeaderMap,
@@ -49,7 +51,7 @@ pub async fn activate_agent(
         i32::try_from(body.revision).map_err(|_| revision_not_found(&body.revision.to_string()))?;
     let change = change(&caller, &headers)?;
     let outcome = registry.activate(&known_name(&name)?, revision, change).await?;
-    Ok(outcome_answer(&outcome))
+    Ok(outcome_answer(&outcome, &dispatcher))
 }
 
 /// Switches an agent off: it is not picked, and naming it is a conflict. Takes `If-Match`.
@@ -63,6 +65,7 @@ pub async fn activate_agent(
 )]
 pub async fn disable_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
     headers: HeaderMap,
@@ -70,7 +73,7 @@ pub async fn disable_agent(
 ) -> Result<Response, ApiError> {
     let change = change(&caller, &headers)?;
     let outcome = registry.disable(&known_name(&name)?, change).await?;
-    Ok(outcome_answer(&outcome))
+    Ok(outcome_answer(&outcome, &dispatcher))
 }
 
 /// Switches a disabled agent on again. Takes `If-Match`.
@@ -84,6 +87,7 @@ pub async fn disable_agent(
 )]
 pub async fn enable_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
     headers: HeaderMap,
@@ -91,5 +95,5 @@ pub async fn enable_agent(
 ) -> Result<Response, ApiError> {
     let change = change(&caller, &headers)?;
     let outcome = registry.enable(&known_name(&name)?, change).await?;
-    Ok(outcome_answer(&outcome))
+    Ok(outcome_answer(&outcome, &dispatcher))
 }

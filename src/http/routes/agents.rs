@@ -5,13 +5,15 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::agent_condition::AgentCondition;
 use crate::access::Caller;
 use crate::definition::Example;
+use crate::dispatch::Dispatcher;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
-use crate::registry::{Agent, AgentState, Registry};
+use crate::registry::{Agent, Registry};
 
 /// An agent in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,7 +21,8 @@ pub struct AgentSummary {
     name: String,
     display_name: String,
     revision: i32,
-    state: AgentState,
+    #[serde(flatten)]
+    condition: AgentCondition,
     /// When to use the agent.
     summary: String,
     labels: Vec<String>,
@@ -40,12 +43,12 @@ pub struct AgentDetail {
 }
 
 impl AgentSummary {
-    fn of(agent: &Agent) -> Self {
+    fn of(agent: &Agent, dispatcher: &Dispatcher) -> Self {
         Self {
             name: agent.name().to_string(),
             display_name: agent.definition.display_name.clone(),
             revision: agent.revision,
-            state: agent.state,
+            condition: AgentCondition::of(agent, dispatcher),
             summary: agent.definition.summary.clone(),
             labels: agent.labels.clone(),
             model: agent.definition.model.clone(),
@@ -61,6 +64,7 @@ impl AgentSummary {
 )]
 pub async fn list_agents(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AgentSummary>>, ApiError> {
@@ -71,7 +75,7 @@ pub async fn list_agents(
         .filter(|agent| caller.may_use(agent.name().as_str()))
         .filter(|agent| query.after().is_none_or(|after| agent.name().as_str() > after))
         .take(limit + 1)
-        .map(|agent| AgentSummary::of(agent))
+        .map(|agent| AgentSummary::of(agent, &dispatcher))
         .collect();
     Ok(Json(Page::new(items, limit, |agent: &AgentSummary| agent.name.clone())))
 }
@@ -87,6 +91,7 @@ pub async fn list_agents(
 )]
 pub async fn get_agent(
     State(registry): State<Registry>,
+    State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
 ) -> Result<Json<AgentDetail>, ApiError> {
@@ -101,7 +106,7 @@ pub async fn get_agent(
     let agent = roster.find(&name).ok_or_else(|| not_found(&name))?;
     let definition = &agent.definition;
     Ok(Json(AgentDetail {
-        agent: AgentSummary::of(agent),
+        agent: AgentSummary::of(agent, &dispatcher),
         description: definition.description.clone(),
         examples: definition.examples.clone(),
         responsibilities: definition.responsibilities.clone(),

@@ -15,13 +15,17 @@ use crate::http::error_code::ErrorCode;
 pub struct MessageBody {
     #[schema(value_type = String, example = "user")]
     role: Role,
-    /// A text, or a list of parts `{"type": "text", "text": "…"}`, each with a `cache_control` if it likes.
+    /// A text, or a list of parts: `{"type": "text", "text": "…"}`, each with a `cache_control` if it likes, and
+    /// `{"type": "image", "media_type": "image/png", "data": "…"}` with base64, in messages of users and tools.
     #[schema(value_type = Object)]
     #[serde(default)]
     content: Content,
     #[serde(default)]
     tool_calls: Vec<ToolCall>,
     tool_call_id: Option<String>,
+    /// Whether a tool message tells that the call has failed.
+    #[serde(default)]
+    is_error: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,7 +100,7 @@ impl MessageBody {
     fn read(self, index: usize) -> Result<Message, ApiError> {
         let field = |name: &str| format!("/messages/{index}/{name}");
         let content = match self.content {
-            Content::Text(text) => vec![Part::Text { text, cache_control: None }],
+            Content::Text(text) => vec![Part::text(text)],
             Content::Parts(parts) => parts,
             Content::Nothing(()) => Vec::new(),
         };
@@ -112,17 +116,40 @@ impl MessageBody {
                 "only an assistant message may have it",
             ));
         }
+        if self.role != Role::Tool && self.is_error {
+            return Err(ApiError::invalid_field(
+                field("is_error"),
+                "only a tool message may have it",
+            ));
+        }
         let message = Message {
             role: self.role,
             content,
             tool_calls: self.tool_calls,
             tool_call_id: self.tool_call_id,
+            is_error: self.is_error,
         };
-        if message.role == Role::User && message.text().trim().is_empty() {
+        check_images(&message, &field)?;
+        let has_image = message.images().next().is_some();
+        if message.role == Role::User && !has_image && message.text().trim().is_empty() {
             return Err(ApiError::invalid_field(field("content"), "must not be empty"));
         }
         Ok(message)
     }
+}
+
+/// No provider takes an image that an assistant has said.
+fn check_images(message: &Message, field: &impl Fn(&str) -> String) -> Result<(), ApiError> {
+    for (media_type, data) in message.images() {
+        let problem = match message.role {
+            Role::Assistant => "an assistant message holds no image",
+            _ if !media_type.starts_with("image/") => "the `media_type` of an image is `image/…`",
+            _ if data.is_empty() => "an image needs its `data`",
+            _ => continue,
+        };
+        return Err(ApiError::invalid_field(field("content"), problem));
+    }
+    Ok(())
 }
 
 /// Conversations are not kept, so none can be named.

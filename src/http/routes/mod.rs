@@ -2,6 +2,7 @@
 
 pub(super) mod admin_agents;
 pub(super) mod admin_sync;
+mod agent_condition;
 pub(super) mod agent_states;
 pub(super) mod agents;
 pub(super) mod audit;
@@ -10,6 +11,7 @@ pub(super) mod evals;
 pub(super) mod export;
 pub(super) mod feedback;
 pub(super) mod keys;
+pub(super) mod mcp_servers;
 mod messages;
 pub(super) mod operations;
 pub(super) mod prompts;

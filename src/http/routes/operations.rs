@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 
 use crate::conversation::Conversations;
 use crate::http::state::Readiness;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::tools::ToolServers;
 
 /// Longest wait for a connection to the database.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,6 +52,7 @@ pub async fn get_readiness(
     State(registry): State<Registry>,
     State(providers): State<Providers>,
     State(conversations): State<Conversations>,
+    State(tool_servers): State<ToolServers>,
     State(pool): State<PgPool>,
 ) -> Response {
     let is_database_up = is_reachable(&pool).await;
@@ -75,11 +77,22 @@ pub async fn get_readiness(
                 "default_model": providers.catalog().default_target().full_name(),
                 "warning": warning,
             },
+            // A tool server that is down degrades agents, not the service.
+            "tool_servers": conditions(&tool_servers),
         },
     });
     let is_ready = matches!(status, "ready" | "degraded");
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
+}
+
+/// The condition of each tool server, by name. Why one is down is for admins.
+fn conditions(tool_servers: &ToolServers) -> Value {
+    let states = tool_servers.states().into_iter();
+    states
+        .map(|server| (server.name, json!({"status": server.state})))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 /// Acquiring may be given up at any time; a query, once sent, is not.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::wire;
-use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
-use crate::provider::dialect::{Decoder, malformed, parse_arguments};
+use crate::chat::{BrokenCall, ChatEvent, FinishReason, SealedThought, ToolCall, Usage};
+use crate::provider::dialect::{Decoder, malformed, read_call, told_call};
 use crate::provider::{ProviderError, SseEvent};
 
 pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
@@ -16,8 +16,12 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     for block in answer.content {
         match block.kind.as_str() {
             "text" => events.push(ChatEvent::Text(block.text)),
-            "thinking" => events.push(ChatEvent::Thinking(block.thinking)),
-            "tool_use" => events.push(close_call(OpenCall::new(block))?),
+            "thinking" => {
+                events.extend(shown(&block.thinking));
+                events.extend(OpenThought::new(block).seal());
+            }
+            "redacted_thinking" => events.push(redacted(&block)),
+            "tool_use" => events.push(told_call(close_call(OpenCall::new(block)))),
             _ => {}
         }
     }
@@ -32,8 +36,28 @@ pub(super) struct StreamDecoder {
     usage: wire::Usage,
     /// Tool calls whose arguments are still arriving, by block index.
     open_calls: BTreeMap<u64, OpenCall>,
-    /// A call whose arguments are no JSON. Whether the length limit cut them is told at the end.
-    broken_call: Option<ProviderError>,
+    open_thoughts: BTreeMap<u64, OpenThought>,
+    /// Calls whose arguments are no JSON. Whether the length limit cut them is told at the end.
+    broken_calls: Vec<BrokenCall>,
+}
+
+#[derive(Debug)]
+struct OpenThought {
+    thinking: String,
+    signature: String,
+}
+
+impl OpenThought {
+    fn new(block: wire::Block) -> Self {
+        Self { thinking: block.thinking, signature: block.signature }
+    }
+
+    /// `None` for what has no signature: nobody asks to have it back.
+    fn seal(self) -> Option<ChatEvent> {
+        let Self { thinking, signature } = self;
+        let block = json!({"type": "thinking", "thinking": thinking, "signature": signature});
+        (!signature.is_empty()).then(|| ChatEvent::Thought(SealedThought::of_answer(block)))
+    }
 }
 
 #[derive(Debug)]
@@ -66,24 +90,18 @@ impl Decoder for StreamDecoder {
             "content_block_delta" => self.take_delta(read(data)?),
             "content_block_stop" => {
                 let stop: wire::BlockStop = read(data)?;
-                self.open_calls
-                    .remove(&stop.index)
-                    .and_then(|call| {
-                        close_call(call).map_err(|error| self.broken_call = Some(error)).ok()
-                    })
-                    .into_iter()
-                    .collect()
+                self.close_block(stop.index)
             }
             "message_delta" => {
                 let delta: wire::MessageDelta = read(data)?;
                 let usage = delta.usage.map(|usage| self.take_usage(usage));
                 let reason = delta.delta.stop_reason.map(|reason| finish_reason(&reason));
-                if reason.is_some_and(|reason| reason != FinishReason::Length)
-                    && let Some(error) = self.broken_call.take()
-                {
-                    return Err(error);
+                let mut broken_calls = std::mem::take(&mut self.broken_calls);
+                if reason == Some(FinishReason::Length) {
+                    broken_calls.clear();
                 }
-                usage.into_iter().chain(reason.map(ChatEvent::Finished)).collect()
+                let broken_calls = broken_calls.into_iter().map(ChatEvent::BrokenCall);
+                broken_calls.chain(usage).chain(reason.map(ChatEvent::Finished)).collect()
             }
             "error" => return Err(stream_error(read(data)?)),
             // `ping`, `message_stop`, and what is not known yet.
@@ -110,16 +128,45 @@ impl StreamDecoder {
                 Vec::new()
             }
             "text" if !block.text.is_empty() => vec![ChatEvent::Text(block.text)],
-            "thinking" if !block.thinking.is_empty() => vec![ChatEvent::Thinking(block.thinking)],
+            "thinking" => {
+                let told = shown(&block.thinking);
+                self.open_thoughts.insert(start.index, OpenThought::new(block));
+                told.into_iter().collect()
+            }
+            "redacted_thinking" => vec![redacted(&block)],
             _ => Vec::new(),
         }
+    }
+
+    fn close_block(&mut self, index: u64) -> Vec<ChatEvent> {
+        let thought = self.open_thoughts.remove(&index).and_then(OpenThought::seal);
+        let call = self.open_calls.remove(&index).map(close_call);
+        let call = call.and_then(|call| match call {
+            Ok(call) => Some(ChatEvent::ToolCall(call)),
+            Err(broken) => {
+                self.broken_calls.push(broken);
+                None
+            }
+        });
+        thought.into_iter().chain(call).collect()
     }
 
     fn take_delta(&mut self, delta: wire::BlockDelta) -> Vec<ChatEvent> {
         let wire::BlockDelta { index, delta } = delta;
         match delta.kind.as_str() {
             "text_delta" => vec![ChatEvent::Text(delta.text)],
-            "thinking_delta" => vec![ChatEvent::Thinking(delta.thinking)],
+            "thinking_delta" => {
+                if let Some(thought) = self.open_thoughts.get_mut(&index) {
+                    thought.thinking.push_str(&delta.thinking);
+                }
+                vec![ChatEvent::Thinking(delta.thinking)]
+            }
+            "signature_delta" => {
+                if let Some(thought) = self.open_thoughts.get_mut(&index) {
+                    thought.signature.push_str(&delta.signature);
+                }
+                Vec::new()
+            }
             "input_json_delta" => {
                 if let Some(call) = self.open_calls.get_mut(&index) {
                     call.arguments.push_str(&delta.partial_json);
@@ -147,13 +194,21 @@ impl StreamDecoder {
     }
 }
 
-fn close_call(call: OpenCall) -> Result<ChatEvent, ProviderError> {
-    let arguments = if call.arguments.is_empty() && call.input.is_object() {
-        call.input
-    } else {
-        parse_arguments(&call.arguments)?
-    };
-    Ok(ChatEvent::ToolCall(ToolCall { id: call.id, name: call.name, arguments, signature: None }))
+fn shown(thinking: &str) -> Option<ChatEvent> {
+    (!thinking.is_empty()).then(|| ChatEvent::Thinking(thinking.to_owned()))
+}
+
+fn redacted(block: &wire::Block) -> ChatEvent {
+    let block = json!({"type": "redacted_thinking", "data": block.data});
+    ChatEvent::Thought(SealedThought::of_answer(block))
+}
+
+fn close_call(call: OpenCall) -> Result<ToolCall, BrokenCall> {
+    let OpenCall { id, name, arguments, input } = call;
+    if arguments.is_empty() && input.is_object() {
+        return Ok(ToolCall { id, name, arguments: input, signature: None });
+    }
+    read_call(id, name, &arguments)
 }
 
 fn neutral_usage(usage: wire::Usage) -> Usage {

@@ -28,7 +28,10 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
     }
-    body["messages"] = messages(&request.messages);
+    body["messages"] = messages(target, &request.messages);
+    if count_breakpoints(request) + 1 < MAX_CACHE_BREAKPOINTS {
+        mark_results(&mut body["messages"]);
+    }
     let parameters = &request.parameters;
     let default =
         target.output_tokens.map_or(CAUTIOUS_MAX_TOKENS, |most| DEFAULT_MAX_TOKENS.min(most));
@@ -57,7 +60,8 @@ fn output_config(schema: &Value) -> Value {
 
 fn count_breakpoints(request: &ChatRequest) -> usize {
     let parts = request.messages.iter().flat_map(|message| &message.content);
-    parts.filter(|Part::Text { cache_control, .. }| cache_control.is_some()).count()
+    let has_breakpoint = |part: &&Part| matches!(part, Part::Text { cache_control: Some(_), .. });
+    parts.filter(has_breakpoint).count()
         + request.tools.iter().filter(|tool| tool.cache_control.is_some()).count()
 }
 
@@ -81,21 +85,19 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 
 /// Tool results are content of user messages, and those that answer one turn must share one message:
 /// <https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use>
-fn messages(messages: &[Message]) -> Value {
+fn messages(target: &Target, messages: &[Message]) -> Value {
     let mut encoded: Vec<Value> = Vec::new();
     let mut is_last_results = false;
     for message in messages {
         match message.role {
-            Role::User => encoded.push(json!({"role": "user", "content": content(message)})),
+            Role::User => {
+                encoded.push(json!({"role": "user", "content": content(target, message)}));
+            }
             // An empty message is refused, and says nothing.
             Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}
-            Role::Assistant => encoded.push(assistant(message)),
+            Role::Assistant => encoded.push(assistant(target, message)),
             Role::Tool => {
-                let result = json!({
-                    "type": "tool_result",
-                    "tool_use_id": message.tool_call_id,
-                    "content": content(message),
-                });
+                let result = tool_result(target, message);
                 let open = encoded
                     .last_mut()
                     .filter(|_| is_last_results)
@@ -111,28 +113,58 @@ fn messages(messages: &[Message]) -> Value {
     Value::Array(encoded)
 }
 
-fn assistant(message: &Message) -> Value {
-    if message.tool_calls.is_empty() {
-        return json!({"role": "assistant", "content": content(message)});
+fn tool_result(target: &Target, message: &Message) -> Value {
+    let mut result = json!({
+        "type": "tool_result",
+        "tool_use_id": message.tool_call_id,
+        "content": content(target, message),
+    });
+    if message.is_error {
+        result["is_error"] = json!(true);
     }
-    let mut content = blocks(message);
+    result
+}
+
+/// A conversation that goes on with results will go on from here again: each turn reads the one before from the cache.
+fn mark_results(messages: &mut Value) {
+    let last = messages.as_array_mut().and_then(|messages| messages.last_mut());
+    let block = last.and_then(|last| last["content"].as_array_mut()?.last_mut());
+    if let Some(block) = block.filter(|block| block["type"] == "tool_result") {
+        block["cache_control"] = json!({"type": "ephemeral"});
+    }
+}
+
+fn assistant(target: &Target, message: &Message) -> Value {
+    if message.tool_calls.is_empty() {
+        return json!({"role": "assistant", "content": content(target, message)});
+    }
+    let mut content = blocks(target, message);
     content.extend(message.tool_calls.iter().map(tool_use));
     json!({"role": "assistant", "content": content})
 }
 
 /// A text where there is no more than that, else blocks.
-fn content(message: &Message) -> Value {
-    message.plain_text().map_or_else(|| Value::Array(blocks(message)), Value::from)
+fn content(target: &Target, message: &Message) -> Value {
+    message.plain_text().map_or_else(|| Value::Array(blocks(target, message)), Value::from)
 }
 
-/// An empty text block is refused.
-fn blocks(message: &Message) -> Vec<Value> {
-    let parts = message.content.iter().filter(|Part::Text { text, .. }| !text.is_empty());
-    parts
-        .map(|Part::Text { text, cache_control }| {
-            with_breakpoint(json!({"type": "text", "text": text}), cache_control.as_ref())
-        })
-        .collect()
+fn blocks(target: &Target, message: &Message) -> Vec<Value> {
+    message.content.iter().filter_map(|part| block(target, part)).collect()
+}
+
+/// `None` for an empty text, which is refused, and for what another model has thought.
+fn block(target: &Target, part: &Part) -> Option<Value> {
+    match part {
+        Part::Text { text, .. } if text.is_empty() => None,
+        Part::Text { text, cache_control } => {
+            Some(with_breakpoint(json!({"type": "text", "text": text}), cache_control.as_ref()))
+        }
+        Part::Image { media_type, data } => Some(json!({
+            "type": "image",
+            "source": {"type": "base64", "media_type": media_type, "data": data},
+        })),
+        Part::Thought(thought) => thought.for_model(&target.full_name()).cloned(),
+    }
 }
 
 fn with_breakpoint(mut block: Value, cache_control: Option<&Value>) -> Value {

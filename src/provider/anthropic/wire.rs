@@ -34,6 +34,11 @@ pub(super) struct Block {
     #[serde(default)]
     pub thinking: String,
     #[serde(default)]
+    pub signature: String,
+    /// Thinking that is encrypted as a whole.
+    #[serde(default)]
+    pub data: String,
+    #[serde(default)]
     pub id: String,
     #[serde(default)]
     pub name: String,
@@ -83,6 +88,8 @@ pub(super) struct Delta {
     pub text: String,
     #[serde(default)]
     pub thinking: String,
+    #[serde(default)]
+    pub signature: String,
     #[serde(default)]
     pub partial_json: String,
 }

@@ -74,23 +74,23 @@ fn contents(target: &Target, messages: &[Message]) -> Value {
     let mut is_last_results = false;
     for (index, message) in messages.iter().enumerate() {
         match message.role {
-            Role::User => contents.push(json!({"role": "user", "parts": texts(message)})),
+            Role::User => contents.push(json!({"role": "user", "parts": parts(message)})),
             // An empty content is refused, and says nothing.
             Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}
             Role::Assistant => {
-                let mut parts = texts(message);
+                let mut parts = parts(message);
                 parts.extend(function_calls(target, &message.tool_calls));
                 contents.push(json!({"role": "model", "parts": parts}));
             }
             Role::Tool => {
-                let result = function_response(message, &messages[..index]);
+                let results = function_response(target, message, &messages[..index]);
                 let open = contents
                     .last_mut()
                     .filter(|_| is_last_results)
                     .and_then(|last| last["parts"].as_array_mut());
                 match open {
-                    Some(results) => results.push(result),
-                    None => contents.push(json!({"role": "user", "parts": [result]})),
+                    Some(open) => open.extend(results),
+                    None => contents.push(json!({"role": "user", "parts": results})),
                 }
             }
         }
@@ -99,9 +99,17 @@ fn contents(target: &Target, messages: &[Message]) -> Value {
     Value::Array(contents)
 }
 
-fn texts(message: &Message) -> Vec<Value> {
-    let parts = message.content.iter().filter(|Part::Text { text, .. }| !text.is_empty());
-    parts.map(|Part::Text { text, .. }| json!({"text": text})).collect()
+fn parts(message: &Message) -> Vec<Value> {
+    let part = |part: &Part| match part {
+        Part::Text { text, .. } => (!text.is_empty()).then(|| json!({"text": text})),
+        Part::Image { media_type, data } => Some(inline_data((media_type, data))),
+        Part::Thought(_) => None,
+    };
+    message.content.iter().filter_map(part).collect()
+}
+
+fn inline_data((media_type, data): (&str, &str)) -> Value {
+    json!({"inlineData": {"mimeType": media_type, "data": data}})
 }
 
 /// The first of several calls has the signature of all.
@@ -130,26 +138,50 @@ fn function_call(call: &ToolCall) -> Value {
     part
 }
 
-/// Every generation but the first two does. Names such as `gemini-flash-latest` stand for one of the newest.
+/// The first call of a step must have a signature.
 fn checks_signatures(target: &Target) -> bool {
+    is_third_generation(target)
+}
+
+/// Every generation but the first two is like the third. Names such as `gemini-flash-latest` stand for one of the
+/// newest.
+fn is_third_generation(target: &Target) -> bool {
     let name = model_name(target);
     let is_older = ["gemini-1.", "gemini-2."].iter().any(|older| name.starts_with(older));
     name.starts_with("gemini-") && !is_older
 }
 
-/// A result names its function again, which a tool message does not: the call that it answers does.
-fn function_response(message: &Message, before: &[Message]) -> Value {
+/// A result names its function again, which a tool message does not: the call that it answers does. Its images are
+/// its own parts since the third generation, and stand beside it for the older ones:
+/// <https://ai.google.dev/gemini-api/docs/function-calling#multimodal>
+fn function_response(target: &Target, message: &Message, before: &[Message]) -> Vec<Value> {
     let id = message.tool_call_id.as_deref().unwrap_or_default();
     let calls = before.iter().rev().flat_map(|message| &message.tool_calls);
     let name = calls.into_iter().find(|call| call.id == id).map(|call| &call.name);
-    let text = message.text();
-    let response = serde_json::from_str::<Map<String, Value>>(&text)
-        .map_or_else(|_| json!({"result": text}), Value::Object);
-    json!({"functionResponse": {
+    let mut response = json!({
         "id": id,
         "name": name.map_or("", String::as_str),
-        "response": response,
-    }})
+        "response": response_object(message),
+    });
+    let images: Vec<Value> = message.images().map(inline_data).collect();
+    if images.is_empty() {
+        return vec![json!({"functionResponse": response})];
+    }
+    if is_third_generation(target) {
+        response["parts"] = Value::Array(images);
+        return vec![json!({"functionResponse": response})];
+    }
+    std::iter::once(json!({"functionResponse": response})).chain(images).collect()
+}
+
+/// Gemini knows `error` as the key of what went wrong, and takes any other for what came out.
+fn response_object(message: &Message) -> Map<String, Value> {
+    let text = message.text();
+    if message.is_error {
+        return Map::from_iter([("error".to_owned(), json!(text))]);
+    }
+    serde_json::from_str::<Map<String, Value>>(&text)
+        .unwrap_or_else(|_| Map::from_iter([("result".to_owned(), json!(text))]))
 }
 
 /// A model's name as `models/…` has it.

@@ -8,7 +8,7 @@ use crate::provider::anthropic::Anthropic;
 
 const WIRE: Wire = Wire { dialect: &Anthropic, folder: "anthropic" };
 
-golden_tests! { WIRE, "claude-sonnet-5-5":
+golden_tests! { WIRE, "claude-sonnet-5-5", "messages":
     plain_text_is_read
     parallel_tool_calls_keep_their_order
     empty_arguments_become_an_empty_object
@@ -18,7 +18,7 @@ golden_tests! { WIRE, "claude-sonnet-5-5":
     a_refusal_is_a_finish_reason
     a_length_stop_is_named
     a_call_cut_by_the_length_stop_is_dropped
-    arguments_that_are_no_json_are_refused
+    arguments_that_are_no_json_make_a_broken_call
     cached_tokens_are_part_of_the_input
     unknown_events_and_fields_are_passed_over
     an_error_inside_the_stream_ends_it

@@ -14,7 +14,7 @@ use crate::provider::{ProviderError, Target};
 const WIRE: Wire =
     Wire { dialect: &Gemini { new_call_id: |number| format!("call_{number}") }, folder: "gemini" };
 
-golden_tests! { WIRE, "gemini-3.5-flash":
+golden_tests! { WIRE, "gemini-3.5-flash", "contents":
     plain_text_is_read
     parallel_tool_calls_keep_their_order
     a_call_keeps_its_id_and_its_signature

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::dialect::Dialect;
 use super::{ChatStream, ProviderError, SseParser, Target};
 use crate::chat::{
-    ChatEvent, ChatRequest, FinishReason, Message, Parameters, Role, Tool, ToolCall, ToolChoice,
-    Usage,
+    ChatEvent, ChatRequest, FinishReason, Message, Parameters, Part, Role, SealedThought, Tool,
+    ToolCall, ToolChoice, Usage,
 };
 
 /// Whole, and cut so that every frame, every escape and every character of several bytes is split somewhere.
@@ -276,6 +276,27 @@ fn conversation() -> ChatRequest {
     }
 }
 
+/// A conversation whose tools have returned an image and an error, and that goes on. The model has thought, and so has
+/// another one before it.
+fn conversation_with_results(model: &str) -> ChatRequest {
+    let image =
+        || Part::Image { media_type: "image/png".to_owned(), data: "iVBORw0KGgo=".to_owned() };
+    let thought = |model: String, block: &str| {
+        Part::Thought(SealedThought { model, block: json!({"sealed": block}) })
+    };
+    let mut request = conversation();
+    request.messages.truncate(2);
+    request.messages[0].content.push(image());
+    request.messages[1].content.insert(0, thought("other/model".to_owned(), "another's"));
+    request.messages[1].content.insert(0, thought(target(model).full_name(), "its own"));
+    request.messages.extend([
+        Message::tool_result("call_1".to_owned(), vec![Part::text("A map:"), image()], false),
+        Message::tool_result("call_2".to_owned(), vec![Part::text("no such place")], true),
+        Message::user("Go on"),
+    ]);
+    request
+}
+
 /// A model that nothing is known of.
 fn target(model: &str) -> Target {
     Target::new("provider", model)
@@ -294,7 +315,7 @@ fn question() -> ChatRequest {
 
 /// A test for each pair of fixtures, and the tests that every dialect must pass.
 macro_rules! golden_tests {
-    ($wire:expr, $model:literal: $($name:ident)+) => {
+    ($wire:expr, $model:literal, $messages:literal: $($name:ident)+) => {
         $(#[test]
         fn $name() {
             insta::assert_snapshot!($wire.tell(stringify!($name)));
@@ -319,6 +340,12 @@ macro_rules! golden_tests {
         #[test]
         fn a_conversation_is_encoded() {
             insta::assert_json_snapshot!($wire.dialect.encode(&super::target($model), &super::conversation()));
+        }
+
+        #[test]
+        fn images_errors_and_thoughts_are_encoded() {
+            let request = super::conversation_with_results($model);
+            insta::assert_json_snapshot!($wire.dialect.encode(&super::target($model), &request)[$messages]);
         }
 
         #[test]

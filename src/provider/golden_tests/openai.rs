@@ -5,7 +5,7 @@ use crate::provider::openai::OpenAi;
 
 const WIRE: Wire = Wire { dialect: &OpenAi, folder: "openai" };
 
-golden_tests! { WIRE, "gpt-5.5":
+golden_tests! { WIRE, "gpt-5.5", "messages":
     plain_text_is_read
     parallel_tool_calls_keep_their_order
     calls_that_share_an_index_stay_apart
@@ -17,7 +17,7 @@ golden_tests! { WIRE, "gpt-5.5":
     a_content_filter_is_a_refusal
     a_length_stop_is_named
     a_call_cut_by_the_length_stop_is_dropped
-    arguments_that_are_no_json_are_refused
+    arguments_that_are_no_json_make_a_broken_call
     arguments_that_arrive_as_an_object_are_read
     content_that_arrives_in_parts_is_joined
     cached_tokens_are_part_of_the_input

@@ -6,7 +6,7 @@ use crate::provider::responses::Responses;
 
 const WIRE: Wire = Wire { dialect: &Responses, folder: "responses" };
 
-golden_tests! { WIRE, "gpt-5.5":
+golden_tests! { WIRE, "gpt-5.5", "input":
     plain_text_is_read
     parallel_tool_calls_keep_their_order
     calls_that_end_in_another_order_keep_theirs
@@ -17,6 +17,7 @@ golden_tests! { WIRE, "gpt-5.5":
     messages_of_one_answer_stand_apart
     thinking_is_kept_apart_from_text
     raw_thinking_is_read
+    encrypted_thinking_is_kept
     a_refusal_is_a_finish_reason
     a_content_filter_is_a_refusal
     a_length_stop_is_named
@@ -24,7 +25,7 @@ golden_tests! { WIRE, "gpt-5.5":
     a_call_cut_by_the_length_stop_is_dropped
     a_call_cut_before_its_arguments_is_dropped
     a_completion_that_is_none_is_seen_through
-    arguments_that_are_no_json_are_refused
+    arguments_that_are_no_json_make_a_broken_call
     arguments_that_arrive_as_an_object_are_read
     cached_tokens_are_part_of_the_input
     words_that_come_only_with_their_item_are_read

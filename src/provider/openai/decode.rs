@@ -1,8 +1,8 @@
 //! Chat Completions answers, whole or streamed, in neutral words.
 
 use super::wire;
-use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
-use crate::provider::dialect::{Decoder, malformed, parse_arguments};
+use crate::chat::{ChatEvent, FinishReason, Usage};
+use crate::provider::dialect::{Decoder, malformed, read_call, told_call};
 use crate::provider::{ProviderError, SseEvent};
 
 /// A whole answer is one big chunk whose calls are complete.
@@ -60,17 +60,13 @@ impl StreamDecoder {
         }
         // A chunk without choices is legal: the last one holds the usage alone.
         for choice in answer.choices.into_iter().filter(|choice| choice.index == 0) {
-            self.take_choice(choice, &mut events)?;
+            self.take_choice(choice, &mut events);
         }
         events.extend(answer.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
         Ok(events)
     }
 
-    fn take_choice(
-        &mut self,
-        choice: wire::Choice,
-        events: &mut Vec<ChatEvent>,
-    ) -> Result<(), ProviderError> {
+    fn take_choice(&mut self, choice: wire::Choice, events: &mut Vec<ChatEvent>) {
         // Some servers repeat the whole `message` at a stream's end; its deltas have told it.
         let delta = choice.delta;
         let wire::Content { text, thinking } = delta.content;
@@ -91,16 +87,14 @@ impl StreamDecoder {
             let reason =
                 if self.was_refused { FinishReason::Refusal } else { finish_reason(&reason) };
             for call in std::mem::take(&mut self.open_calls) {
-                match close_call(call) {
-                    Ok(call) => events.push(ChatEvent::ToolCall(call)),
+                match read_call(call.id, call.name, &call.arguments) {
                     // The limit has cut its arguments.
                     Err(_) if reason == FinishReason::Length => {}
-                    Err(error) => return Err(error),
+                    call => events.push(told_call(call)),
                 }
             }
             events.push(ChatEvent::Finished(reason));
         }
-        Ok(())
     }
 
     fn take_call(&mut self, position: usize, call: wire::ToolCall) {
@@ -126,11 +120,6 @@ impl StreamDecoder {
 
 fn written(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
-}
-
-fn close_call(call: OpenCall) -> Result<ToolCall, ProviderError> {
-    let arguments = parse_arguments(&call.arguments)?;
-    Ok(ToolCall { id: call.id, name: call.name, arguments, signature: None })
 }
 
 fn neutral_usage(usage: wire::Usage) -> Usage {

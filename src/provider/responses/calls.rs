@@ -1,16 +1,15 @@
 //! The function calls of an answer, put together from the events that tell of them.
 
 use super::wire;
-use crate::chat::{ChatEvent, ToolCall};
-use crate::provider::ProviderError;
-use crate::provider::dialect::parse_arguments;
+use crate::chat::{BrokenCall, ChatEvent, ToolCall};
+use crate::provider::dialect::read_call;
 
 /// The calls of an answer, in the order of its items.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
-    /// A call whose arguments are no JSON. Whether a limit cut them is told at the end.
-    broken: Option<ProviderError>,
+    /// Calls whose arguments are no JSON. Whether a limit cut them is told at the end.
+    broken: Vec<BrokenCall>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +66,7 @@ impl Calls {
             }
             match call.close() {
                 Ok(call) => events.push(ChatEvent::ToolCall(call)),
-                Err(error) => self.broken = Some(error),
+                Err(broken) => self.broken.push(broken),
             }
         }
         events
@@ -75,16 +74,15 @@ impl Calls {
 
     /// No more is to come. If the answer was cut, so were a call that is not whole and arguments that cannot be
     /// read.
-    pub fn finish(&mut self, is_cut: bool) -> Result<Vec<ChatEvent>, ProviderError> {
+    pub fn finish(&mut self, is_cut: bool) -> Vec<ChatEvent> {
         self.calls.retain(|call| call.is_done || !is_cut);
         for call in &mut self.calls {
             call.is_done = true;
         }
-        let events = self.ready();
-        match self.broken.take() {
-            Some(error) if !is_cut => Err(error),
-            _ => Ok(events),
-        }
+        let mut events = self.ready();
+        let broken = std::mem::take(&mut self.broken).into_iter().filter(|_| !is_cut);
+        events.extend(broken.map(ChatEvent::BrokenCall));
+        events
     }
 
     /// Finds the call of an item, or begins one.
@@ -139,10 +137,8 @@ impl Call {
         }
     }
 
-    fn close(&self) -> Result<ToolCall, ProviderError> {
-        let arguments = parse_arguments(&self.arguments)?;
+    fn close(&self) -> Result<ToolCall, BrokenCall> {
         let id = if self.id.is_empty() { &self.item_id } else { &self.id };
-        let (id, name) = (id.clone(), self.name.clone());
-        Ok(ToolCall { id, name, arguments, signature: None })
+        read_call(id.clone(), self.name.clone(), &self.arguments)
     }
 }

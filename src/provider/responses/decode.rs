@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::calls::Calls;
 use super::told::{BREAK, Told};
 use super::wire;
-use crate::chat::{ChatEvent, FinishReason, Usage};
+use crate::chat::{ChatEvent, FinishReason, SealedThought, Usage};
 use crate::provider::dialect::{Decoder, malformed};
 use crate::provider::openai_error::ErrorDetail;
 use crate::provider::{ProviderError, SseEvent};
@@ -27,6 +28,7 @@ pub(super) struct StreamDecoder {
     has_named_model: bool,
     text: Told,
     thinking: Told,
+    sealed: Vec<Value>,
     calls: Calls,
     was_refused: bool,
     is_over: bool,
@@ -123,7 +125,9 @@ impl StreamDecoder {
                 self.text.complete(&item.text()).map(ChatEvent::Text)
             }
             "reasoning" => {
-                self.thinking.complete(&item.thinking().join(BREAK)).map(ChatEvent::Thinking)
+                let told = self.thinking.complete(&item.thinking().join(BREAK));
+                let sealed = self.seal(item);
+                return told.map(ChatEvent::Thinking).into_iter().chain(sealed).collect();
             }
             "function_call" => {
                 self.calls.complete(output_index, item);
@@ -132,6 +136,17 @@ impl StreamDecoder {
             _ => None,
         };
         told.into_iter().collect()
+    }
+
+    /// Thinking that may go back: what is not encrypted nobody could read there. Items are told twice, by their own
+    /// ends and by the response's.
+    fn seal(&mut self, item: &wire::Item) -> Option<ChatEvent> {
+        let block = item.sealed()?;
+        if self.sealed.contains(&block) {
+            return None;
+        }
+        self.sealed.push(block.clone());
+        Some(ChatEvent::Thought(SealedThought::of_answer(block)))
     }
 
     fn finish(&mut self, response: wire::Response) -> Result<Vec<ChatEvent>, ProviderError> {
@@ -147,7 +162,7 @@ impl StreamDecoder {
         }
         let reason = &*response.incomplete_details.reason;
         let is_cut = response.status == "incomplete" || !reason.is_empty();
-        events.extend(self.calls.finish(is_cut)?);
+        events.extend(self.calls.finish(is_cut));
         events.extend(response.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
         events.extend(self.finish_reason(&response.status, reason).map(ChatEvent::Finished));
         Ok(events)

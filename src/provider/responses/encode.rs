@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Message, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{ChatRequest, Message, Part, Role, Tool, ToolCall, ToolChoice};
 use crate::provider::Target;
+use crate::provider::openai_words::{data_url, reasons, result_text};
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
 const FEWEST_OUTPUT_TOKENS: u32 = 16;
@@ -17,7 +18,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
     }
-    body["input"] = request.messages.iter().flat_map(items).collect();
+    body["input"] = request.messages.iter().flat_map(|message| items(target, message)).collect();
     let parameters = &request.parameters;
     let max_tokens = parameters.max_tokens.map(|most| most.max(FEWEST_OUTPUT_TOKENS));
     let optional = [
@@ -26,6 +27,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("top_p", parameters.top_p.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
         ("text", parameters.answer_schema.as_ref().map(text_format)),
+        ("include", include(target, request)),
         ("stream", target.stream.then_some(Value::Bool(true))),
     ];
     for (name, value) in optional {
@@ -63,22 +65,58 @@ fn tool_choice(choice: &ToolChoice) -> Value {
     }
 }
 
-/// A call is an item beside the message that it came with. Content goes out as one text: as parts, what an
-/// assistant said would need an id.
-fn items(message: &Message) -> Vec<Value> {
-    let text = message.text();
+/// A model that works with tools wants its thinking back, and without `store` nobody else keeps it. Models that do
+/// not think refuse the wish: <https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items>
+fn include(target: &Target, request: &ChatRequest) -> Option<Value> {
+    let thinks = reasons(target) && !target.model.contains("-chat");
+    (thinks && !request.tools.is_empty()).then(|| json!(["reasoning.encrypted_content"]))
+}
+
+/// A call is an item beside the message that it came with, and so is thinking. Content goes out as one text if it
+/// can: as parts, what an assistant said would need an id.
+fn items(target: &Target, message: &Message) -> Vec<Value> {
     match message.role {
-        Role::User => vec![json!({"role": "user", "content": text})],
-        Role::Tool => vec![json!({
-            "type": "function_call_output",
-            "call_id": message.tool_call_id,
-            "output": text,
-        })],
+        Role::User => {
+            let text = message.text();
+            vec![json!({"role": "user", "content": content(message, &text)})]
+        }
+        Role::Tool => {
+            let text = result_text(message);
+            vec![json!({
+                "type": "function_call_output",
+                "call_id": message.tool_call_id,
+                "output": content(message, &text),
+            })]
+        }
         Role::Assistant => {
+            let text = message.text();
             let said = (!text.is_empty()).then(|| json!({"role": "assistant", "content": text}));
-            said.into_iter().chain(message.tool_calls.iter().map(function_call)).collect()
+            let thoughts = thoughts(target, message);
+            let calls = message.tool_calls.iter().map(function_call);
+            thoughts.into_iter().chain(said).chain(calls).collect()
         }
     }
+}
+
+fn thoughts(target: &Target, message: &Message) -> Vec<Value> {
+    let full_name = target.full_name();
+    let thoughts = message.content.iter().filter_map(|part| match part {
+        Part::Thought(thought) => thought.for_model(&full_name).cloned(),
+        Part::Text { .. } | Part::Image { .. } => None,
+    });
+    thoughts.collect()
+}
+
+/// A text, or parts if there are images. The result of a tool may have them as well:
+/// <https://platform.openai.com/docs/guides/function-calling>
+fn content(message: &Message, text: &str) -> Value {
+    let image = |image| json!({"type": "input_image", "image_url": data_url(image)});
+    let images: Vec<Value> = message.images().map(image).collect();
+    if images.is_empty() {
+        return json!(text);
+    }
+    let words = (!text.is_empty()).then(|| json!({"type": "input_text", "text": text}));
+    words.into_iter().chain(images).collect()
 }
 
 fn function_call(call: &ToolCall) -> Value {

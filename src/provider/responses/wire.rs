@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::provider::lenient::{null_is_default, text, text_or_json, texts};
 use crate::provider::openai_error::ErrorDetail;
@@ -71,6 +71,8 @@ pub(super) struct Item {
     pub content: Value,
     #[serde(default)]
     pub summary: Value,
+    #[serde(default, deserialize_with = "text")]
+    pub encrypted_content: String,
 }
 
 impl Item {
@@ -84,6 +86,24 @@ impl Item {
     /// The words of a message, a refusal's among them.
     pub fn text(&self) -> String {
         texts(&self.content).into_iter().chain(self.refusal()).collect()
+    }
+
+    /// Reasoning as it may be sent back, if it is encrypted. The code is bound to the id, and words beside the summary
+    /// are refused: <https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items>
+    pub fn sealed(&self) -> Option<Value> {
+        if self.encrypted_content.is_empty() {
+            return None;
+        }
+        let summary = if self.summary.is_array() { self.summary.clone() } else { json!([]) };
+        let mut item = json!({
+            "type": "reasoning",
+            "summary": summary,
+            "encrypted_content": self.encrypted_content,
+        });
+        if !self.id.is_empty() {
+            item["id"] = json!(self.id);
+        }
+        Some(item)
     }
 
     /// The parts of reasoning, those of its summary first.

@@ -21,3 +21,4 @@ mod run_attempts;
 mod run_records;
 mod runs;
 mod runs_under_faults;
+mod tool_loop;

@@ -78,7 +78,10 @@ async fn openai_streams_the_first_delta_before_the_last_is_sent(pool: PgPool) {
     // The agent asks for `sonnet`, whose provider is not configured: the answer says so.
     assert_eq!(run["model"]["requested"], "sonnet");
     assert_eq!(run["model"]["rule"], "fallback");
-    assert_eq!(run["warnings"], json!(["model_fallback"]));
+    // Its tools are not configured either.
+    let warnings =
+        json!(["model_fallback", "tool_server_unavailable:context7", "required_tool_skipped"]);
+    assert_eq!(run["warnings"], warnings);
 
     let sent = &provider.received()[0];
     assert_eq!(sent.path, "/v1/chat/completions");

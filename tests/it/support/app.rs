@@ -7,6 +7,7 @@ use rolecall::app::App;
 use rolecall::config::{Config, Flags};
 use rolecall::db::Database;
 use rolecall::provider::{DialectName, ProviderSettings, Target};
+use rolecall::tools::{Connection, ServerSettings};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::PgPool;
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
+use super::fake_tool_server::FakeToolServer;
 use super::files::{AgentFolder, shipped_agents};
 use super::vendor::{FakeProvider, Wire};
 
@@ -67,6 +69,31 @@ impl TestApp {
         self.admin.with_key(answer.body["key"].as_str().expect("a key is shown"))
     }
 
+    /// Waits until an agent is offered tools, and returns their names.
+    pub async fn wait_for_tools(&self, agent: &str) -> Vec<String> {
+        for _ in 0..500 {
+            let body = json!({"agent": agent, "input": "Which tools are there?"});
+            let request = self.admin.post("/v1/prompts", body).await.body["request"].clone();
+            let tools = request["tools"].as_array().into_iter().flatten();
+            // Gemini has them one level deeper.
+            let tools = tools.flat_map(|tool| match tool["functionDeclarations"].as_array() {
+                Some(declarations) => declarations.clone(),
+                None => vec![tool.clone()],
+            });
+            let names: Vec<String> = tools
+                .filter_map(|tool| {
+                    let name = tool["name"].as_str().or(tool["function"]["name"].as_str())?;
+                    Some(name.to_owned())
+                })
+                .collect();
+            if !names.is_empty() {
+                return names;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("`{agent}` is offered no tools");
+    }
+
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.server.await.expect("the server does not panic").expect("the server stops cleanly");
@@ -100,6 +127,17 @@ impl TestAppBuilder {
             base_url: format!("{}{path}", provider.url).parse().expect("a URL"),
             api_key: Some(SecretString::from("upstream-secret")),
             headers: Vec::new(),
+        });
+        self
+    }
+
+    /// Configures a tool server that agents have by default.
+    pub fn tool_server(mut self, name: &str, server: &FakeToolServer) -> Self {
+        let url = server.url.parse().expect("a URL");
+        self.config.tools.servers.push(ServerSettings {
+            name: name.to_owned(),
+            is_default: true,
+            connection: Connection::Url { url, headers: Vec::new() },
         });
         self
     }

@@ -3,16 +3,22 @@
 mod app;
 mod caller;
 mod deployment;
+mod fake_tool_server;
 mod files;
 mod process;
+mod tool_servers;
 mod vendor;
 
 pub use app::{ADMIN_KEY, TestApp, TestAppBuilder};
 pub use caller::{Answer, Caller, Events};
 pub use deployment::Deployment;
+pub use fake_tool_server::{FakeTool, FakeToolServer};
 pub use files::{AgentFolder, agent_file, agent_in_format, shipped_agents};
 pub use process::{Service, rolecall};
+pub use tool_servers::{
+    HttpToolServer, TestServers, fault_server, http_server, mcp_path, stdio_server, tool_settings,
+};
 pub use vendor::{
-    FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Pace, Received, Refusal, Reply, Wire, anthropic,
-    gemini, openai, responses,
+    AskedTool, FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Pace, Received, Refusal, Reply, Wire,
+    anthropic, gemini, openai, responses,
 };

@@ -27,8 +27,9 @@ use crate::http::state::Settings;
 /// Picks an agent, unless one is named, and lets it answer.
 ///
 /// With `stream: true` the answer is a stream of events, each with a sequence `id`: `run.started`,
-/// `agent.selected`, `text.delta`, `tool.call`, `usage`, and one of `run.completed`, `run.failed`,
-/// `run.cancelled`, `run.truncated`, whose data is the run. With `background: true` the run goes on when the
+/// `agent.selected`, `text.delta`, `tool.call`, `tool.result`, `usage`, and one of `run.completed`, `run.failed`,
+/// `run.cancelled`, `run.truncated`, whose data is the run. Tools of the operator's servers are executed; calls of the
+/// caller's own are handed back. With `background: true` the run goes on when the
 /// caller leaves; without `stream` it is answered at once, as it has begun.
 #[utoipa::path(
     post, path = "/v1/runs", tag = "runs",

@@ -19,7 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use reply::{Pace, Reply};
-pub use wire::{INPUT_TOKENS, OUTPUT_TOKENS, Refusal, Wire, anthropic, gemini, openai, responses};
+pub use wire::{
+    AskedTool, INPUT_TOKENS, OUTPUT_TOKENS, Refusal, Wire, anthropic, gemini, openai, responses,
+};
 
 use reply::{Ending, Head, Step};
 
@@ -88,6 +90,16 @@ impl FakeProvider {
     /// Queues the reply to the next request.
     pub fn replies(&self, reply: Reply) {
         self.state.replies.lock().expect("not poisoned").push_back(reply);
+    }
+
+    /// Queues a streamed answer.
+    pub fn says(&self, wire: Wire, text: &str) {
+        self.replies(Reply::events(&wire.frames("served", &[text])));
+    }
+
+    /// Queues a streamed answer whose model asks for tools.
+    pub fn asks_for_tools(&self, wire: Wire, calls: &[AskedTool]) {
+        self.replies(Reply::events(&wire.tool_frames("served", "", calls)));
     }
 
     /// Answers every request for which no reply is queued.

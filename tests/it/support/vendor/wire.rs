@@ -11,6 +11,23 @@ pub const OUTPUT_TOKENS: u64 = 7;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wire(pub DialectName);
 
+/// A result as a vendor is sent it: its call's id, what came out, and whether that is marked as an error.
+pub type SentResult = (String, String, bool);
+
+/// A tool that a vendor's model asks for.
+#[derive(Clone, Debug)]
+pub struct AskedTool {
+    pub id: String,
+    pub name: String,
+    pub arguments: Value,
+}
+
+impl AskedTool {
+    pub fn new(id: &str, name: &str, arguments: Value) -> Self {
+        Self { id: id.to_owned(), name: name.to_owned(), arguments }
+    }
+}
+
 /// Why a vendor refuses.
 #[derive(Clone, Copy, Debug)]
 pub enum Refusal {
@@ -97,6 +114,89 @@ impl Wire {
         frames
     }
 
+    /// A whole streamed answer that says something and asks for tools.
+    pub fn tool_frames(self, model: &str, text: &str, calls: &[AskedTool]) -> Vec<String> {
+        let mut frames = vec![self.start(model)];
+        if !text.is_empty() {
+            frames.push(self.text(model, text));
+        }
+        frames.extend(calls.iter().enumerate().map(|(index, call)| self.call(model, index, call)));
+        frames.extend([self.finish_with_calls(model), self.last()]);
+        frames
+    }
+
+    fn call(self, model: &str, index: usize, call: &AskedTool) -> String {
+        match self.0 {
+            DialectName::Anthropic => anthropic::tool_use(index + 1, call),
+            DialectName::OpenaiResponses => responses::function_call(index, call),
+            DialectName::Gemini => {
+                let call = json!({"id": call.id, "name": call.name, "args": call.arguments});
+                gemini::chunk_of(model, &json!({"functionCall": call}), None)
+            }
+            DialectName::Openai => {
+                let function = json!({"name": call.name, "arguments": call.arguments.to_string()});
+                let call = json!({
+                    "index": index, "id": call.id, "type": "function", "function": function,
+                });
+                openai::chunk_of(model, &json!({"tool_calls": [call]}), None)
+            }
+        }
+    }
+
+    fn finish_with_calls(self, model: &str) -> String {
+        let finish = self.finish(model);
+        match self.0 {
+            DialectName::Anthropic => finish.replace("end_turn", "tool_use"),
+            DialectName::Openai => finish.replace(r#":"stop""#, r#":"tool_calls""#),
+            DialectName::OpenaiResponses | DialectName::Gemini => finish,
+        }
+    }
+
+    /// The results of tools in a request.
+    pub fn results(self, body: &Value) -> Vec<SentResult> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let results = |list: &Value, found: &dyn Fn(&Value) -> Option<SentResult>| {
+            list.as_array().into_iter().flatten().filter_map(found).collect::<Vec<_>>()
+        };
+        match self.0 {
+            DialectName::Anthropic => {
+                let messages = body["messages"].as_array().expect("messages");
+                let blocks = messages.iter().flat_map(|message| {
+                    results(&message["content"], &|block| {
+                        (block["type"] == "tool_result").then(|| {
+                            let is_error = block["is_error"] == json!(true);
+                            (text(&block["tool_use_id"]), text(&block["content"]), is_error)
+                        })
+                    })
+                });
+                blocks.collect()
+            }
+            DialectName::Openai => results(&body["messages"], &|message| {
+                let content = text(&message["content"]);
+                let is_error = content.starts_with("Error: ");
+                (message["role"] == "tool")
+                    .then(|| (text(&message["tool_call_id"]), content, is_error))
+            }),
+            DialectName::OpenaiResponses => results(&body["input"], &|item| {
+                let output = text(&item["output"]);
+                let is_error = output.starts_with("Error: ");
+                (item["type"] == "function_call_output")
+                    .then(|| (text(&item["call_id"]), output, is_error))
+            }),
+            DialectName::Gemini => {
+                let contents = body["contents"].as_array().expect("contents");
+                let parts = contents.iter().flat_map(|content| {
+                    results(&content["parts"], &|part| {
+                        let response = part.get("functionResponse")?;
+                        let is_error = response["response"].get("error").is_some();
+                        Some((text(&response["id"]), text(&response["response"]), is_error))
+                    })
+                });
+                parts.collect()
+            }
+        }
+    }
+
     /// A whole answer in one piece.
     pub fn message(self, model: &str, text: &str) -> Value {
         match self.0 {
@@ -161,6 +261,14 @@ pub mod anthropic {
         frame(&json!({
             "type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text},
         }))
+    }
+
+    pub fn tool_use(index: usize, call: &super::AskedTool) -> String {
+        frame(&json!({"type": "content_block_start", "index": index, "content_block": {
+            "type": "tool_use", "id": call.id, "name": call.name, "input": {},
+        }})) + &frame(&json!({"type": "content_block_delta", "index": index, "delta": {
+            "type": "input_json_delta", "partial_json": call.arguments.to_string(),
+        }})) + &frame(&json!({"type": "content_block_stop", "index": index}))
     }
 
     pub fn finish() -> String {
@@ -301,6 +409,13 @@ pub mod responses {
             "type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0,
             "content_index": 0, "delta": text,
         }))
+    }
+
+    pub fn function_call(index: usize, call: &super::AskedTool) -> String {
+        frame(&json!({"type": "response.output_item.done", "output_index": index, "item": {
+            "type": "function_call", "id": format!("fc_{index}"), "status": "completed",
+            "call_id": call.id, "name": call.name, "arguments": call.arguments.to_string(),
+        }}))
     }
 
     pub fn end_of(model: &str) -> String {

@@ -1,0 +1,8 @@
+//! Tool servers: real packages and one that fails on demand, as child processes and over HTTP.
+
+mod admin;
+pub mod context7;
+mod faults;
+mod http;
+mod processes;
+mod reference;
