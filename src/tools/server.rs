@@ -244,11 +244,14 @@ impl Server {
         timeout: Duration,
         result_bytes: usize,
     ) -> ToolOutcome {
-        if let Err(mistakes) = tool.check(arguments) {
-            return ToolOutcome::error(format!(
-                "The arguments do not suit the tool's schema, so that it was not called:\n{mistakes}"
-            ));
-        }
+        let arguments = match tool.accept(arguments) {
+            Ok(arguments) => arguments,
+            Err(mistakes) => {
+                return ToolOutcome::error(format!(
+                    "The arguments do not suit the tool's schema, so that it was not called:\n{mistakes}"
+                ));
+            }
+        };
         let view = self.view();
         let name = &self.settings.name;
         let Some(peer) = &view.peer else {
@@ -258,7 +261,7 @@ impl Server {
             ));
         };
         let mut request = CallToolRequestParams::new(tool.tool.clone());
-        request.arguments = Some(arguments.as_object().cloned().unwrap_or_default());
+        request.arguments = Some(arguments);
         let call = async {
             // The semaphore is never closed.
             let _place = self.places.acquire().await;

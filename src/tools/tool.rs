@@ -58,8 +58,21 @@ impl ServerTool {
             && self.parameters == parameters_of(schema.clone())
     }
 
-    /// What is wrong with the arguments, in words for the model.
-    pub(super) fn check(&self, arguments: &Value) -> Result<(), String> {
+    /// The arguments as they are sent, or what is wrong with them in words for the model. Models write `null` for what they
+    /// leave out: where the schema takes none, it is left out.
+    pub(super) fn accept(&self, arguments: &Value) -> Result<Map<String, Value>, String> {
+        let object = arguments.as_object().cloned().unwrap_or_default();
+        let Err(mistakes) = self.check(arguments) else { return Ok(object) };
+        let mut filled = object;
+        filled.retain(|_, value| !value.is_null());
+        let filled = Value::Object(filled);
+        match self.check(&filled) {
+            Ok(()) if arguments.is_object() => Ok(filled.as_object().cloned().unwrap_or_default()),
+            _ => Err(mistakes),
+        }
+    }
+
+    fn check(&self, arguments: &Value) -> Result<(), String> {
         let Some(validator) = &self.validator else { return Ok(()) };
         let mistakes: Vec<String> = validator
             .iter_errors(arguments)
@@ -104,6 +117,16 @@ mod tests {
         assert!(missing.contains("query") && missing.contains("required"), "{missing}");
         let wrong = tool.check(&json!({"query": 3})).expect_err("is refused");
         assert!(wrong.starts_with("/query: "), "{wrong}");
+    }
+
+    #[test]
+    fn null_is_nothing_where_the_schema_takes_none() {
+        let schema = json!({"required": ["a"], "properties": {
+            "a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": ["string", "null"]}}});
+        let accept = |arguments| tool(&schema).accept(&arguments).map(Value::Object);
+        assert_eq!(accept(json!({"a": "x", "b": null})), Ok(json!({"a": "x"})));
+        assert_eq!(accept(json!({"a": "x", "c": null})), Ok(json!({"a": "x", "c": null})));
+        assert!(accept(json!({"a": null})).is_err() && accept(json!("x")).is_err());
     }
 
     #[test]
