@@ -9,7 +9,7 @@ mod verdict;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use rolecall::provider::{ProviderSettings, Target};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -24,6 +24,9 @@ const WORDS: usize = 60;
 
 /// How long any silence may last here. The defaults are minutes.
 const CLOCK: Duration = Duration::from_secs(3);
+
+/// All at once they would wait for the machine, and not for what the clocks measure.
+const CELLS_AT_ONCE: usize = 48;
 
 /// How long a primary that comes and goes is down, and how often it is asked meanwhile.
 const FLAP_DOWN: Duration = Duration::from_secs(6);
@@ -166,8 +169,11 @@ async fn every_public_fault_is_survived_on_each_dialect(pool: PgPool) {
     vendor.answers(scenario::script(&cells));
     let app = Arc::new(service(pool.clone(), &vendor, &cells).start().await);
 
-    let judged =
-        join_all(cells.iter().map(|cell| verdict::judge(cell, &app, &vendor, &pool))).await;
+    let judged: Vec<_> =
+        stream::iter(cells.iter().map(|cell| verdict::judge(cell, &app, &vendor, &pool)))
+            .buffered(CELLS_AT_ONCE)
+            .collect()
+            .await;
     let table = verdict::table(&cells, &judged);
     println!("{table}");
     for (cell, judged) in cells.iter().zip(&judged) {
