@@ -136,7 +136,7 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     if (0.0..=1.0).contains(&share) {
         Ok(share)
     } else {
-        Err(D::Error::custom("a margin must be 0 to 1"))
+        Err(D::Error::custom("margin_below and hand_over_margin must be 0 to 1"))
     }
 }
 
