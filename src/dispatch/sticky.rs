@@ -15,8 +15,11 @@ use super::score::{Scored, round};
 use super::{DispatchError, DispatchRequest, Index, Settings, named};
 use crate::registry::Agent;
 
-/// Nobody takes a conversation over who is less likely to be right than to be wrong.
-const HANDED_OVER_FROM: f64 = 0.5;
+/// Nobody takes a conversation over who is less likely to be right than this.
+const HANDED_OVER_FROM: f64 = 0.7;
+
+/// A request of fewer telling words refers to what was said before ("is that secure?"), whatever its words are like.
+const STANDS_ALONE_FROM: usize = 5;
 
 /// The stored conversation that a request belongs to. `input` is what is asked now.
 #[derive(Debug, Clone, Default)]
@@ -91,8 +94,8 @@ pub(super) fn decide(
     Ok(handed_over(decision, agent, HandOverReason::ClearRequest))
 }
 
-/// The decision that leaves the conversation to who has it; `None` if the request is clearly another agent's: if the
-/// local stage picks that one, holds it for more likely right than wrong, and sees the present one far behind.
+/// The decision that leaves the conversation to who has it; `None` if the request is clearly another agent's: if it says
+/// enough by itself, and the local stage picks that one, is sure of it, and sees the present one far behind.
 fn keep(
     index: &Index,
     request: &DispatchRequest,
@@ -108,6 +111,7 @@ fn keep(
     let own_score = place.map_or(0.0, |place| scored[place].score());
     let lead = scored.first().map_or(0.0, Scored::score) - own_score;
     let is_clear = outcome == Outcome::Picked
+        && query.terms.len() >= STANDS_ALONE_FROM
         && confidence >= HANDED_OVER_FROM
         && lead >= settings.hand_over_margin;
     if is_clear && place != Some(0) {

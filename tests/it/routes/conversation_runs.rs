@@ -394,7 +394,10 @@ async fn a_conversation_keeps_its_agent_until_another_is_clearly_meant(pool: PgP
         run("I need an API route in Next.js for user login with JWT and refresh tokens").await;
     assert_eq!(first["agent"]["name"], "nextjs-backend-engineer", "{first}");
     assert_eq!((&selected["handed_over"], &first["handed_over"]), (&json!(null), &json!(null)));
-    for follow_up in ["Yes, do that.", "And where does the secret live?", "Now make it shorter"] {
+    // The last two would be other agents' if nothing had been said before.
+    let follow_ups =
+        ["Yes, do that.", "Now make it shorter", "Is that secure?", "Add comments and docs"];
+    for follow_up in follow_ups {
         let (_, kept) = run(follow_up).await;
         assert_eq!(kept["agent"]["name"], "nextjs-backend-engineer", "{follow_up}: {kept}");
         let path = format!("/v1/dispatches/{}", kept["dispatch_id"].as_str().expect("an id"));
