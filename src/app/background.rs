@@ -78,6 +78,7 @@ async fn keep_current(state: AppState, changed: Arc<Notify>) {
             () = changed.notified() => {}
             _ = poll.tick() => {}
         }
+        state.conversations.look_for_turns();
         // What fails is made up for by the next tick; `/readyz` tells of the database.
         if let Err(error) = state.conversations.take_cancel_requests().await {
             tracing::debug!(%error, "failed to look for runs that are to be cancelled");

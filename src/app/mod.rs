@@ -71,6 +71,7 @@ impl App {
             providers.clone(),
             tool_servers.clone(),
             ledger.clone(),
+            pool.clone(),
             config.conversation,
         );
         let state = AppState {

@@ -132,9 +132,9 @@ impl Message {
 
 /// What the conversation began with: the user's messages up to the first answer. The agent is picked on it, so
 /// that a follow-up ("yes, do that") never changes the pick.
-pub fn opening_request(messages: &[Message]) -> String {
+pub fn opening_request<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
     let texts: Vec<Cow<'_, str>> = messages
-        .iter()
+        .into_iter()
         .take_while(|message| message.role == Role::User)
         .map(Message::text)
         .collect();
@@ -142,8 +142,8 @@ pub fn opening_request(messages: &[Message]) -> String {
 }
 
 /// Whether the conversation goes on after an answer: with a follow-up, or with the results of tools.
-pub fn has_answer(messages: &[Message]) -> bool {
-    messages.iter().any(|message| message.role == Role::Assistant)
+pub fn has_answer<'a>(messages: impl IntoIterator<Item = &'a Message>) -> bool {
+    messages.into_iter().any(|message| message.role == Role::Assistant)
 }
 
 /// One model call, before it is put into a provider's words.

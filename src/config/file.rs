@@ -1,7 +1,7 @@
 //! `rolecall.yaml` as it is written. Unknown keys are errors.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::variables::Variables;
 use super::{ConfigError, Target};
-use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
+use crate::conversation::WhenBusy;
+use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
 use crate::provider::DialectName;
 
@@ -28,6 +29,7 @@ pub(super) struct ConfigFile {
     pub mcp_config: Option<PathBuf>,
     pub dispatch: DispatchEntry,
     pub storage: StorageEntry,
+    pub conversations: ConversationsEntry,
     pub allow_offline: bool,
     pub limits: Limits,
     pub tools: ToolsEntry,
@@ -71,7 +73,7 @@ pub(super) struct McpServerEntry {
     pub default: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DispatchEntry {
     pub on_none: OnNone,
@@ -79,6 +81,21 @@ pub(super) struct DispatchEntry {
     pub default_agent: Option<String>,
     pub judge: Option<JudgeEntry>,
     pub degraded: OnDegraded,
+    #[serde(deserialize_with = "share")]
+    pub hand_over_margin: f64,
+}
+
+impl Default for DispatchEntry {
+    fn default() -> Self {
+        Self {
+            on_none: OnNone::default(),
+            on_ambiguous: OnAmbiguous::default(),
+            default_agent: None,
+            judge: None,
+            degraded: OnDegraded::default(),
+            hand_over_margin: DEFAULT_HAND_OVER_MARGIN,
+        }
+    }
 }
 
 impl DispatchEntry {
@@ -119,7 +136,7 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     if (0.0..=1.0).contains(&share) {
         Ok(share)
     } else {
-        Err(D::Error::custom("margin_below must be 0 to 1"))
+        Err(D::Error::custom("margin_below and hand_over_margin must be 0 to 1"))
     }
 }
 
@@ -133,6 +150,24 @@ pub(super) struct StorageEntry {
 impl Default for StorageEntry {
     fn default() -> Self {
         Self { content: true, retention_days: None }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ConversationsEntry {
+    pub when_busy: WhenBusy,
+    pub wait_ms: u64,
+    pub context_tokens: NonZeroU32,
+}
+
+impl Default for ConversationsEntry {
+    fn default() -> Self {
+        Self {
+            when_busy: WhenBusy::Wait,
+            wait_ms: 30_000,
+            context_tokens: const { NonZeroU32::new(128_000).expect("is not zero") },
+        }
     }
 }
 
@@ -198,6 +233,7 @@ impl Default for ConfigFile {
             mcp_config: None,
             dispatch: DispatchEntry::default(),
             storage: StorageEntry::default(),
+            conversations: ConversationsEntry::default(),
             allow_offline: true,
             limits: Limits::default(),
             tools: ToolsEntry::default(),

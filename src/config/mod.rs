@@ -138,14 +138,10 @@ impl Config {
                 default_agent: file.dispatch.default_agent.clone(),
                 judge,
                 on_degraded: file.dispatch.degraded,
+                hand_over_margin: file.dispatch.hand_over_margin,
                 stores_content,
             },
-            conversation: conversation::Settings {
-                run_timeout: milliseconds(limits.run_timeout_ms),
-                concurrent_runs: limits.concurrent_runs,
-                stores_content,
-                required_tools: file.tools.required.clone(),
-            },
+            conversation: conversation_settings(&file),
             http: http::Settings {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),
@@ -154,6 +150,20 @@ impl Config {
             notices,
             data_dir,
         })
+    }
+}
+
+fn conversation_settings(file: &ConfigFile) -> conversation::Settings {
+    conversation::Settings {
+        run_timeout: Duration::from_millis(file.limits.run_timeout_ms),
+        concurrent_runs: file.limits.concurrent_runs,
+        stores_content: file.storage.content,
+        required_tools: file.tools.required.clone(),
+        stored: conversation::StoredSettings {
+            when_busy: file.conversations.when_busy,
+            wait: Duration::from_millis(file.conversations.wait_ms),
+            context_tokens: file.conversations.context_tokens.get(),
+        },
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum End {
     Cancelled(CancelledBy),
     TookTooLong,
     Stopped,
+    /// There is an answer, and the conversation could not be kept.
+    NotKept,
     /// A defect of ours.
     Panicked,
 }
@@ -32,6 +34,9 @@ pub(super) fn outcome(end: &End, run: &Run) -> (RunStatus, Option<RunFailure>) {
         End::Cancelled(_) => (RunStatus::Cancelled, None),
         End::TookTooLong => failed(FailureCode::RunTimeout, "the run took longer than a run may"),
         End::Stopped => failed(FailureCode::Interrupted, "the service is stopping"),
+        End::NotKept => {
+            failed(FailureCode::Unavailable, "the answer could not be added to the conversation")
+        }
         End::Panicked => failed(FailureCode::Internal, "the service failed to handle the run"),
     }
 }

@@ -32,6 +32,24 @@ pub enum ConversationError {
     StillRunning(Option<Uuid>),
     #[error("this `Idempotency-Key` was used for another request")]
     OtherRequest,
+    #[error("there is no conversation `{0}`")]
+    NotFound(Uuid),
+    #[error("a run of the conversation `{0}` is under way")]
+    ConversationBusy(Uuid),
+    /// What does not follow in the messages.
+    #[error("the messages cannot follow in this conversation: {0}")]
+    CannotFollow(String),
+    #[error(
+        "conversations cannot be stored: the texts of requests are not kept (`storage.content: false`)"
+    )]
+    ContentNotKept,
+    /// The instance was taken for dead.
+    #[error(
+        "the instance was out of touch with the database for a while, and has no conversations at the moment"
+    )]
+    ClaimLost,
+    #[error("failed to read or write a conversation")]
+    Database(#[from] sqlx::Error),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }

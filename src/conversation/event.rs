@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Run, RunStatus};
 use crate::chat::{Part, ToolCall, Usage};
-use crate::dispatch::{AgentRef, Outcome};
+use crate::dispatch::{AgentRef, HandOver, Outcome};
 
 /// One event of a run. The last one is [`RunEvent::Ended`], always and once.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub enum RunEvent {
         dispatch_id: Uuid,
         outcome: Outcome,
         confidence: f64,
+        /// Why another agent than before, if the conversation had one.
+        handed_over: Option<HandOver>,
     },
     TextDelta(String),
     /// A tool is asked for: a server's, or with no server the caller's or one that does not exist.
@@ -74,12 +76,18 @@ impl RunEvent {
     pub fn data(&self) -> Value {
         match self {
             Self::Started { id } => json!({"id": id}),
-            Self::AgentSelected { agent, dispatch_id, outcome, confidence } => json!({
-                "agent": agent,
-                "dispatch_id": dispatch_id,
-                "outcome": outcome,
-                "confidence": confidence,
-            }),
+            Self::AgentSelected { agent, dispatch_id, outcome, confidence, handed_over } => {
+                let mut data = json!({
+                    "agent": agent,
+                    "dispatch_id": dispatch_id,
+                    "outcome": outcome,
+                    "confidence": confidence,
+                });
+                if let Some(handed_over) = handed_over {
+                    data["handed_over"] = json!(handed_over);
+                }
+                data
+            }
             Self::TextDelta(text) => json!({"text": text}),
             Self::ToolCall { call, server } => {
                 let mut data = json!(call);

@@ -13,6 +13,7 @@ use super::live_run::LiveRun;
 use super::places::Place;
 use super::records::RecordedRun;
 use super::run::RunStatus;
+use super::stored::{Exchange, FLUSH_PATIENCE, NotKept};
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
 use super::{Conversations, RunEvent};
@@ -32,6 +33,8 @@ pub(super) struct Execution {
     pub is_held_back: bool,
     /// Of the turns that are over.
     pub usage: Usage,
+    /// What it adds to its conversation, if that is stored.
+    pub exchange: Option<Exchange>,
 }
 
 impl Execution {
@@ -43,6 +46,7 @@ impl Execution {
             dispatch_id: decision.id,
             outcome: decision.outcome,
             confidence: decision.confidence,
+            handed_over: decision.handed_over.clone(),
         });
         drop(decision);
         let (live, inner) = (Arc::clone(&self.live), Arc::clone(&self.conversations.inner));
@@ -170,18 +174,17 @@ impl Execution {
         for event in released.into_iter().filter(|_| !is_answer_kept_back) {
             self.live.tell(event);
         }
-        match step {
-            Step::End => None,
-            Step::OutOfTurns => {
-                self.leave_calls(&places);
-                None
-            }
-            Step::Remind(reminder) => Some(self.shown_to_model(vec![reminder])),
-            Step::Execute { goes_on } => {
-                let results = self.execute(&places).await;
-                goes_on.then(|| self.shown_to_model(results))
-            }
+        let (behind, goes_on) = match step {
+            Step::End => (Vec::new(), false),
+            Step::OutOfTurns => (self.leave_calls(&places), false),
+            Step::Remind(reminder) => return Some(self.shown_to_model(vec![reminder])),
+            Step::Execute { goes_on } => (self.execute(&places).await, goes_on),
+        };
+        let messages = self.shown_to_model(behind);
+        if let Some(exchange) = &mut self.exchange {
+            exchange.add(messages.iter().cloned());
         }
+        goes_on.then_some(messages)
     }
 
     /// The turn, and what has come of it.
@@ -218,16 +221,18 @@ impl Execution {
     }
 
     /// Ends a run that may have no more turns. Nobody would read what its last calls return.
-    fn leave_calls(&self, places: &[usize]) {
-        for (index, place) in places.iter().enumerate() {
+    fn leave_calls(&self, places: &[usize]) -> Vec<Message> {
+        let left = places.iter().enumerate().map(|(index, place)| {
             let outcome = ToolOutcome::error("not executed: the run may have no more turns");
-            self.end_call(index, CallEnd { place: *place, outcome, ms: 0 });
-        }
+            self.end_call(index, CallEnd { place: *place, outcome, ms: 0 })
+        });
+        let results = left.collect();
         self.live.update(|run| {
             run.warnings.push("max_turns_reached".to_owned());
             // As of any answer that a limit has cut: there is no call that the caller could answer.
             run.finish_reason = Some(FinishReason::Length);
         });
+        results
     }
 
     fn begin_turn(&mut self, messages: Vec<Message>) {
@@ -237,9 +242,12 @@ impl Execution {
         self.call.go_on(messages, is_held_back);
     }
 
-    async fn settle(mut self, end: End) {
+    async fn settle(mut self, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
+        if matches!(end, End::Finished) && self.keep_exchange().await.is_err() {
+            end = End::NotKept;
+        }
         for event in self.turn.release() {
             self.live.tell(event);
         }
@@ -279,7 +287,22 @@ impl Execution {
         // On record first: what the caller is told to have ended must be found.
         self.conversations.store_events(&self.live).await;
         self.record().await;
+        if let Some(exchange) = self.exchange.take() {
+            // Whoever has the conversation next, or deletes it, finds all that this run has left.
+            self.conversations.inner.ledger.flush(FLUSH_PATIENCE).await;
+            exchange.release().await;
+        }
         self.live.end();
+    }
+
+    /// Adds the run to its conversation. A refused answer leaves nothing there: shown again, it would be refused again.
+    async fn keep_exchange(&mut self) -> Result<(), NotKept> {
+        match &self.exchange {
+            Some(exchange) if self.turn.finish_reason != Some(FinishReason::Refusal) => {
+                exchange.keep().await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The turn that was under way when the run ended.

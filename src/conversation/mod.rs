@@ -1,4 +1,5 @@
-//! Runs: one request answered by one agent, from the pick to the settled record.
+//! Runs: one request answered by one agent, from the pick to the settled record; and the stored conversations that runs
+//! go on with.
 
 mod end;
 mod error;
@@ -12,6 +13,7 @@ mod records;
 mod required;
 mod run;
 mod start;
+mod stored;
 mod tool_loop;
 mod turn;
 
@@ -19,6 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -30,10 +33,14 @@ pub use handle::RunHandle;
 pub use records::{FoundRun, Idempotency};
 pub use run::{ModelUse, Run, RunStatus};
 pub use start::{NewRun, PromptPreview, StartedRun};
+pub use stored::{
+    Conversation, ConversationMessage, ConversationRef, NewConversation, StoredSettings, WhenBusy,
+};
 pub use turn::{ExecutedCall, Turn};
 
 use live_run::{CancelledBy, LiveRun};
 use places::Places;
+use stored::Claims;
 
 use crate::dispatch::Dispatcher;
 use crate::ledger::{Ledger, LedgerError};
@@ -54,6 +61,7 @@ pub struct Settings {
     pub stores_content: bool,
     /// What agents must call before they answer, besides what their definitions demand: servers, or tools.
     pub required_tools: BTreeMap<String, Vec<String>>,
+    pub stored: StoredSettings,
 }
 
 /// A cheap handle that makes runs.
@@ -70,6 +78,7 @@ struct Inner {
     ledger: Ledger,
     settings: Settings,
     places: Places,
+    claims: Arc<Claims>,
     tasks: TaskTracker,
     /// Runs under way here.
     live: Mutex<HashMap<Uuid, Arc<LiveRun>>>,
@@ -85,8 +94,13 @@ impl Conversations {
         providers: Providers,
         tool_servers: ToolServers,
         ledger: Ledger,
+        pool: PgPool,
         settings: Settings,
     ) -> Self {
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let waiting = (settings.stored.when_busy, settings.stored.wait);
+        let instance_id = ledger.instance_id();
+        let claims = Claims::new(pool, instance_id, waiting, tasks.clone(), closing.clone());
         let inner = Inner {
             dispatcher,
             providers,
@@ -94,9 +108,10 @@ impl Conversations {
             ledger,
             places: Places::new(settings.concurrent_runs),
             settings,
-            tasks: TaskTracker::new(),
+            claims,
+            tasks,
             live: Mutex::default(),
-            closing: CancellationToken::new(),
+            closing,
             stop: CancellationToken::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -205,6 +220,7 @@ mod tests {
             agent: AgentRef { name: "a".to_owned(), revision: 1, degraded_by: Vec::new() },
             dispatch_id: Uuid::nil(),
             conversation_id: None,
+            handed_over: None,
             model: ModelUse {
                 requested: None,
                 resolved: "local/m".to_owned(),

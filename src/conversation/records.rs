@@ -48,6 +48,7 @@ impl RecordedRun {
             key_id: live.key_id,
             instance_id: conversations.inner.ledger.instance_id(),
             dispatch_id: self.dispatch_id,
+            conversation_id: run.conversation_id,
             agent_name: run.agent.name.clone(),
             agent_revision: run.agent.revision,
             agent_sha256: self.agent_sha256.clone(),

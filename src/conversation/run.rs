@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{RunFailure, Turn};
 use crate::chat::{FinishReason, ToolCall, Usage};
-use crate::dispatch::AgentRef;
+use crate::dispatch::{AgentRef, HandOver};
 use crate::provider::{Attempt, ResolutionRule, ResolvedModel};
 
 /// Where a run stands. The last four are ends.
@@ -73,7 +73,12 @@ pub struct Run {
     pub status: RunStatus,
     pub agent: AgentRef,
     pub dispatch_id: Uuid,
+    /// The stored conversation that it is a part of.
     pub conversation_id: Option<Uuid>,
+    /// There if the conversation had another agent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub handed_over: Option<HandOver>,
     pub model: ModelUse,
     /// The text of the answer so far; null if texts are not kept.
     #[serde(default)]

@@ -14,10 +14,11 @@ use super::handle::RunHandle;
 use super::live_run::LiveRun;
 use super::records::{Idempotency, RecordedRun};
 use super::required::Required;
+use super::stored::{self, ConversationRef, Exchange};
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
 use super::{Conversations, ModelUse, Registration, Run, RunStatus};
-use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice, Usage, has_answer, opening_request};
+use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice, Usage};
 use crate::dispatch::{
     AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
 };
@@ -38,7 +39,9 @@ pub struct NewRun {
     /// The only agents that the caller's key permits; `None` means all.
     pub permitted: Option<Vec<String>>,
     pub model: Option<String>,
+    /// Of a stored conversation, what comes behind it.
     pub prompt: PromptInput,
+    pub conversation: Option<ConversationRef>,
     /// Whether the caller is shown the answer while it is written.
     pub is_streaming: bool,
     /// Whether the run outlives its caller.
@@ -68,6 +71,7 @@ pub struct PromptPreview {
     /// What was asked for and is left out of it.
     pub dropped_parameters: Vec<Parameter>,
     pub estimated_tokens: usize,
+    pub warnings: Vec<String>,
 }
 
 /// A run that is decided on but not begun.
@@ -86,11 +90,20 @@ impl Conversations {
         if self.inner.closing.is_cancelled() {
             return Err(ConversationError::Stopping);
         }
-        if let Some(idempotency) = &new.idempotency
-            && let Some(run) = self.find_repeated(new.key_id, idempotency).await?
-        {
+        if let Some(run) = self.find_earlier(&new).await? {
             return Ok(StartedRun::Repeated(Box::new(run)));
         }
+        let id = Uuid::now_v7();
+        let mut claim = None;
+        if let Some(conversation) = new.conversation {
+            claim = Some((self.claim(conversation, id).await?, conversation.id));
+            // The run that was waited for may have been the same request's.
+            if let Some(run) = self.find_earlier(&new).await? {
+                return Ok(StartedRun::Repeated(Box::new(run)));
+            }
+        }
+        let asked = claim.is_some().then(|| new.prompt.messages.clone());
+        // Behind the conversation: who has a place must not wait for who waits for one.
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
@@ -99,11 +112,12 @@ impl Conversations {
         let Prepared { decision, agent, model, request, tools, warnings } =
             self.prepare(new, Judging::IfClose).await?;
         let run = Run {
-            id: Uuid::now_v7(),
+            id,
             status: if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked },
             agent: decision.agent.clone().unwrap_or_else(|| AgentRef::to(&agent)),
             dispatch_id: decision.id,
-            conversation_id: None,
+            conversation_id: decision.conversation_id,
+            handed_over: decision.handed_over.clone(),
             model: ModelUse::from(&model),
             output: None,
             tool_calls: Vec::new(),
@@ -132,6 +146,9 @@ impl Conversations {
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
         let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on() };
+        let exchange = claim.zip(asked).map(|((claim, conversation_id), asked)| {
+            Exchange::begin(claim, conversation_id, agent.name().as_str(), asked)
+        });
         let execution = Execution {
             conversations: self.clone(),
             live,
@@ -141,6 +158,7 @@ impl Conversations {
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
             usage: Usage::default(),
+            exchange,
         };
         self.inner.tasks.spawn(async move {
             execution.run(place, decision).await;
@@ -161,11 +179,20 @@ impl Conversations {
             estimated_tokens: prompt::estimate_tokens(&prepared.request),
             request,
             dropped_parameters,
+            warnings: prepared.warnings,
             model: prepared.model,
         })
     }
 
-    /// The run that the same request has made before.
+    /// The run that the same request has made before, if the caller has said that it is the same.
+    async fn find_earlier(&self, new: &NewRun) -> Result<Option<Run>, ConversationError> {
+        match &new.idempotency {
+            Some(idempotency) => self.find_repeated(new.key_id, idempotency).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The run that has an idempotency key.
     async fn find_repeated(
         &self,
         key_id: Uuid,
@@ -207,17 +234,21 @@ impl Conversations {
         Ok(None)
     }
 
-    async fn prepare(&self, new: NewRun, judging: Judging) -> Result<Prepared, ConversationError> {
-        let dispatch = DispatchRequest {
-            input: opening_request(&new.prompt.messages),
+    async fn prepare(
+        &self,
+        mut new: NewRun,
+        judging: Judging,
+    ) -> Result<Prepared, ConversationError> {
+        let history = self.read_history(new.conversation, &new.prompt.messages).await?;
+        let mut dispatch = DispatchRequest {
             agent: new.agent,
             candidates: new.candidates,
             permitted: new.permitted,
             top_k: None,
             judging,
-            is_under_way: has_answer(&new.prompt.messages),
-            unfit: Arc::default(),
+            ..DispatchRequest::default()
         };
+        stored::complete(&mut dispatch, &new.prompt.messages, history.as_ref());
         // An unknown model is refused before anything is put on record.
         if let Some(model) = new.model.as_deref().filter(|model| !self.can_resolve(model)) {
             return Err(ConversationError::ModelNotFound(model.to_owned()));
@@ -232,9 +263,22 @@ impl Conversations {
         let model = self.inner.providers.catalog().resolve(requested);
         let offer = self.inner.tool_servers.offer(&Wanted::from(&*agent.definition));
         let callers = callers_tools(&new.prompt.tools, &offer)?;
+        let mut is_shortened = history.as_ref().is_some_and(|history| history.is_cut);
+        let is_stored = history.is_some();
+        if let Some(history) = history {
+            new.prompt.messages.splice(..0, history.shown_to(agent.name().as_str()));
+        }
         let required = self.required(&agent, &offer, &new.prompt);
-        let warnings = warnings(&model, &offer);
-        let request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
+        let mut warnings = warnings(&model, &offer);
+        let mut request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
+        if is_stored {
+            let assumed = self.inner.settings.stored.context_tokens;
+            is_shortened |=
+                prompt::shorten(&mut request, model.first().context_tokens.unwrap_or(assumed));
+        }
+        if is_shortened {
+            warnings.push("conversation_shortened".to_owned());
+        }
         let servers = self.inner.tool_servers.clone();
         let max_turns = agent.definition.max_turns;
         let tools = ToolLoop::new(servers, offer, callers, required, max_turns);

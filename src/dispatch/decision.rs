@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::judge::Judgement;
+use super::sticky::HandOver;
 use crate::registry::Agent;
 
 /// What was decided.
@@ -40,7 +41,7 @@ pub enum Strategy {
     Local,
     /// None fitted, and the operator's default agent stands in.
     Default,
-    /// The conversation goes on: what it began with decides, so that its agent stays.
+    /// The conversation goes on: its agent stays. Of one that is not stored, what it began with decides.
     Sticky,
     /// A language model decided between the first few candidates.
     Judge,
@@ -116,6 +117,14 @@ pub struct Decision {
     pub elapsed_us: u64,
     /// The first is the one that was decided on, also if the judge chose one with a lower score.
     pub ranked: Vec<Ranked>,
+    /// The stored conversation that it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub conversation_id: Option<Uuid>,
+    /// There if the stored conversation had another agent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub handed_over: Option<HandOver>,
     /// There if the judge was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -123,4 +132,25 @@ pub struct Decision {
     /// The agent itself, at the revision that was picked.
     #[serde(skip)]
     pub picked: Option<Arc<Agent>>,
+}
+
+impl Decision {
+    /// A decision for an agent, or for none, that says no more yet.
+    pub(super) fn of(picked: Option<&Arc<Agent>>, roster_revision: i64) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            outcome: Outcome::Picked,
+            agent: picked.map(|agent| AgentRef::to(agent)),
+            confidence: 1.0,
+            margin: 1.0,
+            strategy: Strategy::Named,
+            roster_revision,
+            elapsed_us: 0,
+            ranked: Vec::new(),
+            conversation_id: None,
+            handed_over: None,
+            judge: None,
+            picked: picked.cloned(),
+        }
+    }
 }

@@ -8,6 +8,9 @@ pub enum DispatchError {
     AgentDisabled(String),
     #[error("the key does not permit the agent `{0}`")]
     AgentNotPermitted(String),
+    /// Another agent is named while the results of its calls are outstanding.
+    #[error("the agent `{0}` has called tools and waits for their results: nobody else can go on")]
+    AgentWaitsForResults(String),
     #[error("the texts of requests are not kept (`storage.content: false`)")]
     ContentNotKept,
     #[error("failed to read the decision on record")]

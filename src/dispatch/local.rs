@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::confidence::{Signals, confidence, outcome};
-use super::decision::{AgentRef, Decision, Outcome, Ranked, Strategy};
+use super::decision::{Decision, Outcome, Ranked, Strategy};
 use super::document::Document;
 use super::reasons;
 use super::score::{Query, Scored, round, score};
@@ -34,17 +32,12 @@ pub(super) fn decide(
     let margin = margin(&scored);
     scored.truncate(request.ranked_count(settings));
     Ok(Decision {
-        id: Uuid::now_v7(),
         outcome,
-        agent: picked.as_deref().map(AgentRef::to),
         confidence,
         margin: round(margin),
         strategy,
-        roster_revision: index.roster_revision(),
-        elapsed_us: 0,
         ranked: scored.iter().map(|candidate| rank(index, &query, candidate)).collect(),
-        judge: None,
-        picked,
+        ..Decision::of(picked.as_ref(), index.roster_revision())
     })
 }
 
@@ -71,7 +64,7 @@ pub(super) fn judge<'a>(
     Judged { query, scored, confidence, outcome: outcome(&signals, fit) }
 }
 
-fn check_names(index: &Index, request: &DispatchRequest) -> Result<(), DispatchError> {
+pub(super) fn check_names(index: &Index, request: &DispatchRequest) -> Result<(), DispatchError> {
     for name in &request.candidates.names {
         if !is_permitted(request, name) {
             return Err(DispatchError::AgentNotPermitted(name.clone()));
@@ -90,14 +83,18 @@ fn is_permitted(request: &DispatchRequest, name: &str) -> bool {
         .is_none_or(|permitted| permitted.iter().any(|allowed| allowed == name))
 }
 
-fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
+pub(super) fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
+    is_wanted(agent, request) && !request.unfit.contains(agent.name().as_str())
+}
+
+/// Whether the caller takes an agent, whatever it lacks.
+pub(super) fn is_wanted(agent: &Agent, request: &DispatchRequest) -> bool {
     let Candidates { names, labels, exclude } = &request.candidates;
     let name = agent.name().as_str();
     is_permitted(request, name)
         && (names.is_empty() || names.iter().any(|wanted| wanted == name))
         && (labels.is_empty() || agent.labels.iter().any(|label| labels.contains(label)))
         && !exclude.iter().any(|excluded| excluded == name)
-        && !request.unfit.contains(name)
 }
 
 pub(super) fn default_agent(
@@ -112,12 +109,12 @@ pub(super) fn default_agent(
 }
 
 /// How far the first candidate's score is ahead of the second's.
-fn margin(scored: &[Scored<'_>]) -> f64 {
+pub(super) fn margin(scored: &[Scored<'_>]) -> f64 {
     let score = |place: usize| scored.get(place).map_or(0.0, Scored::score);
     score(0) - score(1)
 }
 
-fn rank(index: &Index, query: &Query, candidate: &Scored<'_>) -> Ranked {
+pub(super) fn rank(index: &Index, query: &Query, candidate: &Scored<'_>) -> Ranked {
     Ranked {
         agent: candidate.document.agent.name().to_string(),
         score: round(candidate.score()),

@@ -1,7 +1,8 @@
 //! Choosing the agent for a request: which one, why, and how sure, or that none fits.
 //!
-//! [`Dispatcher::pick`] is the one call. Its stages run cheapest first, each in a file of its own: a named
-//! agent, then scoring by words and meaning in memory, then a language model if the operator has one judge what is close.
+//! [`Dispatcher::pick`] is the one call. Its stages run cheapest first, each in a file of its own: a named agent, then the
+//! one that has the stored conversation, then scoring by words and meaning in memory, then a language model if the
+//! operator has one judge what is close.
 
 mod calibration;
 mod confidence;
@@ -25,6 +26,7 @@ mod overlap;
 mod reasons;
 mod score;
 mod steals;
+mod sticky;
 mod text;
 
 use std::borrow::Cow;
@@ -53,6 +55,7 @@ pub use index::Index;
 pub use judge::{JudgeReport, JudgeSettings, Judging};
 pub use overlap::{add as add_overlaps, find_overlaps};
 pub use steals::Steal;
+pub use sticky::{HandOver, HandOverReason, Sticky};
 
 use fitness::Fitness;
 use judge::{Judge, MAX_SHORTLIST};
@@ -90,15 +93,34 @@ pub enum OnAmbiguous {
     Judge,
 }
 
-#[derive(Debug, Clone, Default)]
+/// A score is 0 to 1. Two agents of one field are mostly nearer to each other than this.
+pub const DEFAULT_HAND_OVER_MARGIN: f64 = 0.2;
+
+#[derive(Debug, Clone)]
 pub struct Settings {
     pub on_none: OnNone,
     pub on_ambiguous: OnAmbiguous,
     pub default_agent: Option<String>,
     pub judge: Option<JudgeSettings>,
     pub on_degraded: OnDegraded,
+    /// How far an agent must be ahead of the one that has a stored conversation to be given it: a difference of scores.
+    pub hand_over_margin: f64,
     /// Whether the text of requests is kept with the decisions.
     pub stores_content: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            on_none: OnNone::default(),
+            on_ambiguous: OnAmbiguous::default(),
+            default_agent: None,
+            judge: None,
+            on_degraded: OnDegraded::default(),
+            hand_over_margin: DEFAULT_HAND_OVER_MARGIN,
+            stores_content: false,
+        }
+    }
 }
 
 /// A request for an agent.
@@ -115,11 +137,19 @@ pub struct DispatchRequest {
     pub judging: Judging,
     /// Whether the conversation goes on after an answer. `input` is what it began with.
     pub is_under_way: bool,
+    /// The stored conversation that the request belongs to.
+    pub sticky: Option<Sticky>,
     /// Agents that are not picked because they lack a tool server. The dispatcher fills it.
     pub unfit: Arc<HashSet<String>>,
 }
 
 impl DispatchRequest {
+    /// The agent that has the stored conversation, and that conversation.
+    fn holder(&self) -> Option<(&Sticky, &str)> {
+        let sticky = self.sticky.as_ref()?;
+        Some((sticky, sticky.agent.as_deref()?))
+    }
+
     /// How many candidates the decision names.
     fn top_k(&self) -> usize {
         self.top_k.unwrap_or(DEFAULT_TOP_K)
@@ -207,7 +237,11 @@ impl Dispatcher {
         let (mut decision, case) = {
             let index = self.index();
             let mut decision = run_local_stages(&index, request, settings)?;
-            let case = judge.consider(&index, request, settings, &mut decision);
+            // Who has the conversation keeps it unless all is clear, and what is clear needs no judge.
+            let case = match request.holder() {
+                None => judge.consider(&index, request, settings, &mut decision),
+                Some(_) => None,
+            };
             (decision, case)
         };
         if let Some(case) = case {
@@ -217,6 +251,7 @@ impl Dispatcher {
         if let (Some(agent), Some(picked)) = (&mut decision.agent, &decision.picked) {
             agent.degraded_by = self.degraded_by(picked);
         }
+        decision.conversation_id = request.sticky.as_ref().map(|sticky| sticky.conversation_id);
         self.record(&decision, request, key_id).await;
         Ok(decision)
     }
@@ -230,12 +265,22 @@ impl Dispatcher {
     /// the agent that it began with, and one that is named is meant.
     fn without_unfit<'a>(&self, request: &'a DispatchRequest) -> Cow<'a, DispatchRequest> {
         let Inner { registry, fitness, settings, .. } = &*self.inner;
-        let is_free = request.agent.is_none() && !request.is_under_way;
+        let may_move = !request.is_under_way || request.holder().is_some();
+        let is_free = request.agent.is_none() && may_move;
         if settings.on_degraded == OnDegraded::Pick || !is_free {
             return Cow::Borrowed(request);
         }
         let unfit = fitness.degraded(&registry.roster());
         Cow::Owned(DispatchRequest { unfit, ..request.clone() })
+    }
+
+    /// Refuses an agent that cannot be named.
+    pub fn check_named(
+        &self,
+        name: &str,
+        permitted: Option<&[String]>,
+    ) -> Result<(), DispatchError> {
+        named::decide(&self.index(), name, permitted).map(drop)
     }
 
     /// What the judge has done in this process.
@@ -348,6 +393,7 @@ impl Dispatcher {
             agent_name: agent.map(|agent| agent.name.clone()),
             agent_revision: agent.map(|agent| agent.revision),
             roster_revision: decision.roster_revision,
+            conversation_id: decision.conversation_id,
             decision: serde_json::to_string(decision).unwrap_or_default(),
             input: self.inner.settings.stores_content.then(|| request.input.clone()),
             created_at: Utc::now(),
@@ -377,12 +423,13 @@ fn run_local_stages(
     settings: &Settings,
 ) -> Result<Decision, DispatchError> {
     let started = Instant::now();
-    let mut decision = match &request.agent {
-        Some(name) => named::decide(index, name, request.permitted.as_deref())?,
-        None => local::decide(index, request, settings)?,
+    let mut decision = match (request.holder(), &request.agent) {
+        (Some((sticky, agent)), _) => sticky::decide(index, request, sticky, agent, settings)?,
+        (None, Some(name)) => named::decide(index, name, request.permitted.as_deref())?,
+        (None, None) => local::decide(index, request, settings)?,
     };
     let is_local = decision.strategy == Strategy::Local && decision.outcome != Outcome::None;
-    if is_local && request.is_under_way {
+    if is_local && request.is_under_way && request.holder().is_none() {
         decision.strategy = Strategy::Sticky;
     }
     decision.elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);

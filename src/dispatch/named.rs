@@ -1,8 +1,6 @@
 //! The first stage: the caller names the agent.
 
-use uuid::Uuid;
-
-use super::decision::{AgentRef, Decision, Outcome, Ranked, Reason, ReasonKind, Strategy};
+use super::decision::{Decision, Ranked, Reason, ReasonKind, Strategy};
 use super::{DispatchError, Index};
 use crate::registry::AgentState;
 
@@ -21,16 +19,8 @@ pub(super) fn decide(
     let text = agent.definition.display_name.clone();
     let reason = Reason { kind: ReasonKind::Name, text, words: Vec::new(), share: 1.0 };
     Ok(Decision {
-        id: Uuid::now_v7(),
-        outcome: Outcome::Picked,
-        agent: Some(AgentRef::to(agent)),
-        confidence: 1.0,
-        margin: 1.0,
         strategy: Strategy::Named,
-        roster_revision: index.roster_revision(),
-        elapsed_us: 0,
         ranked: vec![Ranked { agent: name.to_owned(), score: 1.0, reasons: vec![reason] }],
-        judge: None,
-        picked: Some(agent.clone()),
+        ..Decision::of(Some(agent), index.roster_revision())
     })
 }

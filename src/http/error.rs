@@ -245,6 +245,7 @@ impl From<DispatchError> for ApiError {
             DispatchError::AgentNotFound(_) => Self::new(ErrorCode::AgentNotFound, detail),
             DispatchError::AgentDisabled(_) => Self::new(ErrorCode::AgentDisabled, detail),
             DispatchError::AgentNotPermitted(_) => Self::new(ErrorCode::Forbidden, detail),
+            DispatchError::AgentWaitsForResults(_) => Self::invalid_field("/agent", detail),
             DispatchError::ContentNotKept => Self::new(
                 ErrorCode::ContentNotKept,
                 format!(
@@ -301,12 +302,17 @@ impl From<ConversationError> for ApiError {
                 Self::invalid_field(format!("/tools/{index}/name"), detail)
             }
             ConversationError::ModelNotFound(_) => Self::new(ErrorCode::ModelNotFound, detail),
-            ConversationError::Stopping | ConversationError::Busy => {
-                Self::new(ErrorCode::Unavailable, detail)
-            }
+            ConversationError::Stopping
+            | ConversationError::Busy
+            | ConversationError::ClaimLost => Self::new(ErrorCode::Unavailable, detail),
             ConversationError::StillRunning(run_id) => {
                 Self::new(ErrorCode::Conflict, detail).with("run_id", json!(run_id))
             }
+            ConversationError::NotFound(_) => Self::new(ErrorCode::ConversationNotFound, detail),
+            ConversationError::ConversationBusy(_) => Self::new(ErrorCode::Conflict, detail),
+            ConversationError::CannotFollow(_) => Self::invalid_field("/messages", detail),
+            ConversationError::ContentNotKept => Self::new(ErrorCode::ContentNotKept, detail),
+            ConversationError::Database(error) => Self::database(error),
             ConversationError::OtherRequest => Self::new(ErrorCode::IdempotencyKeyReused, detail),
             ConversationError::Ledger(error) => error.into(),
         }

@@ -31,8 +31,8 @@ use error_code::ErrorCode;
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
-        admin_agents, admin_sync, agent_states, agents, audit, dispatches, evals, export, feedback,
-        keys, mcp_servers, operations, prompts, providers, revisions, runs,
+        admin_agents, admin_sync, agent_states, agents, audit, conversations, dispatches, evals,
+        export, feedback, keys, mcp_servers, operations, prompts, providers, revisions, runs,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -50,6 +50,9 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(feedback::create_feedback)),
         Some(Scope::Run) => router
             .routes(routes!(prompts::create_prompt))
+            .routes(routes!(conversations::create_conversation, conversations::list_conversations))
+            .routes(routes!(conversations::get_conversation, conversations::delete_conversation))
+            .routes(routes!(conversations::list_conversation_messages))
             .routes(routes!(runs::create_run, runs::list_runs))
             .routes(routes!(runs::get_run))
             .routes(routes!(runs::get_run_events))

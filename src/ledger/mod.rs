@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::PgPool;
-use tokio::sync::mpsc;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 pub use error::LedgerError;
@@ -210,6 +210,13 @@ impl Ledger {
         Ok(pieces.into_values().collect())
     }
 
+    /// Waits until all that was kept before is written, for `patience` at most. False if it is not.
+    pub async fn flush(&self, patience: Duration) -> bool {
+        let mark = Arc::new(Notify::new());
+        self.enqueue(Record::Mark(Arc::clone(&mark))).await;
+        tokio::time::timeout(patience, mark.notified()).await.is_ok()
+    }
+
     /// Asks whichever instance runs it to end a run.
     pub async fn request_cancel(&self, run_id: Uuid) -> Result<(), LedgerError> {
         Ok(store::request_cancel(&self.inner.pool, run_id).await?)
@@ -279,6 +286,7 @@ impl Inner {
                 Record::RunEvents(record) => {
                     pending.run_events.remove(&(record.run_id, record.first_sequence));
                 }
+                Record::Mark(mark) => mark.notify_one(),
                 Record::End => {}
             }
         }
@@ -289,6 +297,14 @@ impl Inner {
         let Record::Run(run) = record else { return false };
         self.pending().runs.get(&run.id).is_some_and(|newest| !Arc::ptr_eq(newest, run))
     }
+}
+
+/// Takes the texts out of the records of a conversation's runs and decisions, in the transaction of its deletion.
+pub async fn forget_texts(
+    connection: &mut PgConnection,
+    conversation_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    store::forget_texts(connection, conversation_id).await
 }
 
 /// PostgreSQL takes no NUL in a text.

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The strategy of decisions that the caller made.
 pub(super) const BY_NAME: &str = "named";
+
+/// The strategy of decisions that a conversation has made, if it is a stored one.
+pub(super) const BY_CONVERSATION: &str = "sticky";
 
 /// A decision.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +22,7 @@ pub struct DispatchRecord {
     pub agent_name: Option<String>,
     pub agent_revision: Option<i32>,
     pub roster_revision: i64,
+    pub conversation_id: Option<Uuid>,
     /// The whole decision as it was answered: JSON.
     pub decision: String,
     pub input: Option<String>,
@@ -52,13 +57,14 @@ struct Decided {
 }
 
 impl DispatchRecord {
-    /// `None` if the filter leaves it out, it has no input, or the caller decided.
+    /// `None` if the filter leaves it out, it has no input, or something else than the input decided.
     pub(super) fn decided_request(&self, filter: &DecidedFilter) -> Option<DecidedRequest> {
         let is_wanted = filter.since.is_none_or(|since| since <= self.created_at)
             && (filter.agent_name.is_none() || filter.agent_name == self.agent_name);
         let input = self.input.as_ref().filter(|_| is_wanted)?;
         let Decided { strategy, confidence } = serde_json::from_str(&self.decision).ok()?;
-        (strategy != BY_NAME).then(|| DecidedRequest {
+        let is_kept = strategy == BY_CONVERSATION && self.conversation_id.is_some();
+        (strategy != BY_NAME && !is_kept).then(|| DecidedRequest {
             id: self.id,
             input: input.clone(),
             outcome: self.outcome.clone(),
@@ -76,6 +82,7 @@ pub struct RunRecord {
     pub key_id: Uuid,
     pub instance_id: Uuid,
     pub dispatch_id: Uuid,
+    pub conversation_id: Option<Uuid>,
     pub agent_name: String,
     pub agent_revision: i32,
     pub agent_sha256: String,
@@ -126,6 +133,8 @@ pub(super) enum Record {
     Dispatch(Arc<DispatchRecord>),
     Run(Arc<RunRecord>),
     RunEvents(Arc<RunEvents>),
+    /// Notified once all that came before it is written.
+    Mark(Arc<Notify>),
     /// Nothing comes after this.
     End,
 }

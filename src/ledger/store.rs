@@ -10,7 +10,8 @@ use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::record::{
-    BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, Record, RunEvents, RunFilter, RunRecord,
+    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, Record, RunEvents,
+    RunFilter, RunRecord,
 };
 
 /// A statement takes rows up to about this size.
@@ -74,11 +75,13 @@ fn json_rows<'a, T: Serialize + 'a>(records: impl Iterator<Item = &'a T>) -> Vec
 async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO dispatches
-            (id, key_id, outcome, agent_name, agent_revision, roster_revision, decision, input, created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, decision::jsonb, input, created_at
+            (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
+             created_at)
+         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::jsonb,
+             input, created_at
          FROM json_to_recordset($1::text::json) AS new
             (id uuid, key_id uuid, outcome text, agent_name text, agent_revision integer,
-             roster_revision bigint, decision text, input text, created_at timestamptz)
+             roster_revision bigint, conversation_id uuid, decision text, input text, created_at timestamptz)
          ON CONFLICT (id) DO NOTHING",
         rows
     )
@@ -91,12 +94,12 @@ async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<
 async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO runs
-            (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, ended_at, idempotency_key, event_count)
-         SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+         SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record::jsonb, created_at, ended_at, idempotency_key, event_count
          FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, agent_name text,
+            (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, conversation_id uuid, agent_name text,
              agent_revision integer, agent_sha256 text, status text, record text, created_at timestamptz,
              ended_at timestamptz, idempotency_key text, event_count integer)
          ON CONFLICT (id) DO UPDATE SET
@@ -127,14 +130,15 @@ async fn insert_run_events(connection: &mut PgConnection, rows: &str) -> Result<
 pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool, sqlx::Error> {
     let result = sqlx::query!(
         "INSERT INTO runs
-            (id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, idempotency_key, request_sha256)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11, $12)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13)
          ON CONFLICT DO NOTHING",
         record.id,
         record.key_id,
         record.instance_id,
         record.dispatch_id,
+        record.conversation_id,
         record.agent_name,
         record.agent_revision,
         record.agent_sha256,
@@ -155,7 +159,7 @@ pub(super) async fn find_dispatch(
 ) -> Result<Option<DispatchRecord>, sqlx::Error> {
     sqlx::query_as!(
         DispatchRecord,
-        r#"SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision,
+        r#"SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id,
                 decision::text AS "decision!", input, created_at
          FROM dispatches WHERE id = $1"#,
         id
@@ -176,10 +180,12 @@ pub(super) async fn list_decided_requests(
                 (decision->>'confidence')::float8 AS "confidence!"
          FROM dispatches
          WHERE id >= $1 AND input IS NOT NULL AND decision->>'strategy' <> $2
-            AND ($3::timestamptz IS NULL OR created_at >= $3) AND ($4::text IS NULL OR agent_name = $4)
-         ORDER BY id DESC LIMIT $5"#,
+            AND (conversation_id IS NULL OR decision->>'strategy' <> $3)
+            AND ($4::timestamptz IS NULL OR created_at >= $4) AND ($5::text IS NULL OR agent_name = $5)
+         ORDER BY id DESC LIMIT $6"#,
         filter.since.map_or(Uuid::nil(), earliest_id),
         BY_NAME,
+        BY_CONVERSATION,
         filter.since,
         filter.agent_name,
         limit
@@ -207,7 +213,7 @@ fn earliest_id(since: DateTime<Utc>) -> Uuid {
 pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord>, sqlx::Error> {
     sqlx::query_as!(
         RunRecord,
-        r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+        r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
                 event_count
          FROM runs WHERE id = $1"#,
@@ -224,7 +230,7 @@ pub(super) async fn find_run_of_request(
 ) -> Result<Option<RunRecord>, sqlx::Error> {
     sqlx::query_as!(
         RunRecord,
-        r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+        r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
                 event_count
          FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
@@ -246,7 +252,7 @@ pub(super) async fn list_runs(
     if let Some(key_id) = filter.key_id {
         return sqlx::query_as!(
             RunRecord,
-            r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+            r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                     (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
                     request_sha256, event_count
              FROM runs
@@ -264,7 +270,7 @@ pub(super) async fn list_runs(
     }
     sqlx::query_as!(
         RunRecord,
-        r#"SELECT id, key_id, instance_id, dispatch_id, agent_name, agent_revision, agent_sha256, status,
+        r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
                 request_sha256, event_count
          FROM runs
@@ -295,6 +301,36 @@ pub(super) async fn list_run_events(
     )
     .fetch_all(pool)
     .await
+}
+
+/// Takes the texts out of the records of a conversation's runs and decisions. What remains are figures.
+pub(super) async fn forget_texts(
+    connection: &mut PgConnection,
+    conversation_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM run_events USING runs WHERE runs.id = run_id AND conversation_id = $1",
+        conversation_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE runs SET record = (record - 'output' - 'tool_calls' - 'turns' - 'metadata')
+            #- '{error,provider_message}'
+         WHERE conversation_id = $1",
+        conversation_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    // Reasons quote words of the request.
+    sqlx::query!(
+        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision, '{ranked}', '[]')
+         WHERE conversation_id = $1",
+        conversation_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }
 
 /// Asks the instance that runs it to end a run, and wakes it.

@@ -1,6 +1,10 @@
 //! Builds what a model is given: the agent's instructions first, then the conversation. Pure.
 
+mod budget;
+
 use serde_json::Value;
+
+pub use budget::{estimate_tokens, shorten};
 
 use crate::chat::{ChatRequest, Message, Parameters, Tool};
 use crate::definition::AgentDefinition;
@@ -59,18 +63,6 @@ fn number(definition: &AgentDefinition, field: &str) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         value => value.as_f64(),
     }
-}
-
-/// Roughly how many tokens a request has: a quarter of its characters, which suits English and code.
-pub fn estimate_tokens(request: &ChatRequest) -> usize {
-    let messages: usize =
-        request.messages.iter().map(|message| message.text().chars().count()).sum();
-    let tools: usize = request
-        .tools
-        .iter()
-        .map(|tool| tool.description.len() + tool.parameters.to_string().len())
-        .sum();
-    (request.system.chars().count() + messages + tools).div_ceil(4)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::messages::{CandidatesBody, MessageBody, read_messages, refuse_conversation};
+use super::conversations::seen_by;
+use super::messages::{CandidatesBody, MessageBody, read_messages};
 use crate::access::Caller;
-use crate::chat::{has_answer, opening_request};
+use crate::conversation::Conversations;
 use crate::dispatch::{Decision, DispatchRequest, Dispatcher, JudgeReport, Judging};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
@@ -31,6 +32,7 @@ pub struct CreateDispatch {
     /// The agent, if it is known.
     agent: Option<String>,
     candidates: Option<CandidatesBody>,
+    /// The stored conversation that it would go on with. It stays as it is.
     conversation_id: Option<Uuid>,
     /// How to pick: without the judge, or with it whatever the margin.
     strategy: Option<StrategyBody>,
@@ -56,10 +58,11 @@ enum StrategyBody {
 )]
 pub async fn create_dispatch(
     State(dispatcher): State<Dispatcher>,
+    State(conversations): State<Conversations>,
     Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateDispatch>,
 ) -> Result<Json<Decision>, ApiError> {
-    refuse_conversation(body.conversation_id)?;
+    let conversation = body.conversation_id.map(|id| seen_by(&caller, id));
     let judging = match body.strategy {
         None => Judging::IfClose,
         Some(StrategyBody::Local) => Judging::Never,
@@ -74,18 +77,16 @@ pub async fn create_dispatch(
     if body.top_k.is_some_and(|top_k| !(1..=MAX_TOP_K).contains(&top_k)) {
         return Err(ApiError::invalid_field("/top_k", format!("must be 1 to {MAX_TOP_K}")));
     }
-    let messages = read_messages(body.input, body.messages)?;
+    let messages = read_messages(body.input, body.messages, conversation.is_some())?;
     let request = DispatchRequest {
-        input: opening_request(&messages),
         agent: body.agent,
         candidates: body.candidates.unwrap_or_default().into(),
         permitted: caller.permitted_agents(),
         top_k: body.top_k,
         judging,
-        is_under_way: has_answer(&messages),
-        unfit: Arc::default(),
+        ..DispatchRequest::default()
     };
-    Ok(Json(dispatcher.pick(&request, caller.key_id()).await?))
+    Ok(Json(conversations.pick(request, &messages, conversation, caller.key_id()).await?))
 }
 
 /// A decision as it was answered.

@@ -113,7 +113,7 @@ pub async fn create_dispatch_eval(
 fn read_cases(cases: Vec<CaseBody>) -> Result<Vec<Case>, ApiError> {
     check_limit("/cases", cases.len(), 1)?;
     let read = |(number, case): (usize, CaseBody)| {
-        let messages = read_messages(case.input, case.messages)
+        let messages = read_messages(case.input, case.messages, false)
             .map_err(|error| error.within(&format!("/cases/{number}")))?;
         Ok(Case { input: opening_request(&messages), agent: case.agent })
     };

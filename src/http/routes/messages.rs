@@ -2,12 +2,10 @@
 
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::chat::{Message, Part, Role, ToolCall};
 use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
-use crate::http::error_code::ErrorCode;
 
 /// One entry of a conversation.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -64,10 +62,12 @@ impl From<CandidatesBody> for Candidates {
     }
 }
 
-/// Reads `input` or `messages`: one of them, and not nothing.
+/// Reads `input` or `messages`: one of them, and not nothing. Only behind a stored conversation may they begin with the
+/// result of a call.
 pub(super) fn read_messages(
     input: Option<String>,
     messages: Option<Vec<MessageBody>>,
+    is_behind_others: bool,
 ) -> Result<Vec<Message>, ApiError> {
     let messages = match (input, messages) {
         (Some(input), None) if input.trim().is_empty() => {
@@ -82,18 +82,26 @@ pub(super) fn read_messages(
             return Err(ApiError::invalid_field("/input", "give `input` or `messages`"));
         }
     };
-    let messages: Vec<Message> = messages
-        .into_iter()
-        .enumerate()
-        .map(|(index, message)| message.read(index))
-        .collect::<Result<_, _>>()?;
+    if messages.is_empty() {
+        return Err(ApiError::invalid_field("/messages", "must not be empty"));
+    }
+    if is_behind_others { read_all(messages) } else { read_opening(messages) }
+}
+
+/// Reads messages that nothing goes before; there may be none.
+pub(super) fn read_opening(messages: Vec<MessageBody>) -> Result<Vec<Message>, ApiError> {
+    let messages = read_all(messages)?;
     match messages.first().map(|first| first.role) {
-        Some(Role::User) => Ok(messages),
+        Some(Role::User) | None => Ok(messages),
         Some(_) => {
             Err(ApiError::invalid_field("/messages/0/role", "the first message must be the user's"))
         }
-        None => Err(ApiError::invalid_field("/messages", "must not be empty")),
     }
+}
+
+fn read_all(messages: Vec<MessageBody>) -> Result<Vec<Message>, ApiError> {
+    let numbered = messages.into_iter().enumerate();
+    numbered.map(|(index, message)| message.read(index)).collect()
 }
 
 impl MessageBody {
@@ -150,14 +158,4 @@ fn check_images(message: &Message, field: &impl Fn(&str) -> String) -> Result<()
         return Err(ApiError::invalid_field(field("content"), problem));
     }
     Ok(())
-}
-
-/// Conversations are not kept, so none can be named.
-pub(super) fn refuse_conversation(id: Option<Uuid>) -> Result<(), ApiError> {
-    id.map_or(Ok(()), |id| {
-        Err(ApiError::new(
-            ErrorCode::ConversationNotFound,
-            format!("there is no conversation `{id}`"),
-        ))
-    })
 }

@@ -6,6 +6,7 @@ mod agent_condition;
 pub(super) mod agent_states;
 pub(super) mod agents;
 pub(super) mod audit;
+pub(super) mod conversations;
 pub(super) mod dispatches;
 pub(super) mod evals;
 pub(super) mod export;

@@ -27,6 +27,7 @@ pub struct PromptBody {
     /// Parameters that were asked for and are left out, because the model or its protocol does not take them.
     dropped_parameters: Vec<Parameter>,
     tokens: TokensBody,
+    warnings: Vec<String>,
 }
 
 /// How long the prompt is.
@@ -60,5 +61,6 @@ pub async fn create_prompt(
         request: preview.request,
         dropped_parameters: preview.dropped_parameters,
         tokens: TokensBody { estimate: preview.estimated_tokens, exact: false },
+        warnings: preview.warnings,
     }))
 }

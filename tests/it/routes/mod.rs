@@ -7,6 +7,8 @@ mod agent_states;
 mod agents;
 mod audit;
 mod bad_input;
+mod conversation_runs;
+mod conversations;
 mod dispatches;
 mod evals;
 mod export;

@@ -99,7 +99,7 @@ async fn a_harmless_request_id_is_kept_and_another_replaced(pool: PgPool) {
 async fn unknown_paths_and_methods_are_problems(pool: PgPool) {
     let app = TestApp::start(pool).await;
     app.admin.get("/nowhere").await.problem(404, "not_found");
-    app.admin.get("/v1/conversations").await.problem(404, "not_found");
+    app.admin.get("/v1/nothing").await.problem(404, "not_found");
     let wrong = app.admin.delete("/v1/dispatch").await;
     wrong.problem(405, "method_not_allowed");
     assert_eq!(wrong.header("allow"), "POST");

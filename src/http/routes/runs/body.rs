@@ -9,9 +9,8 @@ use crate::access::Caller;
 use crate::chat::{Parameters, Tool, ToolChoice};
 use crate::conversation::{Idempotency, NewRun};
 use crate::http::error::ApiError;
-use crate::http::routes::messages::{
-    CandidatesBody, MessageBody, read_messages, refuse_conversation,
-};
+use crate::http::routes::conversations::seen_by;
+use crate::http::routes::messages::{CandidatesBody, MessageBody, read_messages};
 use crate::prompt::PromptInput;
 
 /// A request for an answer.
@@ -25,6 +24,7 @@ pub struct CreateRun {
     /// The agent, if it is known; else one is picked.
     agent: Option<String>,
     candidates: Option<CandidatesBody>,
+    /// The stored conversation that it goes on with: `input` or `messages` come behind what is there.
     conversation_id: Option<Uuid>,
     /// The caller's own tools.
     #[serde(default)]
@@ -93,7 +93,7 @@ impl CreateRun {
         caller: &Caller,
         idempotency: Option<Idempotency>,
     ) -> Result<NewRun, ApiError> {
-        refuse_conversation(self.conversation_id)?;
+        let conversation = self.conversation_id.map(|id| seen_by(caller, id));
         if self.max_tokens == Some(0) {
             return Err(ApiError::invalid_field("/max_tokens", "must be 1 or more"));
         }
@@ -103,7 +103,7 @@ impl CreateRun {
             permitted: caller.permitted_agents(),
             model: self.model,
             prompt: PromptInput {
-                messages: read_messages(self.input, self.messages)?,
+                messages: read_messages(self.input, self.messages, conversation.is_some())?,
                 tools: self.tools,
                 parameters: Parameters {
                     max_tokens: self.max_tokens,
@@ -115,6 +115,7 @@ impl CreateRun {
                     answer_schema: None,
                 },
             },
+            conversation,
             is_streaming: self.stream,
             is_background: self.background,
             idempotency,

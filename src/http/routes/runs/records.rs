@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::access::{Caller, Scope};
 use crate::chat::{FinishReason, Usage};
 use crate::conversation::{Conversations, FoundRun, ModelUse, Run, RunFailure, RunStatus};
-use crate::dispatch::AgentRef;
+use crate::dispatch::{AgentRef, HandOver};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiPath, ApiQuery};
@@ -26,6 +26,9 @@ pub struct RunSummary {
     agent: AgentRef,
     dispatch_id: Uuid,
     conversation_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    handed_over: Option<HandOver>,
     model: ModelUse,
     #[schema(value_type = Option<String>)]
     finish_reason: Option<FinishReason>,
@@ -46,6 +49,7 @@ impl From<Run> for RunSummary {
             agent: run.agent,
             dispatch_id: run.dispatch_id,
             conversation_id: run.conversation_id,
+            handed_over: run.handed_over,
             model: run.model,
             finish_reason: run.finish_reason,
             usage: run.usage,

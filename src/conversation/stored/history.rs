@@ -1,0 +1,215 @@
+//! What a stored conversation means for the next run of it: what goes before, who has it, what is waited for. Pure.
+
+use uuid::Uuid;
+
+use super::message::{read, without_thoughts};
+use super::store::ReadConversation;
+use crate::chat::{Message, Role, has_answer, opening_request};
+use crate::conversation::ConversationError;
+use crate::dispatch::{DispatchRequest, Sticky};
+
+/// The messages that go before a request.
+#[derive(Debug)]
+pub(in crate::conversation) struct History {
+    id: Uuid,
+    /// The agent that has the conversation.
+    agent: Option<String>,
+    messages: Vec<KeptMessage>,
+    /// Whether older ones were not read.
+    pub is_cut: bool,
+}
+
+#[derive(Debug)]
+struct KeptMessage {
+    /// Who said it, or was told it.
+    agent: Option<String>,
+    message: Message,
+}
+
+impl History {
+    pub(super) fn new(id: Uuid, read_conversation: ReadConversation) -> Self {
+        let ReadConversation { agent_name, messages, is_cut } = read_conversation;
+        let messages = messages.into_iter();
+        let mut messages: Vec<KeptMessage> = messages
+            .filter_map(|(agent, stored)| Some(KeptMessage { agent, message: read(&stored)? }))
+            .collect();
+        if is_cut {
+            // It begins in the middle of an exchange, perhaps with a result whose call is missing.
+            let is_user = |kept: &KeptMessage| kept.message.role == Role::User;
+            let first = messages.iter().position(is_user).unwrap_or(messages.len());
+            messages.drain(..first);
+        }
+        Self { id, agent: agent_name, messages, is_cut }
+    }
+
+    /// The ids of the calls whose results the conversation waits for.
+    fn outstanding(&self) -> Vec<&str> {
+        let mut walk = Walk::default();
+        for kept in &self.messages {
+            // What is stored has been checked.
+            let _ = walk.step(&kept.message);
+        }
+        walk.outstanding
+    }
+
+    /// Refuses messages that cannot follow.
+    pub fn check(&self, new: &[Message]) -> Result<(), ConversationError> {
+        let mut walk = Walk { outstanding: self.outstanding() };
+        for message in new {
+            walk.step(message).map_err(ConversationError::CannotFollow)?;
+        }
+        if let Some(call) = walk.outstanding.first() {
+            return Err(ConversationError::CannotFollow(format!(
+                "the result of the call `{call}` is missing"
+            )));
+        }
+        match new.last() {
+            Some(last) if last.role != Role::Assistant => Ok(()),
+            _ => Err(ConversationError::CannotFollow(
+                "the last message must be the user's, or the result of a call".to_owned(),
+            )),
+        }
+    }
+
+    /// Tells the dispatcher what is asked now, and whose conversation it is.
+    pub fn complete(&self, request: &mut DispatchRequest, new: &[Message]) {
+        let all: Vec<&Message> =
+            self.messages.iter().map(|kept| &kept.message).chain(new).collect();
+        let opening = opening_request(all.iter().copied());
+        request.is_under_way = has_answer(all.iter().copied());
+        let behind_answer = new.iter().rev().take_while(|message| message.role == Role::User);
+        let mut asked: Vec<_> = behind_answer.map(Message::text).collect();
+        asked.reverse();
+        request.input = match self.agent {
+            Some(_) if !asked.is_empty() => asked.join("\n"),
+            _ => opening.clone(),
+        };
+        request.sticky = Some(Sticky {
+            conversation_id: self.id,
+            agent: self.agent.clone(),
+            opening,
+            is_in_tool_loop: !self.outstanding().is_empty(),
+        });
+    }
+
+    /// The messages as `agent` is shown them. Thinking is for who thought it; that of another model its provider's
+    /// dialect leaves out.
+    pub fn shown_to(self, agent: &str) -> Vec<Message> {
+        let shown = self.messages.into_iter().map(|kept| {
+            let is_own = kept.agent.as_deref() == Some(agent);
+            if is_own { kept.message } else { without_thoughts(kept.message) }
+        });
+        shown.collect()
+    }
+}
+
+/// Refuses messages that a conversation cannot begin with. Calls at their end may wait for their results.
+pub(super) fn check_opening(messages: &[Message]) -> Result<(), ConversationError> {
+    let mut walk = Walk::default();
+    messages
+        .iter()
+        .try_for_each(|message| walk.step(message))
+        .map_err(ConversationError::CannotFollow)
+}
+
+/// Follows calls and their results: providers want the results right behind the calls, and all of them.
+#[derive(Debug, Default)]
+struct Walk<'a> {
+    outstanding: Vec<&'a str>,
+}
+
+impl<'a> Walk<'a> {
+    fn step(&mut self, message: &'a Message) -> Result<(), String> {
+        if message.role == Role::Tool {
+            let id = message.tool_call_id.as_deref().unwrap_or_default();
+            let place = self.outstanding.iter().position(|call| *call == id);
+            let place = place.ok_or_else(|| format!("no call `{id}` waits for a result"))?;
+            self.outstanding.remove(place);
+            return Ok(());
+        }
+        if let Some(call) = self.outstanding.first() {
+            return Err(format!("the result of the call `{call}` is missing"));
+        }
+        self.outstanding = message.tool_calls.iter().map(|call| &*call.id).collect();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::{History, check_opening};
+    use crate::chat::{Message, Part, SealedThought, ToolCall};
+    use crate::conversation::stored::message::write;
+    use crate::conversation::stored::store::ReadConversation;
+    use crate::dispatch::DispatchRequest;
+
+    fn calls(ids: &[&str]) -> Message {
+        let call = |id: &&str| ToolCall {
+            id: (*id).to_owned(),
+            name: "look".into(),
+            arguments: json!({}),
+            signature: None,
+        };
+        Message::assistant(Vec::new(), ids.iter().map(call).collect())
+    }
+
+    fn result(id: &str) -> Message {
+        Message::tool_result(id.to_owned(), vec![Part::text("found")], false)
+    }
+
+    fn says(text: &str) -> Message {
+        Message::assistant(vec![Part::text(text)], Vec::new())
+    }
+
+    fn history(messages: &[Message], is_cut: bool) -> History {
+        let messages = messages.iter().map(|message| (Some("a".into()), write(message.clone())));
+        let (agent_name, messages) = (Some("a".to_owned()), messages.collect());
+        History::new(Uuid::nil(), ReadConversation { agent_name, messages, is_cut })
+    }
+
+    #[test]
+    fn results_follow_their_calls_and_nothing_else_does() {
+        let waits = history(&[Message::user("Do it"), calls(&["1", "2"]), result("1")], false);
+        assert!(waits.check(&[result("2")]).is_ok());
+        assert!(waits.check(&[result("2"), Message::user("And now?")]).is_ok());
+        for new in [&[Message::user("Hello?")][..], &[result("3")], &[result("1")], &[]] {
+            assert!(waits.check(new).is_err(), "{new:?}");
+        }
+        let answered = history(&[Message::user("Do it"), says("Done")], false);
+        assert!(answered.check(&[Message::user("Thanks")]).is_ok());
+        for new in [&[result("1")][..], &[Message::user("a"), says("b")], &[calls(&["1"])]] {
+            assert!(answered.check(new).is_err(), "{new:?}");
+        }
+        assert!(check_opening(&[Message::user("Do it"), calls(&["1"])]).is_ok());
+        let abandoned = [Message::user("Do it"), calls(&["1"]), Message::user("Well?")];
+        assert!(check_opening(&abandoned).is_err());
+    }
+
+    #[test]
+    fn a_pick_knows_what_is_asked_now_and_what_was_asked_first() {
+        let mut request = DispatchRequest::default();
+        let history = history(&[Message::user("A login"), says("Here"), result("x")], false);
+        history.complete(&mut request, &[Message::user("And now"), Message::user("a test")]);
+        assert_eq!(request.input, "And now\na test");
+        let sticky = request.sticky.expect("is stored");
+        assert_eq!((sticky.opening.as_str(), sticky.is_in_tool_loop), ("A login", false));
+    }
+
+    #[test]
+    fn a_conversation_that_is_not_read_whole_begins_with_the_user() {
+        let cut = history(&[result("1"), says("Done"), Message::user("Thanks")], true);
+        assert_eq!(cut.shown_to("a"), [Message::user("Thanks")]);
+    }
+
+    #[test]
+    fn thinking_is_for_who_thought_it() {
+        let thought = Part::Thought(SealedThought { model: "p/m".into(), block: json!({}) });
+        let said = Message::assistant(vec![thought, Part::text("Done")], Vec::new());
+        let shown = |agent| history(std::slice::from_ref(&said), false).shown_to(agent);
+        assert_eq!(shown("a"), std::slice::from_ref(&said));
+        assert_eq!(shown("b"), [says("Done")]);
+    }
+}

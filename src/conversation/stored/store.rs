@@ -1,0 +1,335 @@
+//! The queries about stored conversations, their messages, and the runs that want them.
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use sqlx::{Executor, PgPool, Postgres};
+use uuid::Uuid;
+
+use super::ConversationRef;
+use crate::ledger;
+
+/// Texts of a conversation that are read for a run: more than any model takes.
+const READ_BYTES: usize = 32 * 1024 * 1024;
+const READ_MESSAGES: i64 = 20_000;
+
+/// A conversation without its messages.
+#[derive(Debug)]
+pub(super) struct ConversationRow {
+    pub id: Uuid,
+    pub agent_name: Option<String>,
+    pub metadata: Option<String>,
+    pub message_count: i32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A message as it is kept.
+#[derive(Debug)]
+pub(super) struct MessageRow {
+    pub position: i32,
+    pub run_id: Option<Uuid>,
+    pub agent_name: Option<String>,
+    pub message: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a run reads of a conversation.
+#[derive(Debug, Default)]
+pub(super) struct ReadConversation {
+    pub agent_name: Option<String>,
+    /// Each with the agent that it was said by or to, in order.
+    pub messages: Vec<(Option<String>, String)>,
+    /// Whether there are older ones.
+    pub is_cut: bool,
+}
+
+/// Messages that come in together.
+#[derive(Debug)]
+pub(super) struct NewMessages {
+    pub conversation_id: Uuid,
+    pub run_id: Option<Uuid>,
+    pub agent_name: Option<String>,
+    pub messages: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Yes,
+    /// Whoever wrote them has lost the claim, and others may have gone on.
+    ClaimLost,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Deleted {
+    Yes,
+    NotFound,
+    /// A run has it, or waits for it.
+    Busy,
+}
+
+pub(super) async fn create(
+    pool: &PgPool,
+    key_id: Uuid,
+    metadata: Option<&str>,
+    new: &NewMessages,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!(
+        "INSERT INTO conversations (id, key_id, agent_name, metadata) VALUES ($1, $2, $3, $4::text::json)",
+        new.conversation_id,
+        key_id,
+        new.agent_name,
+        metadata,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    append(&mut *transaction, new).await?;
+    transaction.commit().await
+}
+
+/// Adds messages behind the others. Their agent has the conversation from then on.
+async fn append<'c>(
+    executor: impl Executor<'c, Database = Postgres>,
+    new: &NewMessages,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH conversation AS (
+            UPDATE conversations SET message_count = message_count + cardinality($4::text[]),
+                agent_name = coalesce($3, agent_name), updated_at = now()
+            WHERE id = $1 RETURNING message_count - cardinality($4::text[]) AS before
+         )
+         INSERT INTO conversation_messages (conversation_id, position, run_id, agent_name, message)
+         SELECT $1, before + place::integer, $2, $3, message::json
+         FROM conversation, unnest($4::text[]) WITH ORDINALITY AS new (message, place)",
+        new.conversation_id,
+        new.run_id,
+        new.agent_name,
+        &new.messages,
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Adds the messages of a run that has the conversation. Doing it twice does it once.
+pub(super) async fn keep(
+    pool: &PgPool,
+    run_id: Uuid,
+    new: &NewMessages,
+) -> Result<Kept, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // The lock holds off whoever would take the claim for lapsed.
+    let claim = sqlx::query_scalar!(
+        "SELECT run_id FROM conversation_claims WHERE run_id = $1 FOR UPDATE",
+        run_id
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let is_kept = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM conversation_messages WHERE run_id = $1) AS "is_kept!""#,
+        run_id
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if is_kept {
+        return Ok(Kept::Yes);
+    }
+    if claim.is_none() {
+        return Ok(Kept::ClaimLost);
+    }
+    append(&mut *transaction, new).await?;
+    transaction.commit().await?;
+    Ok(Kept::Yes)
+}
+
+pub(super) async fn find(
+    pool: &PgPool,
+    conversation: &ConversationRef,
+) -> Result<Option<ConversationRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ConversationRow,
+        "SELECT id, agent_name, metadata::text, message_count, created_at, updated_at
+         FROM conversations WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2)",
+        conversation.id,
+        conversation.owner,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Newest first, older than `before`.
+pub(super) async fn list(
+    pool: &PgPool,
+    owner: Option<Uuid>,
+    before: Uuid,
+    limit: i64,
+) -> Result<Vec<ConversationRow>, sqlx::Error> {
+    // Two queries, so that each has its index.
+    let Some(owner) = owner else {
+        return sqlx::query_as!(
+            ConversationRow,
+            "SELECT id, agent_name, metadata::text, message_count, created_at, updated_at
+             FROM conversations WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            before,
+            limit
+        )
+        .fetch_all(pool)
+        .await;
+    };
+    sqlx::query_as!(
+        ConversationRow,
+        "SELECT id, agent_name, metadata::text, message_count, created_at, updated_at
+         FROM conversations WHERE key_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        owner,
+        before,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Oldest first, behind the position `after`.
+pub(super) async fn list_messages(
+    pool: &PgPool,
+    conversation_id: Uuid,
+    after: i32,
+    limit: i64,
+) -> Result<Vec<MessageRow>, sqlx::Error> {
+    sqlx::query_as!(
+        MessageRow,
+        r#"SELECT position, run_id, agent_name, message::text AS "message!", created_at
+         FROM conversation_messages WHERE conversation_id = $1 AND position > $2
+         ORDER BY position LIMIT $3"#,
+        conversation_id,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A conversation with its newest messages; `None` if there is none for this caller.
+pub(super) async fn read(
+    pool: &PgPool,
+    conversation: &ConversationRef,
+) -> Result<Option<ReadConversation>, sqlx::Error> {
+    let mut rows = sqlx::query!(
+        r#"SELECT holder.agent_name AS holder, message_count, kept.agent_name AS "agent_name?",
+                kept.message::text AS "message?"
+         FROM conversations AS holder
+         LEFT JOIN conversation_messages AS kept ON conversation_id = id
+         WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2)
+         ORDER BY position DESC LIMIT $3"#,
+        conversation.id,
+        conversation.owner,
+        READ_MESSAGES,
+    )
+    .fetch(pool);
+    let (mut found, mut bytes) = (None, 0);
+    while let Some(row) = rows.try_next().await? {
+        let read = found.get_or_insert_with(ReadConversation::default);
+        read.agent_name = row.holder;
+        let Some(message) = row.message else { break };
+        bytes += message.len();
+        if bytes > READ_BYTES {
+            break;
+        }
+        read.messages.push((row.agent_name, message));
+        read.is_cut = usize::try_from(row.message_count).is_ok_and(|all| read.messages.len() < all);
+    }
+    if let Some(read) = &mut found {
+        read.messages.reverse();
+    }
+    Ok(found)
+}
+
+/// Removes a conversation, its messages, and the texts of its runs and decisions, unless a run wants it.
+pub(super) async fn delete(
+    pool: &PgPool,
+    conversation: &ConversationRef,
+) -> Result<Deleted, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // Claims are made under this lock: none comes behind the next look.
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM conversations WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2) FOR UPDATE",
+        conversation.id,
+        conversation.owner,
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if found.is_none() {
+        return Ok(Deleted::NotFound);
+    }
+    let is_wanted = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM conversation_claims WHERE conversation_id = $1) AS "is_wanted!""#,
+        conversation.id
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if is_wanted {
+        return Ok(Deleted::Busy);
+    }
+    ledger::forget_texts(&mut transaction, conversation.id).await?;
+    sqlx::query!("DELETE FROM conversations WHERE id = $1", conversation.id)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(Deleted::Yes)
+}
+
+/// Puts a run behind those that want the conversation; false if there is none for this caller. The row's lock makes
+/// numbers appear in their order.
+pub(super) async fn claim(
+    pool: &PgPool,
+    conversation: &ConversationRef,
+    run_id: Uuid,
+    instance_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "WITH conversation AS (
+            UPDATE conversations SET claim_count = claim_count + 1
+            WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2) RETURNING claim_count
+         )
+         INSERT INTO conversation_claims (run_id, conversation_id, number, instance_id)
+         SELECT $3, $1, claim_count, $4 FROM conversation",
+        conversation.id,
+        conversation.owner,
+        run_id,
+        instance_id,
+    )
+    .execute(pool)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Whether a run is the first of those that want its conversation; `None` if its claim is gone.
+pub(super) async fn is_first(pool: &PgPool, run_id: Uuid) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT NOT EXISTS (
+                SELECT FROM conversation_claims AS other
+                WHERE other.conversation_id = own.conversation_id AND other.number < own.number
+            ) AS "is_first!"
+         FROM conversation_claims AS own WHERE run_id = $1"#,
+        run_id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Gives a claim up, and wakes who may have it next, wherever that is.
+pub(super) async fn release(pool: &PgPool, run_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH released AS (
+            DELETE FROM conversation_claims WHERE run_id = $1 RETURNING conversation_id, number
+         ),
+         behind AS (
+            SELECT FROM conversation_claims AS other JOIN released USING (conversation_id)
+            WHERE other.number > released.number LIMIT 1
+         )
+         SELECT pg_notify('rolecall_changes', 'conversation') FROM behind",
+        run_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(())
+}
