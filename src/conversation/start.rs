@@ -39,6 +39,9 @@ pub struct NewRun {
     pub permitted: Option<Vec<String>>,
     pub model: Option<String>,
     pub prompt: PromptInput,
+    /// Whether the default agent stands in where none fits, whatever `on_none` says: clients of faces know no other
+    /// outcome than an answer.
+    pub needs_answer: bool,
     /// Whether the caller is shown the answer while it is written.
     pub is_streaming: bool,
     /// Whether the run outlives its caller.
@@ -47,6 +50,16 @@ pub struct NewRun {
     pub metadata: Option<Value>,
     /// The caller's key.
     pub key_id: Uuid,
+}
+
+/// The name that asks for a pick where protocols have a model's.
+pub const AUTO: &str = "auto";
+
+/// Who is to answer: what is `None` is left to the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addressee {
+    pub agent: Option<String>,
+    pub model: Option<String>,
 }
 
 /// What came of a request for a run.
@@ -94,6 +107,7 @@ impl Conversations {
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
+        let face = new.prompt.inbound.as_ref().map(|inbound| inbound.protocol);
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
         let is_held_back = !new.is_streaming && !is_background;
         let Prepared { decision, agent, model, request, tools, warnings } =
@@ -140,6 +154,7 @@ impl Conversations {
             tools,
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
+            face,
             usage: Usage::default(),
         };
         self.inner.tasks.spawn(async move {
@@ -215,6 +230,7 @@ impl Conversations {
             permitted: new.permitted,
             top_k: None,
             judging,
+            falls_to_default: new.needs_answer,
             is_under_way: has_answer(&new.prompt.messages),
             unfit: Arc::default(),
         };
@@ -231,7 +247,7 @@ impl Conversations {
         let requested = new.model.as_deref().or(agent.definition.model.as_deref());
         let model = self.inner.providers.catalog().resolve(requested);
         let offer = self.inner.tool_servers.offer(&Wanted::from(&*agent.definition));
-        let callers = callers_tools(&new.prompt.tools, &offer)?;
+        let callers = callers_tools(&new.prompt, &offer)?;
         let required = self.required(&agent, &offer, &new.prompt);
         let warnings = warnings(&model, &offer);
         let request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
@@ -250,6 +266,21 @@ impl Conversations {
         let nothing = Offer::default();
         let offer = if is_forbidden { &nothing } else { offer };
         Required::new(wanted.collect(), offer, &prompt.messages)
+    }
+
+    /// Who is meant by the `model` of a request in a provider's protocol: nobody in particular, an agent, or whoever fits
+    /// on a model of that name.
+    pub fn find_addressee(&self, name: &str) -> Result<Addressee, ConversationError> {
+        if name == AUTO {
+            return Ok(Addressee::default());
+        }
+        if self.inner.dispatcher.knows_agent(name) {
+            return Ok(Addressee { agent: Some(name.to_owned()), model: None });
+        }
+        if !self.can_resolve(name) {
+            return Err(ConversationError::ModelNotFound(name.to_owned()));
+        }
+        Ok(Addressee { agent: None, model: Some(name.to_owned()) })
     }
 
     fn can_resolve(&self, model: &str) -> bool {
@@ -271,13 +302,18 @@ fn warnings(model: &ResolvedModel, offer: &Offer) -> Vec<String> {
 }
 
 /// The names of the caller's tools. None may be a server's: a call must have one owner.
-fn callers_tools(tools: &[Tool], offer: &Offer) -> Result<HashSet<String>, ConversationError> {
+fn callers_tools(
+    prompt: &PromptInput,
+    offer: &Offer,
+) -> Result<HashSet<String>, ConversationError> {
+    let tools = &prompt.tools;
     let is_servers = |tool: &Tool| offer.tools.iter().any(|offered| offered.name == tool.name);
     if let Some(index) = tools.iter().position(is_servers) {
         let name = tools[index].name.clone();
         return Err(ConversationError::ToolNameTaken { index, name });
     }
-    Ok(tools.iter().map(|tool| tool.name.clone()).collect())
+    let own = prompt.inbound.iter().flat_map(|inbound| &inbound.own_tools);
+    Ok(tools.iter().map(|tool| &tool.name).chain(own).cloned().collect())
 }
 
 fn offered_tools(offer: &Offer) -> Vec<Tool> {

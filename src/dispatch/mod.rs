@@ -112,6 +112,8 @@ pub struct DispatchRequest {
     pub permitted: Option<Vec<String>>,
     pub top_k: Option<usize>,
     pub judging: Judging,
+    /// Whether the default agent stands in where none fits, whatever `on_none` says.
+    pub falls_to_default: bool,
     /// Whether the conversation goes on after an answer. `input` is what it began with.
     pub is_under_way: bool,
     /// Agents that are not picked because they lack a tool server. The dispatcher fills it.
@@ -218,6 +220,11 @@ impl Dispatcher {
         }
         self.record(&decision, request, key_id).await;
         Ok(decision)
+    }
+
+    /// Whether the roster has an agent of this name, disabled ones included.
+    pub fn knows_agent(&self, name: &str) -> bool {
+        self.inner.registry.roster().find(name).is_some()
     }
 
     /// The tool servers that an agent needs and that are missing or down.

@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "dispatch", description = "Picking an agent"),
         (name = "runs", description = "Letting an agent answer"),
+        (name = "faces", description = "The protocols of other services"),
         (name = "agents", description = "The roster that the caller may use"),
         (name = "admin", description = "The registry and the keys"),
         (name = "operations", description = "Health and description of the service"),

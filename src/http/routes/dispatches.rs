@@ -83,7 +83,7 @@ pub async fn create_dispatch(
         top_k: body.top_k,
         judging,
         is_under_way: has_answer(&messages),
-        unfit: Arc::default(),
+        ..DispatchRequest::default()
     };
     Ok(Json(dispatcher.pick(&request, caller.key_id()).await?))
 }
