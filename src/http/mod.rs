@@ -32,7 +32,7 @@ use error_code::ErrorCode;
 
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
-    use faces::{models, openai};
+    use faces::{anthropic, models, openai};
     use routes::{
         admin_agents, admin_sync, agent_states, agents, audit, dispatches, evals, export, feedback,
         keys, mcp_servers, operations, prompts, providers, revisions, runs,
@@ -55,6 +55,8 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(feedback::create_feedback)),
         Some(Scope::Run) => router
             .routes(routes!(openai::create_chat_completion))
+            .routes(routes!(anthropic::create_message))
+            .routes(routes!(anthropic::count_message_tokens))
             .routes(routes!(prompts::create_prompt))
             .routes(routes!(runs::create_run, runs::list_runs))
             .routes(routes!(runs::get_run))

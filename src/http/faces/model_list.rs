@@ -10,6 +10,7 @@ use crate::registry::{Agent, Registry};
 #[derive(Debug)]
 pub(super) struct ListedModel {
     pub id: String,
+    pub display_name: String,
     /// When it became what it is.
     pub since: DateTime<Utc>,
 }
@@ -32,9 +33,17 @@ pub(super) fn find(registry: &Registry, caller: &Caller, id: &str) -> Option<Lis
 }
 
 fn auto() -> ListedModel {
-    ListedModel { id: AUTO.to_owned(), since: DateTime::UNIX_EPOCH }
+    ListedModel {
+        id: AUTO.to_owned(),
+        display_name: "The agent that fits".to_owned(),
+        since: DateTime::UNIX_EPOCH,
+    }
 }
 
 fn listed(agent: &Agent) -> ListedModel {
-    ListedModel { id: agent.name().to_string(), since: agent.updated_at }
+    ListedModel {
+        id: agent.name().to_string(),
+        display_name: agent.definition.display_name.clone(),
+        since: agent.updated_at,
+    }
 }

@@ -2,25 +2,38 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use http::HeaderMap;
 use serde_json::Value;
 
-use super::{model_list, openai};
+use super::anthropic::ModelPage;
+use super::{Face, anthropic, model_list, openai};
 use crate::access::Caller;
 use crate::conversation::ConversationError;
 use crate::http::error::ApiError;
-use crate::http::extract::ApiPath;
+use crate::http::extract::{ApiPath, ApiQuery};
 use crate::registry::Registry;
 
-/// `auto` and the agents that the caller may use, as the models of the protocol.
+/// `auto` and the agents that the caller may use, as the models of the protocol: Anthropic's with the header
+/// `anthropic-version`, in pages, else OpenAI's.
 #[utoipa::path(
     get, path = "/v1/models", tag = "faces",
+    params(
+        ModelPage,
+        ("anthropic-version" = Option<String>, Header, description = "Asks for Anthropic's words"),
+    ),
     responses((status = 200, description = "The list", body = Value))
 )]
 pub async fn list_models(
     State(registry): State<Registry>,
     Extension(caller): Extension<Caller>,
-) -> Json<Value> {
-    Json(openai::model_list(&model_list::list(&registry, &caller)))
+    headers: HeaderMap,
+    ApiQuery(page): ApiQuery<ModelPage>,
+) -> Result<Json<Value>, ApiError> {
+    let models = model_list::list(&registry, &caller);
+    Ok(Json(match Face::of_headers(&headers) {
+        Face::OpenAi => openai::model_list(&models),
+        Face::Anthropic => anthropic::model_list(&models, &page)?,
+    }))
 }
 
 /// One of them.
@@ -35,9 +48,13 @@ pub async fn list_models(
 pub async fn get_model(
     State(registry): State<Registry>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<Value>, ApiError> {
     let model = model_list::find(&registry, &caller, &id)
         .ok_or_else(|| ApiError::from(ConversationError::ModelNotFound(id)))?;
-    Ok(Json(openai::model(&model)))
+    Ok(Json(match Face::of_headers(&headers) {
+        Face::OpenAi => openai::model(&model),
+        Face::Anthropic => anthropic::model(&model),
+    }))
 }

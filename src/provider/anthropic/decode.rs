@@ -33,6 +33,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
             _ => events.push(told_call(close_call(OpenCall::new(block)))),
         }
     }
+    events.extend(foreign_end(body));
     events.extend(answer.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
     events.extend(answer.stop_reason.map(|reason| ChatEvent::Finished(finish_reason(&reason))));
     Ok(events)
@@ -109,12 +110,15 @@ impl Decoder for StreamDecoder {
                 let delta: wire::MessageDelta = read(data)?;
                 let usage = delta.usage.map(|usage| self.take_usage(usage));
                 let reason = delta.delta.stop_reason.map(|reason| finish_reason(&reason));
+                // Before the finish reason, behind which nothing is told of an answer.
+                let foreign = says_more(&event.data).then(|| foreign(event, false));
                 let mut broken_calls = std::mem::take(&mut self.broken_calls);
                 if reason == Some(FinishReason::Length) {
                     broken_calls.clear();
                 }
                 let broken_calls = broken_calls.into_iter().map(ChatEvent::BrokenCall);
-                broken_calls.chain(usage).chain(reason.map(ChatEvent::Finished)).collect()
+                let events = broken_calls.chain(foreign).chain(usage);
+                events.chain(reason.map(ChatEvent::Finished)).collect()
             }
             "error" => return Err(stream_error(read(data)?)),
             "ping" | "message_stop" => Vec::new(),
@@ -214,6 +218,16 @@ impl StreamDecoder {
     }
 }
 
+/// Whether a message's end says more than a finish reason does: which stop sequence was met, and the like.
+fn says_more(data: &str) -> bool {
+    let event: Value = serde_json::from_str(data).unwrap_or_default();
+    let fields = event["delta"].as_object().into_iter().flatten();
+    fields.filter(|(_, value)| !value.is_null()).any(|(name, value)| {
+        name != "stop_reason"
+            || !matches!(value.as_str(), Some("end_turn" | "max_tokens" | "tool_use" | "refusal"))
+    })
+}
+
 /// What has no neutral word, as it came.
 fn foreign(event: &SseEvent, is_content: bool) -> ChatEvent {
     ChatEvent::Foreign(ForeignEvent {
@@ -231,6 +245,16 @@ fn foreign_block(index: usize, block: &Value) -> [ChatEvent; 2] {
     [("content_block_start", start), ("content_block_stop", stop)].map(|(name, data)| {
         foreign(&SseEvent { event: name.to_owned(), data: data.to_string() }, true)
     })
+}
+
+/// What the end of a whole answer says besides, as a stream would tell it.
+fn foreign_end(body: &[u8]) -> Option<ChatEvent> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let delta =
+        json!({"stop_reason": answer["stop_reason"], "stop_sequence": answer["stop_sequence"]});
+    let data = json!({"type": "message_delta", "delta": delta}).to_string();
+    let event = SseEvent { event: "message_delta".to_owned(), data };
+    says_more(&event.data).then(|| foreign(&event, false))
 }
 
 /// A block of a kind that is known, or else the block as it came.

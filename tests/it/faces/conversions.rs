@@ -136,6 +136,68 @@ fn chat_completions() -> Spoken {
     }
 }
 
+fn messages() -> Spoken {
+    let input_schema = json!({"type": "object", "properties": {"location": {"type": "string"}}});
+    let tools = json!([{
+        "name": "get_weather", "description": "The weather.", "input_schema": input_schema,
+        "cache_control": {"type": "ephemeral"},
+    }]);
+    let call = |id: &str, input: Value| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": input});
+    let result = |id: &str, content: Value| json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let mut failed = result("call_2", json!([text("no such place")]));
+    failed["is_error"] = json!(true);
+    Spoken {
+        path: "/v1/messages",
+        request: json!({
+            "model": "helper",
+            "max_tokens": 1000,
+            "messages": [{"role": "user", "content": "How is the weather?"}],
+            "tools": tools,
+            "thinking": {"type": "enabled", "budget_tokens": 500},
+        }),
+        rich: json!({
+            "model": "helper",
+            "max_tokens": 99,
+            "system": [
+                {"type": "text", "text": "Answer in French.", "cache_control": {"type": "ephemeral"}},
+                text("Be brief."),
+            ],
+            "messages": [
+                {"role": "user", "content": [
+                    text("Where is this?"),
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+                    {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+                ]},
+                {"role": "system", "content": "It is late."},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "Hm.", "signature": "signed"},
+                    {"type": "thinking", "thinking": "Of another model.", "signature": ""},
+                    call("call_1", json!({"location": "Oslo"})), call("call_2", json!({})),
+                ]},
+                {"role": "user", "content": [result("call_1", json!("3 °C")), failed, text("Go on")]},
+            ],
+            "tools": tools,
+            "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true},
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "top_k": 40,
+            "stop_sequences": ["END"],
+            "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": schema()}},
+        }),
+    }
+}
+
+#[sqlx::test]
+async fn messages_over_every_protocol(pool: PgPool) {
+    for wire in Wire::ALL {
+        let name = format!("messages_over_{}", wire.name());
+        insta::assert_snapshot!(name, messages().answers(&pool, wire).await);
+        let name = format!("message_sent_to_{}", wire.name());
+        insta::assert_snapshot!(name, messages().request(&pool, wire).await);
+    }
+}
+
 #[sqlx::test]
 async fn chat_completions_over_every_protocol(pool: PgPool) {
     for wire in Wire::ALL {

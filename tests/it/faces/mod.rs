@@ -1,5 +1,6 @@
 //! The protocols of other services, as their clients meet them.
 
+mod anthropic;
 mod conversions;
 mod openai;
 
@@ -55,7 +56,13 @@ fn told(answer: &Answer) -> String {
         return format!("{status} {}", pretty(&answer.text));
     }
     let frames = frames(&answer.text).into_iter().map(|(name, data)| {
-        let data = serde_json::from_str(&data).map_or(data, |data| redacted(data).to_string());
+        let data = serde_json::from_str(&data).map_or(data, |mut data: Value| {
+            // How far a provider has come by then is chance.
+            if name == "message_start" {
+                data["message"]["usage"] = json!("[so far]");
+            }
+            redacted(data).to_string()
+        });
         if name.is_empty() { data } else { format!("{name}: {data}") }
     });
     let frames: Vec<String> = frames.collect();
