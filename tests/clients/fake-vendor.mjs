@@ -28,17 +28,19 @@ function read(body, isAnthropic) {
 }
 
 function answerTo({ results, text, images, tools, hasSchema }) {
-  const failure = text.match(/fail (\d+)/);
+  const failure = text.match(/fail (\d+)$/);
   if (failure) return { status: Number(failure[1]) };
   if (results.length > 0) return { texts: ["You said: ", results.join(" and ")] };
-  if (text.includes("weather") && tools.includes("get_weather")) {
-    return { calls: [{ location: "Oslo" }, { location: "Lima" }] };
+  if (text.endsWith("weather") && tools.includes("get_weather")) {
+    return { calls: ["Oslo", "Lima"].map((location) => ({ name: "get_weather", input: { location } })) };
   }
-  if (text.includes("schema")) return { texts: [hasSchema ? '{"answer": ' : "no ", hasSchema ? '"yes"}' : "schema"] };
-  if (text.includes("picture")) return { texts: [`I see ${images}`] };
-  if (text.includes("endless")) return { endless: true };
-  if (text.includes("cut")) return { texts: ["Half an "], cut: true };
-  if (text.includes("think")) return { thinking: ["Let me ", "see."], texts: ["Done."] };
+  // Some clients have a tool for answers in a schema.
+  if (text.endsWith("schema") && tools.includes("json")) return { calls: [{ name: "json", input: { answer: "yes" } }] };
+  if (text.endsWith("schema")) return { texts: [hasSchema ? '{"answer": ' : "no ", hasSchema ? '"yes"}' : "schema"] };
+  if (text.endsWith("picture")) return { texts: [`I see ${images}`] };
+  if (text.endsWith("endless")) return { endless: true };
+  if (text.endsWith("cut")) return { texts: ["Half an "], cut: true };
+  if (text.endsWith("think")) return { thinking: ["Let me ", "see."], texts: ["Done."] };
   return { texts: ["Hello", " from", " the vendor"] };
 }
 
@@ -56,7 +58,6 @@ const anthropic = {
       this.frame({ type: "content_block_stop", index }),
     ];
   },
-  text: (text) => anthropic.frame({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } }),
   *frames({ thinking, texts, calls, cut, endless }, model) {
     yield this.start(model);
     let index = 0;
@@ -71,9 +72,9 @@ const anthropic = {
     while (endless) yield say("and on ");
     if (cut) return;
     if (texts) yield this.frame({ type: "content_block_stop", index: index++ });
-    for (const call of calls ?? []) {
-      const block = { type: "tool_use", id: `call_${call.location}`, name: "get_weather", input: {} };
-      yield* this.block(index++, block, [{ type: "input_json_delta", partial_json: JSON.stringify(call) }]);
+    for (const { name, input } of calls ?? []) {
+      const block = { type: "tool_use", id: `call_${index}`, name, input: {} };
+      yield* this.block(index++, block, [{ type: "input_json_delta", partial_json: JSON.stringify(input) }]);
     }
     const stop_reason = calls ? "tool_use" : "end_turn";
     yield this.frame({ type: "message_delta", delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 7 } });
@@ -94,10 +95,10 @@ const openai = {
     for (const text of texts ?? []) yield this.chunk(model, { content: text });
     while (endless) yield this.chunk(model, { content: "and on " });
     if (cut) return;
-    for (const [index, call] of (calls ?? []).entries()) {
-      const name = { id: `call_${call.location}`, type: "function", function: { name: "get_weather", arguments: "" } };
-      yield this.chunk(model, { tool_calls: [{ index, ...name }] });
-      yield this.chunk(model, { tool_calls: [{ index, function: { arguments: JSON.stringify(call) } }] });
+    for (const [index, { name, input }] of (calls ?? []).entries()) {
+      const call = { id: `call_${index}`, type: "function", function: { name, arguments: "" } };
+      yield this.chunk(model, { tool_calls: [{ index, ...call }] });
+      yield this.chunk(model, { tool_calls: [{ index, function: { arguments: JSON.stringify(input) } }] });
     }
     yield this.chunk(model, {}, calls ? "tool_calls" : "stop");
     const usage = { prompt_tokens: 15, completion_tokens: 7, prompt_tokens_details: { cached_tokens: 5 } };
