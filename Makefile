@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-pick bench-roster sqlx ci ci-queries mcp-servers postgresql rust
+.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-pick bench-roster sqlx test-clients ci ci-queries mcp-servers postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,11 @@ bench-roster: rust postgresql ## Measure a roster of 10,000 agents: syncs, start
 sqlx: rust postgresql ## Renew what the build knows of the queries (.sqlx)
 	scripts/with-postgres scripts/prepare-queries .sqlx
 
-ci: lint doc test scorecard ci-queries ## What CI runs
+test-clients: rust postgresql ## Let the real clients of other services speak with the service
+	$(CARGO) build --quiet
+	scripts/test-clients
+
+ci: lint doc test test-clients scorecard ci-queries ## What CI runs
 
 ci-queries: rust postgresql
 	scripts/with-postgres scripts/prepare-queries target/sqlx-fresh

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BrokenCall, SealedThought, ToolCall, Usage};
+use super::{BrokenCall, ForeignEvent, SealedThought, ToolCall, Usage};
 
 /// One item of an answer. An answer is whole if it holds a [`ChatEvent::Finished`].
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub enum ChatEvent {
     /// The sums so far; the last one seen counts.
     Usage(Usage),
     Finished(FinishReason),
+    /// What has no neutral word.
+    Foreign(ForeignEvent),
     /// What came before is void: the answer begins anew.
     Restarted,
 }
@@ -27,10 +29,11 @@ impl ChatEvent {
     /// Text, thinking or a tool call: what a caller waits for.
     pub fn is_content(&self) -> bool {
         use ChatEvent as E;
-        matches!(
-            self,
-            E::Text(_) | E::Thinking(_) | E::Thought(_) | E::ToolCall(_) | E::BrokenCall(_)
-        )
+        match self {
+            E::Text(_) | E::Thinking(_) | E::Thought(_) | E::ToolCall(_) | E::BrokenCall(_) => true,
+            E::Foreign(foreign) => foreign.is_content,
+            _ => false,
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Messages, and the request that carries them to a provider.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Parameters, SealedThought, Tool, ToolCall};
+use super::{Inbound, Parameters, SealedThought, Tool, ToolCall};
 
 /// Who speaks. The agent's own instructions are no message: see [`ChatRequest::system`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub enum Part {
         /// Base64.
         data: String,
     },
+    /// An image that the provider fetches.
+    ImageUrl { url: String },
     /// What the model thought, for itself alone. No caller writes it.
     #[serde(skip_deserializing)]
     Thought(SealedThought),
@@ -46,13 +49,31 @@ impl Part {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text { text, .. } => Some(text),
-            Self::Image { .. } | Self::Thought(_) => None,
+            Self::Image { .. } | Self::ImageUrl { .. } | Self::Thought(_) => None,
+        }
+    }
+
+    /// The image, if it is one.
+    pub fn as_image(&self) -> Option<Image<'_>> {
+        match self {
+            Self::Image { media_type, data } => Some(Image::Inline { media_type, data }),
+            Self::ImageUrl { url } => Some(Image::At(url)),
+            Self::Text { .. } | Self::Thought(_) => None,
         }
     }
 
     fn is_blank(&self) -> bool {
         self.as_text().is_some_and(str::is_empty)
     }
+}
+
+/// An image of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image<'a> {
+    /// Its bytes as base64.
+    Inline { media_type: &'a str, data: &'a str },
+    /// Where it is to be fetched.
+    At(&'a str),
 }
 
 /// One entry of a conversation.
@@ -107,12 +128,9 @@ impl Message {
         }
     }
 
-    /// The images of the message: their media types, and their bytes as base64.
-    pub fn images(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.content.iter().filter_map(|part| match part {
-            Part::Image { media_type, data } => Some((&**media_type, &**data)),
-            Part::Text { .. } | Part::Thought(_) => None,
-        })
+    /// The images of the message.
+    pub fn images(&self) -> impl Iterator<Item = Image<'_>> {
+        self.content.iter().filter_map(Part::as_image)
     }
 
     /// The whole content, if it is no more than one text.
@@ -130,11 +148,12 @@ impl Message {
     }
 }
 
-/// What the conversation began with: the user's messages up to the first answer. The agent is picked on it, so
+/// What the conversation began with: the user's messages up to the first answer behind them. The agent is picked on it, so
 /// that a follow-up ("yes, do that") never changes the pick.
 pub fn opening_request<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
     let texts: Vec<Cow<'_, str>> = messages
         .into_iter()
+        .skip_while(|message| message.role != Role::User)
         .take_while(|message| message.role == Role::User)
         .map(Message::text)
         .collect();
@@ -147,13 +166,33 @@ pub fn has_answer<'a>(messages: impl IntoIterator<Item = &'a Message>) -> bool {
 }
 
 /// One model call, before it is put into a provider's words.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
     /// The agent that speaks; not sent to providers.
     pub agent: String,
     /// The agent's instructions. They come first and are the same bytes for every request to one revision.
     pub system: String,
+    /// What the caller adds to the agent's instructions; it comes behind them.
+    pub instructions: String,
     pub messages: Vec<Message>,
     pub tools: Vec<Tool>,
     pub parameters: Parameters,
+    /// The request as it came in, if that was in a protocol that providers speak too.
+    pub inbound: Option<Arc<Inbound>>,
+}
+
+impl ChatRequest {
+    /// The agent's instructions, then the caller's.
+    pub fn whole_system(&self) -> Cow<'_, str> {
+        join_instructions(&self.system, &self.instructions)
+    }
+}
+
+/// The agent's instructions and behind them the caller's, as one text.
+pub fn join_instructions<'a>(agents: &'a str, callers: &'a str) -> Cow<'a, str> {
+    match (agents, callers) {
+        (agents, "") => Cow::Borrowed(agents),
+        ("", callers) => Cow::Borrowed(callers),
+        (agents, callers) => Cow::Owned(format!("{agents}\n\n{callers}")),
+    }
 }

@@ -3,6 +3,7 @@
 //! Pure data. Wire formats live in `provider` and in `http`.
 
 mod event;
+mod inbound;
 mod message;
 mod parameters;
 mod thought;
@@ -10,8 +11,11 @@ mod tool;
 mod usage;
 
 pub use event::{ChatEvent, FinishReason};
-pub use message::{ChatRequest, Message, Part, Role, has_answer, opening_request};
-pub use parameters::{Parameter, Parameters, ToolChoice};
+pub use inbound::{ForeignEvent, Inbound, Protocol};
+pub use message::{
+    ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,
+};
+pub use parameters::{AnswerFormat, Parameter, Parameters, ToolChoice};
 pub use thought::SealedThought;
 pub use tool::{BrokenCall, Tool, ToolCall};
 pub use usage::Usage;

@@ -13,9 +13,38 @@ pub struct Parameters {
     pub top_k: Option<u32>,
     /// Texts that end the answer before they are written.
     pub stop: Vec<String>,
+    /// Equal requests of one seed are to be answered alike, as far as the model can.
+    pub seed: Option<i64>,
     pub tool_choice: Option<ToolChoice>,
-    /// JSON Schema of the whole answer, which is then JSON and nothing else.
-    pub answer_schema: Option<Value>,
+    /// Whether a turn may hold more than one call.
+    pub parallel_tool_calls: Option<bool>,
+    /// The answer is JSON and nothing else.
+    pub answer_format: Option<AnswerFormat>,
+}
+
+/// What JSON an answer must be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnswerFormat {
+    /// Any object.
+    Object,
+    Schema {
+        /// How the caller calls it.
+        name: Option<String>,
+        /// JSON Schema.
+        schema: Value,
+        /// Whether the schema keeps to the subset that providers can guarantee.
+        is_strict: bool,
+    },
+}
+
+impl AnswerFormat {
+    /// JSON Schema, if there is one.
+    pub fn schema(&self) -> Option<&Value> {
+        match self {
+            Self::Object => None,
+            Self::Schema { schema, .. } => Some(schema),
+        }
+    }
 }
 
 /// Whether the model may, must or must not call a tool.
@@ -36,6 +65,7 @@ pub enum Parameter {
     TopP,
     TopK,
     Stop,
+    Seed,
     /// A tool choice that forces a call; `auto` and `none` are taken by all.
     ToolChoice,
     AnswerSchema,
@@ -48,6 +78,7 @@ impl Parameter {
             Self::TopP => "top_p",
             Self::TopK => "top_k",
             Self::Stop => "stop",
+            Self::Seed => "seed",
             Self::ToolChoice => "tool_choice",
             Self::AnswerSchema => "answer_schema",
         }
@@ -66,7 +97,8 @@ impl Parameters {
                 .tool_choice
                 .take_if(|choice| matches!(choice, ToolChoice::Required | ToolChoice::Tool(_)))
                 .is_some(),
-            Parameter::AnswerSchema => self.answer_schema.take().is_some(),
+            Parameter::Seed => self.seed.take().is_some(),
+            Parameter::AnswerSchema => self.answer_format.take().is_some(),
         }
     }
 }

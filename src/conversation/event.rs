@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Run, RunStatus};
-use crate::chat::{Part, ToolCall, Usage};
+use crate::chat::{ForeignEvent, Part, SealedThought, ToolCall, Usage};
 use crate::dispatch::{AgentRef, HandOver, Outcome};
 
 /// One event of a run. The last one is [`RunEvent::Ended`], always and once.
@@ -24,6 +24,13 @@ pub enum RunEvent {
         handed_over: Option<HandOver>,
     },
     TextDelta(String),
+    /// What the model thinks. This and the next two are told to callers of faces alone, see
+    /// [`NewRun`](super::NewRun).
+    ThinkingDelta(String),
+    /// The thinking so far is over, and sealed.
+    ThinkingSealed(SealedThought),
+    /// What the provider said in the caller's protocol and has no neutral word.
+    ProviderEvent(ForeignEvent),
     /// A tool is asked for: a server's, or with no server the caller's or one that does not exist.
     ToolCall {
         call: ToolCall,
@@ -61,6 +68,9 @@ impl RunEvent {
             Self::Started { .. } => "run.started",
             Self::AgentSelected { .. } => "agent.selected",
             Self::TextDelta(_) => TEXT_DELTA,
+            Self::ThinkingDelta(_) => "thinking.delta",
+            Self::ThinkingSealed(_) => "thinking.sealed",
+            Self::ProviderEvent(_) => "provider.event",
             Self::ToolCall { .. } => TOOL_CALL,
             Self::ToolResult { .. } => TOOL_RESULT,
             Self::Usage(_) => "usage",
@@ -88,7 +98,9 @@ impl RunEvent {
                 }
                 data
             }
-            Self::TextDelta(text) => json!({"text": text}),
+            Self::TextDelta(text) | Self::ThinkingDelta(text) => json!({"text": text}),
+            Self::ThinkingSealed(thought) => json!({"block": thought.block}),
+            Self::ProviderEvent(event) => json!({"name": event.name, "data": event.data}),
             Self::ToolCall { call, server } => {
                 let mut data = json!(call);
                 data["server"] = json!(server);

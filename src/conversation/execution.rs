@@ -17,7 +17,7 @@ use super::stored::{Exchange, FLUSH_PATIENCE, NotKept};
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
 use super::{Conversations, RunEvent};
-use crate::chat::{ChatEvent, FinishReason, Message, Usage};
+use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
 use crate::tools::ToolOutcome;
@@ -31,6 +31,8 @@ pub(super) struct Execution {
     pub turn: OpenTurn,
     /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
     pub is_held_back: bool,
+    /// The protocol of the face that made the run: its callers are shown thinking, and what has no neutral word.
+    pub face: Option<Protocol>,
     /// Of the turns that are over.
     pub usage: Usage,
     /// What it adds to its conversation, if that is stored.
@@ -136,8 +138,22 @@ impl Execution {
             ChatEvent::Usage(usage) => turn.usage = usage,
             ChatEvent::Finished(reason) => turn.finish_reason = Some(reason),
             ChatEvent::Restarted => turn.restart(),
-            ChatEvent::Thinking(_) => {}
-            ChatEvent::Thought(thought) => turn.add_thought(thought),
+            ChatEvent::Thinking(text) => {
+                if self.face.is_some() {
+                    self.tell(RunEvent::ThinkingDelta(text));
+                }
+            }
+            ChatEvent::Thought(thought) => {
+                turn.add_thought(thought.clone());
+                if self.face.is_some() {
+                    self.tell(RunEvent::ThinkingSealed(thought));
+                }
+            }
+            ChatEvent::Foreign(foreign) => {
+                if self.face == Some(foreign.protocol) {
+                    self.tell(RunEvent::ProviderEvent(foreign));
+                }
+            }
             ChatEvent::Text(text) => {
                 let told = turn.add_text(text);
                 self.tell(RunEvent::TextDelta(told));

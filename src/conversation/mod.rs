@@ -32,7 +32,7 @@ pub use follower::RunFollower;
 pub use handle::RunHandle;
 pub use records::{FoundRun, Idempotency};
 pub use run::{ModelUse, Run, RunStatus};
-pub use start::{NewRun, PromptPreview, StartedRun};
+pub use start::{AUTO, Addressee, NewRun, PromptPreview, StartedRun};
 pub use stored::{
     Conversation, ConversationMessage, ConversationRef, NewConversation, StoredSettings, WhenBusy,
 };

@@ -42,6 +42,9 @@ pub struct NewRun {
     /// Of a stored conversation, what comes behind it.
     pub prompt: PromptInput,
     pub conversation: Option<ConversationRef>,
+    /// Whether the default agent stands in where none fits, whatever `on_none` says: clients of faces know no other
+    /// outcome than an answer.
+    pub needs_answer: bool,
     /// Whether the caller is shown the answer while it is written.
     pub is_streaming: bool,
     /// Whether the run outlives its caller.
@@ -50,6 +53,16 @@ pub struct NewRun {
     pub metadata: Option<Value>,
     /// The caller's key.
     pub key_id: Uuid,
+}
+
+/// The name that asks for a pick where protocols have a model's.
+pub const AUTO: &str = "auto";
+
+/// Who is to answer: what is `None` is left to the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addressee {
+    pub agent: Option<String>,
+    pub model: Option<String>,
 }
 
 /// What came of a request for a run.
@@ -107,6 +120,7 @@ impl Conversations {
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
+        let face = new.prompt.inbound.as_ref().map(|inbound| inbound.protocol);
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
         let is_held_back = !new.is_streaming && !is_background;
         let Prepared { decision, agent, model, request, tools, warnings } =
@@ -157,6 +171,7 @@ impl Conversations {
             tools,
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
+            face,
             usage: Usage::default(),
             exchange,
         };
@@ -246,6 +261,7 @@ impl Conversations {
             permitted: new.permitted,
             top_k: None,
             judging,
+            falls_to_default: new.needs_answer,
             ..DispatchRequest::default()
         };
         stored::complete(&mut dispatch, &new.prompt.messages, history.as_ref());
@@ -262,7 +278,7 @@ impl Conversations {
         let requested = new.model.as_deref().or(agent.definition.model.as_deref());
         let model = self.inner.providers.catalog().resolve(requested);
         let offer = self.inner.tool_servers.offer(&Wanted::from(&*agent.definition));
-        let callers = callers_tools(&new.prompt.tools, &offer)?;
+        let callers = callers_tools(&new.prompt, &offer)?;
         let mut is_shortened = history.as_ref().is_some_and(|history| history.is_cut);
         let is_stored = history.is_some();
         if let Some(history) = history {
@@ -296,6 +312,21 @@ impl Conversations {
         Required::new(wanted.collect(), offer, &prompt.messages)
     }
 
+    /// Who is meant by the `model` of a request in a provider's protocol: nobody in particular, an agent, or whoever fits
+    /// on a model of that name.
+    pub fn find_addressee(&self, name: &str) -> Result<Addressee, ConversationError> {
+        if name == AUTO {
+            return Ok(Addressee::default());
+        }
+        if self.inner.dispatcher.knows_agent(name) {
+            return Ok(Addressee { agent: Some(name.to_owned()), model: None });
+        }
+        if !self.can_resolve(name) {
+            return Err(ConversationError::ModelNotFound(name.to_owned()));
+        }
+        Ok(Addressee { agent: None, model: Some(name.to_owned()) })
+    }
+
     fn can_resolve(&self, model: &str) -> bool {
         let catalog = self.inner.providers.catalog();
         catalog.knows(model) || catalog.resolve(Some(model)).rule != ResolutionRule::Fallback
@@ -315,13 +346,18 @@ fn warnings(model: &ResolvedModel, offer: &Offer) -> Vec<String> {
 }
 
 /// The names of the caller's tools. None may be a server's: a call must have one owner.
-fn callers_tools(tools: &[Tool], offer: &Offer) -> Result<HashSet<String>, ConversationError> {
+fn callers_tools(
+    prompt: &PromptInput,
+    offer: &Offer,
+) -> Result<HashSet<String>, ConversationError> {
+    let tools = &prompt.tools;
     let is_servers = |tool: &Tool| offer.tools.iter().any(|offered| offered.name == tool.name);
     if let Some(index) = tools.iter().position(is_servers) {
         let name = tools[index].name.clone();
         return Err(ConversationError::ToolNameTaken { index, name });
     }
-    Ok(tools.iter().map(|tool| tool.name.clone()).collect())
+    let own = prompt.inbound.iter().flat_map(|inbound| &inbound.own_tools);
+    Ok(tools.iter().map(|tool| &tool.name).chain(own).cloned().collect())
 }
 
 fn offered_tools(offer: &Offer) -> Vec<Tool> {

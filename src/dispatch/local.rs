@@ -102,8 +102,8 @@ pub(super) fn default_agent(
     request: &DispatchRequest,
     settings: &Settings,
 ) -> Option<Arc<Agent>> {
-    let name =
-        settings.default_agent.as_deref().filter(|_| settings.on_none == OnNone::DefaultAgent)?;
+    let stands_in = settings.on_none == OnNone::DefaultAgent || request.falls_to_default;
+    let name = settings.default_agent.as_deref().filter(|_| stands_in)?;
     let agent = index.find(name).filter(|agent| agent.is_live() && is_candidate(agent, request))?;
     Some(agent.clone())
 }

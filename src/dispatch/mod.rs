@@ -135,6 +135,8 @@ pub struct DispatchRequest {
     pub permitted: Option<Vec<String>>,
     pub top_k: Option<usize>,
     pub judging: Judging,
+    /// Whether the default agent stands in where none fits, whatever `on_none` says.
+    pub falls_to_default: bool,
     /// Whether the conversation goes on after an answer. `input` is what it began with.
     pub is_under_way: bool,
     /// The stored conversation that the request belongs to.
@@ -254,6 +256,11 @@ impl Dispatcher {
         decision.conversation_id = request.sticky.as_ref().map(|sticky| sticky.conversation_id);
         self.record(&decision, request, key_id).await;
         Ok(decision)
+    }
+
+    /// Whether the roster has an agent of this name, disabled ones included.
+    pub fn knows_agent(&self, name: &str) -> bool {
+        self.inner.registry.roster().find(name).is_some()
     }
 
     /// The tool servers that an agent needs and that are missing or down.

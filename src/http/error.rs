@@ -46,6 +46,8 @@ struct Details {
     retry_after: Option<Duration>,
     /// Whether the service has tried again itself, so that the caller's client need not at once.
     has_retried: bool,
+    /// The provider's own words about the caller's request.
+    provider_message: Option<String>,
     /// For the log alone.
     cause: Option<Cause>,
 }
@@ -92,6 +94,7 @@ impl ApiError {
             extra: Map::new(),
             retry_after: None,
             has_retried: false,
+            provider_message: None,
             cause: None,
         };
         Self { problem: Box::new(problem) }
@@ -114,7 +117,7 @@ impl ApiError {
         self
     }
 
-    fn at(mut self, pointer: String) -> Self {
+    pub(super) fn at(mut self, pointer: String) -> Self {
         let detail = self.problem.detail.clone();
         self.problem.errors.push(FieldError { pointer, detail });
         self
@@ -122,6 +125,17 @@ impl ApiError {
 
     pub fn code(&self) -> ErrorCode {
         self.problem.code
+    }
+
+    /// What clients of a provider's protocol are told: its own words where there are any, by which some recognise what
+    /// went wrong.
+    pub(super) fn message(&self) -> &str {
+        self.problem.provider_message.as_deref().unwrap_or(&self.problem.detail)
+    }
+
+    /// The first bad field, as a JSON pointer.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.problem.errors.first().map(|error| error.pointer.as_str())
     }
 
     /// The causes, outermost first, for the log.
@@ -208,6 +222,7 @@ impl ApiError {
             .with("run_id", json!(run.id))
             .with("attempts", json!(run.attempts));
         error.problem.retry_after = failure.retry_after;
+        error.problem.provider_message.clone_from(&failure.provider_message);
         error.problem.has_retried = run.request_count() > 0;
         error
     }

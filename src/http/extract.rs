@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 use sha2::{Digest, Sha256};
 
@@ -44,6 +45,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T> {
         let idempotency =
             key.map(|key| Idempotency { key, request_sha256: Sha256::digest(&bytes).into() });
         Ok(Self { body: read_json(&bytes)?, idempotency })
+    }
+}
+
+/// A JSON body of a face: what is understood of it, and all of it.
+pub struct FaceJson<T> {
+    pub body: T,
+    pub whole: Map<String, Value>,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        check_json(request.headers())?;
+        let bytes = read_body(request, state).await?;
+        Ok(Self { body: read_json(&bytes)?, whole: read_json(&bytes)? })
     }
 }
 

@@ -6,11 +6,13 @@ mod auth;
 mod error;
 mod error_code;
 mod extract;
+mod faces;
 mod openapi;
 mod pagination;
 mod request_log;
 mod roster_revision;
 mod routes;
+mod run_headers;
 mod sse;
 mod state;
 
@@ -30,6 +32,7 @@ use error_code::ErrorCode;
 
 /// Every path, by the scope that it asks for.
 fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
+    use faces::{anthropic, models, openai};
     use routes::{
         admin_agents, admin_sync, agent_states, agents, audit, conversations, dispatches, evals,
         export, feedback, keys, mcp_servers, operations, prompts, providers, revisions, runs,
@@ -41,14 +44,19 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(operations::get_readiness))
             .routes(routes!(operations::get_openapi))
             .routes(routes!(operations::get_root)),
-        Some(Scope::Read) => {
-            router.routes(routes!(agents::list_agents)).routes(routes!(agents::get_agent))
-        }
+        Some(Scope::Read) => router
+            .routes(routes!(agents::list_agents))
+            .routes(routes!(agents::get_agent))
+            .routes(routes!(models::list_models))
+            .routes(routes!(models::get_model)),
         Some(Scope::Dispatch) => router
             .routes(routes!(dispatches::create_dispatch))
             .routes(routes!(dispatches::get_dispatch))
             .routes(routes!(feedback::create_feedback)),
         Some(Scope::Run) => router
+            .routes(routes!(openai::create_chat_completion))
+            .routes(routes!(anthropic::create_message))
+            .routes(routes!(anthropic::count_message_tokens))
             .routes(routes!(prompts::create_prompt))
             .routes(routes!(conversations::create_conversation, conversations::list_conversations))
             .routes(routes!(conversations::get_conversation, conversations::delete_conversation))

@@ -16,6 +16,7 @@ use utoipa::{Modify, OpenApi};
         (name = "dispatch", description = "Picking an agent"),
         (name = "runs", description = "Letting an agent answer"),
         (name = "conversations", description = "Keeping what was said"),
+        (name = "faces", description = "The protocols of other services"),
         (name = "agents", description = "The roster that the caller may use"),
         (name = "admin", description = "The registry and the keys"),
         (name = "operations", description = "Health and description of the service"),

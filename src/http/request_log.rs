@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::error::{ApiError, Problem};
 use super::error_code::ErrorCode;
+use super::faces::Face;
 
 /// The header that carries a request's id, in and out.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -25,12 +26,16 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
+    let face = Face::of(&path, request.headers());
     let mut response = next.run(request).await;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(Problem(error)) = &problem {
-        response = with_body(response, error, &id);
+        response = with_body(response, error, &id, face);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
+        if let Some(name) = face.and_then(Face::request_id_header) {
+            response.headers_mut().insert(name, value.clone());
+        }
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let status = response.status().as_u16();
@@ -54,12 +59,16 @@ pub(super) fn panicked(_panic: Box<dyn std::any::Any + Send>) -> Response {
     ApiError::new(ErrorCode::Internal, "the service failed to handle the request").into_response()
 }
 
-fn with_body(mut response: Response, error: &ApiError, id: &str) -> Response {
-    let body = serde_json::to_vec(&error.body(id.to_owned())).unwrap_or_default();
+fn with_body(mut response: Response, error: &ApiError, id: &str, face: Option<Face>) -> Response {
+    let (body, content_type) = match face {
+        Some(face) => (serde_json::to_vec(&face.error_body(error, id)), "application/json"),
+        None => (serde_json::to_vec(&error.body(id.to_owned())), "application/problem+json"),
+    };
+    let body = body.unwrap_or_default();
     *response.body_mut() = body.into();
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 

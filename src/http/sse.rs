@@ -11,7 +11,7 @@ use super::state::Settings;
 use crate::conversation::{NumberedEvent, RunFollower, RunHandle};
 
 /// Tells nginx and its kin not to gather events before they pass them on.
-const NO_BUFFERING: (HeaderName, HeaderValue) =
+pub(super) const NO_BUFFERING: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// Streams a run to its end. The run is cancelled when the caller leaves, which drops the stream.

@@ -59,7 +59,7 @@ fn fixed_tokens(request: &ChatRequest) -> usize {
     let tools: usize = tools
         .map(|tool| text_tokens(&tool.description) + text_tokens(&tool.parameters.to_string()))
         .sum();
-    text_tokens(&request.system) + tools
+    text_tokens(&request.whole_system()) + tools
 }
 
 fn message_tokens(message: &Message) -> usize {
@@ -72,7 +72,7 @@ fn message_tokens(message: &Message) -> usize {
 fn part_tokens(part: &Part) -> usize {
     match part {
         Part::Text { text, .. } => text_tokens(text),
-        Part::Image { .. } => IMAGE_TOKENS,
+        Part::Image { .. } | Part::ImageUrl { .. } => IMAGE_TOKENS,
         Part::Thought(thought) => text_tokens(&thought.block.to_string()),
     }
 }
@@ -93,11 +93,10 @@ mod tests {
 
     fn request(messages: Vec<Message>) -> ChatRequest {
         ChatRequest {
-            agent: String::new(),
             system: "Help.".to_owned(),
             messages,
-            tools: Vec::new(),
             parameters: Parameters { max_tokens: Some(100), ..Parameters::default() },
+            ..ChatRequest::default()
         }
     }
 

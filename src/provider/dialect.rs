@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{ProviderError, SseEvent, Target};
-use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, ToolCall};
+use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, Protocol, ToolCall};
 
 /// A wire protocol. It takes values and returns values; the transport sends them.
 pub(super) trait Dialect: fmt::Debug + Send + Sync {
@@ -20,6 +20,11 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
 
     /// Parameters that the protocol has no word for.
     fn unknown_parameters(&self) -> &'static [Parameter];
+
+    /// The protocol, if callers may speak it too.
+    fn protocol(&self) -> Option<Protocol> {
+        None
+    }
 
     /// The request's body. It asks for a stream if the target's model can stream.
     fn encode(&self, target: &Target, request: &ChatRequest) -> Value;

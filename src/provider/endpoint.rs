@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -76,7 +76,8 @@ impl Endpoint {
         } else {
             clocks.response_header.max(clocks.first_token)
         };
-        let mut answer = transport.post(uri, self.headers.clone(), body, header_timeout).await?;
+        let headers = self.headers_for(request);
+        let mut answer = transport.post(uri, headers, body, header_timeout).await?;
         if !answer.status.is_success() {
             let body = answer.read_whole(ERROR_BODY_TIMEOUT, ERROR_BODY_BYTES).await;
             let body = body.unwrap_or_default();
@@ -87,6 +88,22 @@ impl Endpoint {
         }
         let body = answer.read_whole(clocks.idle.max(clocks.first_token), ANSWER_BYTES).await?;
         Ok(ChatStream::ready(self.dialect.decode_answer(&body)?))
+    }
+
+    /// Our headers, and those that came with a request of the same protocol: each value once.
+    fn headers_for(&self, request: &ChatRequest) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        let inbound = request
+            .inbound
+            .iter()
+            .filter(|inbound| self.dialect.protocol() == Some(inbound.protocol));
+        for (name, callers) in inbound.flat_map(|inbound| &inbound.headers) {
+            let own = headers.get_all(name).iter().chain([callers]);
+            if let Some(joined) = join_values(own) {
+                headers.insert(name, joined);
+            }
+        }
+        headers
     }
 
     /// The base URL without what may be secret in it.
@@ -140,6 +157,19 @@ fn below<'a>(base_path: &str, path: &'a str) -> &'a str {
     let has_version = base_path.rsplit('/').next().is_some_and(is_version);
     let first = path.split('/').nth(1).unwrap_or_default();
     if has_version && is_version(first) { &path[1 + first.len()..] } else { path }
+}
+
+/// One value of several that are lists with commas, without repeats.
+fn join_values<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Option<HeaderValue> {
+    let mut joined: Vec<&str> = Vec::new();
+    for value in values {
+        for item in value.to_str().ok()?.split(',').map(str::trim) {
+            if !item.is_empty() && !joined.contains(&item) {
+                joined.push(item);
+            }
+        }
+    }
+    HeaderValue::from_str(&joined.join(",")).ok().filter(|value| !value.is_empty())
 }
 
 fn unusable(target: &Target) -> ProviderError {

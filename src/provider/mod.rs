@@ -18,6 +18,7 @@ mod offline;
 mod openai;
 mod openai_error;
 mod openai_words;
+mod passing_on;
 mod random;
 mod responses;
 mod retry_after;

@@ -1,7 +1,9 @@
 //! What both of OpenAI's protocols say in the same way.
 
+use serde_json::{Value, json};
+
 use super::Target;
-use crate::chat::Message;
+use crate::chat::{AnswerFormat, Image, Message};
 
 /// Whether a name is that of a model of OpenAI's that thinks before it answers.
 pub(super) fn reasons(target: &Target) -> bool {
@@ -9,8 +11,22 @@ pub(super) fn reasons(target: &Target) -> bool {
 }
 
 /// An image where a URL is expected.
-pub(super) fn data_url((media_type, data): (&str, &str)) -> String {
-    format!("data:{media_type};base64,{data}")
+pub(super) fn image_url(image: Image<'_>) -> String {
+    match image {
+        Image::Inline { media_type, data } => format!("data:{media_type};base64,{data}"),
+        Image::At(url) => url.to_owned(),
+    }
+}
+
+/// What an answer's format is called where the caller has no name for it: it must have one.
+const FORMAT_NAME: &str = "answer";
+
+/// A strict schema must require every property and allow no others.
+/// <https://platform.openai.com/docs/guides/structured-outputs>
+pub(super) fn schema_format(format: &AnswerFormat) -> Option<Value> {
+    let AnswerFormat::Schema { name, schema, is_strict } = format else { return None };
+    let name = name.as_deref().unwrap_or(FORMAT_NAME);
+    Some(json!({"name": name, "strict": is_strict, "schema": schema}))
 }
 
 /// The words of a tool's result. Neither protocol has a field that tells of its failure.

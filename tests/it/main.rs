@@ -5,6 +5,7 @@ mod cli;
 mod concurrent_changes;
 mod dispatch_quality;
 mod endurance;
+mod faces;
 mod feedback_snapshot;
 mod folder_watch;
 mod founding_scenario;

@@ -22,6 +22,7 @@ struct StoredMessage {
 enum StoredPart {
     Text { text: String },
     Image { media_type: String, data: String },
+    ImageUrl { url: String },
     Thought { model: String, block: Value },
 }
 
@@ -30,6 +31,7 @@ impl From<StoredPart> for Part {
         match part {
             StoredPart::Text { text } => Self::text(text),
             StoredPart::Image { media_type, data } => Self::Image { media_type, data },
+            StoredPart::ImageUrl { url } => Self::ImageUrl { url },
             StoredPart::Thought { model, block } => Self::Thought(SealedThought { model, block }),
         }
     }
@@ -89,7 +91,8 @@ mod tests {
         assert_eq!(read(&write(said.clone())), Some(said.clone()));
         assert_eq!(without_thoughts(said).content, [Part::text("Let me look.")]);
         let image = Part::Image { media_type: "image/png".into(), data: "AA==".into() };
-        let result = Message::tool_result("1".into(), vec![image], true);
+        let place = Part::ImageUrl { url: "https://example.org/a.png".into() };
+        let result = Message::tool_result("1".into(), vec![image, place], true);
         assert_eq!(read(&write(result.clone())), Some(result));
     }
 

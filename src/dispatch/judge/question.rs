@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::answer::NO_AGENT;
-use crate::chat::{ChatRequest, Message, Parameters};
+use crate::chat::{AnswerFormat, ChatRequest, Message, Parameters};
 use crate::registry::Agent;
 
 /// Bounds of a card, in characters and pieces.
@@ -43,13 +43,17 @@ pub(super) fn compose(input: &str, shortlist: &[Arc<Agent>]) -> ChatRequest {
         agent: "judge".to_owned(),
         system: INSTRUCTIONS.to_owned(),
         messages: vec![Message::user(document.to_string())],
-        tools: Vec::new(),
         // No sampling parameters: new models refuse them.
         parameters: Parameters {
             max_tokens: Some(MAX_TOKENS),
-            answer_schema: Some(schema(shortlist)),
+            answer_format: Some(AnswerFormat::Schema {
+                name: None,
+                schema: schema(shortlist),
+                is_strict: true,
+            }),
             ..Parameters::default()
         },
+        ..ChatRequest::default()
     }
 }
 

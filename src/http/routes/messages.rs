@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::chat::{Message, Part, Role, ToolCall};
+use crate::chat::{Image, Message, Part, Role, ToolCall};
 use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
 
@@ -14,7 +14,8 @@ pub struct MessageBody {
     #[schema(value_type = String, example = "user")]
     role: Role,
     /// A text, or a list of parts: `{"type": "text", "text": "…"}`, each with a `cache_control` if it likes, and
-    /// `{"type": "image", "media_type": "image/png", "data": "…"}` with base64, in messages of users and tools.
+    /// `{"type": "image", "media_type": "image/png", "data": "…"}` with base64 or `{"type": "image_url", "url": "…"}`, in
+    /// messages of users and tools.
     #[schema(value_type = Object)]
     #[serde(default)]
     content: Content,
@@ -148,11 +149,16 @@ impl MessageBody {
 
 /// No provider takes an image that an assistant has said.
 fn check_images(message: &Message, field: &impl Fn(&str) -> String) -> Result<(), ApiError> {
-    for (media_type, data) in message.images() {
-        let problem = match message.role {
-            Role::Assistant => "an assistant message holds no image",
-            _ if !media_type.starts_with("image/") => "the `media_type` of an image is `image/…`",
-            _ if data.is_empty() => "an image needs its `data`",
+    for image in message.images() {
+        let problem = match image {
+            _ if message.role == Role::Assistant => "an assistant message holds no image",
+            Image::Inline { media_type, .. } if !media_type.starts_with("image/") => {
+                "the `media_type` of an image is `image/…`"
+            }
+            Image::Inline { data: "", .. } => "an image needs its `data`",
+            Image::At(url) if !url.starts_with("https://") && !url.starts_with("http://") => {
+                "the `url` of an image is `https://…`"
+            }
             _ => continue,
         };
         return Err(ApiError::invalid_field(field("content"), problem));

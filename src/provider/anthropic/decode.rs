@@ -1,19 +1,28 @@
 //! Anthropic's answers, whole or streamed, in neutral words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::wire;
-use crate::chat::{BrokenCall, ChatEvent, FinishReason, SealedThought, ToolCall, Usage};
+use crate::chat::{
+    BrokenCall, ChatEvent, FinishReason, ForeignEvent, Protocol, SealedThought, ToolCall, Usage,
+};
 use crate::provider::dialect::{Decoder, malformed, read_call, told_call};
 use crate::provider::{ProviderError, SseEvent};
 
 pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     let answer: wire::Answer = read(body)?;
     let mut events = vec![ChatEvent::Model(answer.model)];
-    for block in answer.content {
+    for (index, block) in answer.content.into_iter().enumerate() {
+        let block = match read_block(block) {
+            Ok(block) => block,
+            Err(unknown) => {
+                events.extend(foreign_block(index, &unknown));
+                continue;
+            }
+        };
         match block.kind.as_str() {
             "text" => events.push(ChatEvent::Text(block.text)),
             "thinking" => {
@@ -21,10 +30,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
                 events.extend(OpenThought::new(block).seal());
             }
             "redacted_thinking" => events.push(redacted(&block)),
-            "tool_use" => events.push(told_call(close_call(OpenCall::new(block)))),
-            _ => {}
+            _ => events.push(told_call(close_call(OpenCall::new(block)))),
         }
     }
+    events.extend(foreign_end(body));
     events.extend(answer.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
     events.extend(answer.stop_reason.map(|reason| ChatEvent::Finished(finish_reason(&reason))));
     Ok(events)
@@ -37,6 +46,8 @@ pub(super) struct StreamDecoder {
     /// Tool calls whose arguments are still arriving, by block index.
     open_calls: BTreeMap<u64, OpenCall>,
     open_thoughts: BTreeMap<u64, OpenThought>,
+    /// Blocks of a kind that has no neutral word.
+    foreign_blocks: BTreeSet<u64>,
     /// Calls whose arguments are no JSON. Whether the length limit cut them is told at the end.
     broken_calls: Vec<BrokenCall>,
 }
@@ -86,26 +97,32 @@ impl Decoder for StreamDecoder {
                 let usage = start.message.usage.map(|usage| self.take_usage(usage));
                 std::iter::once(ChatEvent::Model(start.message.model)).chain(usage).collect()
             }
-            "content_block_start" => self.open_block(read(data)?),
-            "content_block_delta" => self.take_delta(read(data)?),
+            "content_block_start" => self.open_block(event, read(data)?),
+            "content_block_delta" => self.take_delta(event, read(data)?),
             "content_block_stop" => {
                 let stop: wire::BlockStop = read(data)?;
+                if self.foreign_blocks.remove(&stop.index) {
+                    return Ok(vec![foreign(event, true)]);
+                }
                 self.close_block(stop.index)
             }
             "message_delta" => {
                 let delta: wire::MessageDelta = read(data)?;
                 let usage = delta.usage.map(|usage| self.take_usage(usage));
                 let reason = delta.delta.stop_reason.map(|reason| finish_reason(&reason));
+                // Before the finish reason, behind which nothing is told of an answer.
+                let foreign = says_more(&event.data).then(|| foreign(event, false));
                 let mut broken_calls = std::mem::take(&mut self.broken_calls);
                 if reason == Some(FinishReason::Length) {
                     broken_calls.clear();
                 }
                 let broken_calls = broken_calls.into_iter().map(ChatEvent::BrokenCall);
-                broken_calls.chain(usage).chain(reason.map(ChatEvent::Finished)).collect()
+                let events = broken_calls.chain(foreign).chain(usage);
+                events.chain(reason.map(ChatEvent::Finished)).collect()
             }
             "error" => return Err(stream_error(read(data)?)),
-            // `ping`, `message_stop`, and what is not known yet.
-            _ => Vec::new(),
+            "ping" | "message_stop" => Vec::new(),
+            _ => vec![foreign(event, false)],
         };
         Ok(events)
     }
@@ -120,7 +137,7 @@ impl Decoder for StreamDecoder {
 }
 
 impl StreamDecoder {
-    fn open_block(&mut self, start: wire::BlockStart) -> Vec<ChatEvent> {
+    fn open_block(&mut self, event: &SseEvent, start: wire::BlockStart) -> Vec<ChatEvent> {
         let block = start.content_block;
         match block.kind.as_str() {
             "tool_use" => {
@@ -134,7 +151,11 @@ impl StreamDecoder {
                 told.into_iter().collect()
             }
             "redacted_thinking" => vec![redacted(&block)],
-            _ => Vec::new(),
+            "text" => Vec::new(),
+            _ => {
+                self.foreign_blocks.insert(start.index);
+                vec![foreign(event, true)]
+            }
         }
     }
 
@@ -151,8 +172,11 @@ impl StreamDecoder {
         thought.into_iter().chain(call).collect()
     }
 
-    fn take_delta(&mut self, delta: wire::BlockDelta) -> Vec<ChatEvent> {
+    fn take_delta(&mut self, event: &SseEvent, delta: wire::BlockDelta) -> Vec<ChatEvent> {
         let wire::BlockDelta { index, delta } = delta;
+        if self.foreign_blocks.contains(&index) {
+            return vec![foreign(event, true)];
+        }
         match delta.kind.as_str() {
             "text_delta" => vec![ChatEvent::Text(delta.text)],
             "thinking_delta" => {
@@ -173,7 +197,7 @@ impl StreamDecoder {
                 }
                 Vec::new()
             }
-            _ => Vec::new(),
+            _ => vec![foreign(event, true)],
         }
     }
 
@@ -192,6 +216,54 @@ impl StreamDecoder {
         };
         ChatEvent::Usage(neutral_usage(self.usage))
     }
+}
+
+/// Whether a message's end says more than a finish reason does: which stop sequence was met, and the like.
+fn says_more(data: &str) -> bool {
+    let event: Value = serde_json::from_str(data).unwrap_or_default();
+    let fields = event["delta"].as_object().into_iter().flatten();
+    fields.filter(|(_, value)| !value.is_null()).any(|(name, value)| {
+        name != "stop_reason"
+            || !matches!(value.as_str(), Some("end_turn" | "max_tokens" | "tool_use" | "refusal"))
+    })
+}
+
+/// What has no neutral word, as it came.
+fn foreign(event: &SseEvent, is_content: bool) -> ChatEvent {
+    ChatEvent::Foreign(ForeignEvent {
+        protocol: Protocol::Messages,
+        name: event.event.clone(),
+        data: event.data.clone(),
+        is_content,
+    })
+}
+
+/// A block of a whole answer that has no neutral word, as a stream would tell it.
+fn foreign_block(index: usize, block: &Value) -> [ChatEvent; 2] {
+    let start = json!({"type": "content_block_start", "index": index, "content_block": block});
+    let stop = json!({"type": "content_block_stop", "index": index});
+    [("content_block_start", start), ("content_block_stop", stop)].map(|(name, data)| {
+        foreign(&SseEvent { event: name.to_owned(), data: data.to_string() }, true)
+    })
+}
+
+/// What the end of a whole answer says besides, as a stream would tell it.
+fn foreign_end(body: &[u8]) -> Option<ChatEvent> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let delta =
+        json!({"stop_reason": answer["stop_reason"], "stop_sequence": answer["stop_sequence"]});
+    let data = json!({"type": "message_delta", "delta": delta}).to_string();
+    let event = SseEvent { event: "message_delta".to_owned(), data };
+    says_more(&event.data).then(|| foreign(&event, false))
+}
+
+/// A block of a kind that is known, or else the block as it came.
+fn read_block(block: Value) -> Result<wire::Block, Value> {
+    let kind = block["type"].as_str().unwrap_or_default();
+    if !matches!(kind, "text" | "thinking" | "redacted_thinking" | "tool_use") {
+        return Err(block);
+    }
+    serde_json::from_value(block.clone()).map_err(|_| block)
 }
 
 fn shown(thinking: &str) -> Option<ChatEvent> {

@@ -2,8 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Message, Part, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    AnswerFormat, ChatRequest, Image, Inbound, Message, Parameters, Part, Protocol, Role, Tool,
+    ToolCall, ToolChoice,
+};
 use crate::provider::Target;
+use crate::provider::passing_on::{Fields, inbound_of, pass_on, pass_tools_on};
+
+const FIELDS: Fields = Fields {
+    decided: &[
+        "model", "system", "tools", "messages", "max_tokens", "temperature", "top_p", "top_k",
+        "output_config", "stream",
+    ],
+    worded: &["stop_sequences", "tool_choice"],
+};
 
 /// The API requires `max_tokens`, and a model's thinking counts.
 const DEFAULT_MAX_TOKENS: u32 = 32_768;
@@ -16,20 +28,26 @@ const MAX_CACHE_BREAKPOINTS: usize = 4;
 
 /// What all requests to one revision share comes first, what differs from one to the next behind it.
 pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+    let inbound = inbound_of(request, Protocol::Messages);
+    let breakpoints = inbound.map_or_else(|| count_breakpoints(request), count_inbound_breakpoints);
     let mut body = json!({"model": target.model});
-    if !request.system.is_empty() {
-        let mut system = json!({"type": "text", "text": request.system});
-        // Our breakpoint ends the part that all requests to one revision share. The caller's own come before it.
-        if count_breakpoints(request) < MAX_CACHE_BREAKPOINTS {
-            system["cache_control"] = json!({"type": "ephemeral"});
-        }
-        body["system"] = json!([system]);
+    // Our breakpoint ends the part that all requests to one revision share. The caller's own come before it.
+    let system = system(request, inbound, breakpoints < MAX_CACHE_BREAKPOINTS);
+    if !system.is_empty() {
+        body["system"] = Value::Array(system);
     }
-    if !request.tools.is_empty() {
-        body["tools"] = request.tools.iter().map(tool).collect();
+    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
+    if let Some(inbound) = inbound {
+        tools = pass_tools_on(tools, inbound);
     }
-    body["messages"] = messages(target, &request.messages);
-    if count_breakpoints(request) + 1 < MAX_CACHE_BREAKPOINTS {
+    if !tools.is_empty() {
+        body["tools"] = Value::Array(tools);
+    }
+    body["messages"] = match inbound {
+        Some(inbound) => inbound_messages(target, inbound, &request.messages),
+        None => messages(target, &request.messages),
+    };
+    if breakpoints + 1 < MAX_CACHE_BREAKPOINTS {
         mark_results(&mut body["messages"]);
     }
     let parameters = &request.parameters;
@@ -41,8 +59,8 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("top_p", parameters.top_p.map(Value::from)),
         ("top_k", parameters.top_k.map(Value::from)),
         ("stop_sequences", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
-        ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
-        ("output_config", parameters.answer_schema.as_ref().map(output_config)),
+        ("tool_choice", tool_choice(parameters, !request.tools.is_empty())),
+        ("output_config", output_config(parameters, inbound)),
         ("stream", target.stream.then_some(Value::Bool(true))),
     ];
     for (name, value) in optional {
@@ -50,12 +68,94 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
             body[name] = value;
         }
     }
+    if let Some(inbound) = inbound {
+        pass_on(&mut body, inbound, &FIELDS);
+    }
     body
 }
 
+/// The agent's instructions, then the caller's, in blocks of their own.
+fn system(request: &ChatRequest, inbound: Option<&Inbound>, has_breakpoint: bool) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    if !request.system.is_empty() {
+        let mut agents = json!({"type": "text", "text": request.system});
+        if has_breakpoint {
+            agents["cache_control"] = json!({"type": "ephemeral"});
+        }
+        blocks.push(agents);
+    }
+    let text = |text: &str| (!text.is_empty()).then(|| json!({"type": "text", "text": text}));
+    match inbound.map(|inbound| inbound.field("system")) {
+        None => blocks.extend(text(&request.instructions)),
+        Some(Some(Value::Array(callers))) => blocks.extend(callers.iter().cloned()),
+        Some(callers) => blocks.extend(callers.and_then(Value::as_str).and_then(text)),
+    }
+    blocks
+}
+
+/// The caller's messages in the caller's words, and behind them what came of the run.
+fn inbound_messages(target: &Target, inbound: &Inbound, all: &[Message]) -> Value {
+    let mut encoded: Vec<Value> = inbound.list("messages").iter().map(without_unsigned).collect();
+    let behind = messages(target, all.get(inbound.message_count..).unwrap_or_default());
+    if let Value::Array(behind) = behind {
+        encoded.extend(behind);
+    }
+    Value::Array(encoded)
+}
+
+/// The API refuses thinking that it has not signed: what a provider of another protocol has thought.
+fn without_unsigned(message: &Value) -> Value {
+    let mut message = message.clone();
+    if let Some(blocks) = message["content"].as_array_mut() {
+        blocks.retain(|block| {
+            block["type"] != "thinking"
+                || block["signature"].as_str().is_some_and(|it| !it.is_empty())
+        });
+    }
+    message
+}
+
+/// The format of the answer, among the caller's other words on it.
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>
-fn output_config(schema: &Value) -> Value {
-    json!({"format": {"type": "json_schema", "schema": schema}})
+fn output_config(parameters: &Parameters, inbound: Option<&Inbound>) -> Option<Value> {
+    let schema = parameters.answer_format.as_ref().and_then(AnswerFormat::schema);
+    let format = schema.map(|schema| json!({"type": "json_schema", "schema": schema}));
+    let callers = inbound.and_then(|inbound| inbound.field("output_config")).cloned();
+    let mut config = callers.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    match format {
+        Some(format) => {
+            config.as_object_mut()?.entry("format").or_insert(format);
+        }
+        None => {
+            config.as_object_mut()?.remove("format");
+        }
+    }
+    config.as_object().is_some_and(|config| !config.is_empty()).then_some(config)
+}
+
+/// All of a request's, wherever they stand.
+fn count_inbound_breakpoints(inbound: &Inbound) -> usize {
+    let fields = ["cache_control", "system", "tools", "messages"];
+    let fields = fields.iter().filter_map(|name| Some((*name, inbound.field(name)?)));
+    fields.map(|(name, value)| usize::from(name == "cache_control") + count_in(value)).sum()
+}
+
+fn count_in(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(count_in).sum(),
+        Value::Object(members) => {
+            let is_breakpoint =
+                |name: &str, value: &Value| name == "cache_control" && value.is_object();
+            // What a model or a tool has written is data.
+            let members = members
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "input" | "input_schema"));
+            members
+                .map(|(name, value)| usize::from(is_breakpoint(name, value)) + count_in(value))
+                .sum()
+        }
+        _ => 0,
+    }
 }
 
 fn count_breakpoints(request: &ChatRequest) -> usize {
@@ -74,13 +174,21 @@ fn tool(tool: &Tool) -> Value {
     with_breakpoint(encoded, tool.cache_control.as_ref())
 }
 
-fn tool_choice(choice: &ToolChoice) -> Value {
-    match choice {
-        ToolChoice::Auto => json!({"type": "auto"}),
-        ToolChoice::None => json!({"type": "none"}),
-        ToolChoice::Required => json!({"type": "any"}),
-        ToolChoice::Tool(name) => json!({"type": "tool", "name": name}),
+/// The wish for no more than one call at a time is a part of it.
+fn tool_choice(parameters: &Parameters, has_tools: bool) -> Option<Value> {
+    let is_single = has_tools && parameters.parallel_tool_calls == Some(false);
+    let mut encoded = match &parameters.tool_choice {
+        None if is_single => json!({"type": "auto"}),
+        None => return None,
+        Some(ToolChoice::Auto) => json!({"type": "auto"}),
+        Some(ToolChoice::None) => return Some(json!({"type": "none"})),
+        Some(ToolChoice::Required) => json!({"type": "any"}),
+        Some(ToolChoice::Tool(name)) => json!({"type": "tool", "name": name}),
+    };
+    if is_single {
+        encoded["disable_parallel_tool_use"] = json!(true);
     }
+    Some(encoded)
 }
 
 /// Tool results are content of user messages, and those that answer one turn must share one message:
@@ -159,11 +267,19 @@ fn block(target: &Target, part: &Part) -> Option<Value> {
         Part::Text { text, cache_control } => {
             Some(with_breakpoint(json!({"type": "text", "text": text}), cache_control.as_ref()))
         }
-        Part::Image { media_type, data } => Some(json!({
-            "type": "image",
-            "source": {"type": "base64", "media_type": media_type, "data": data},
-        })),
+        Part::Image { .. } | Part::ImageUrl { .. } => {
+            part.as_image().map(|image| json!({"type": "image", "source": image_source(image)}))
+        }
         Part::Thought(thought) => thought.for_model(&target.full_name()).cloned(),
+    }
+}
+
+fn image_source(image: Image<'_>) -> Value {
+    match image {
+        Image::Inline { media_type, data } => {
+            json!({"type": "base64", "media_type": media_type, "data": data})
+        }
+        Image::At(url) => json!({"type": "url", "url": url}),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::dialect::{Decoder, Dialect, secret_header};
 use super::{ProviderError, Target, error_status};
-use crate::chat::{ChatEvent, ChatRequest, Parameter};
+use crate::chat::{ChatEvent, ChatRequest, Parameter, Protocol};
 
 /// The dialect of Anthropic's Messages API.
 #[derive(Debug)]
@@ -33,7 +33,11 @@ impl Dialect for Anthropic {
     }
 
     fn unknown_parameters(&self) -> &'static [Parameter] {
-        &[]
+        &[Parameter::Seed]
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        Some(Protocol::Messages)
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest) -> Value {

@@ -20,7 +20,8 @@ pub(super) struct ErrorDetail {
 pub(super) struct Answer {
     #[serde(default)]
     pub model: String,
-    pub content: Vec<Block>,
+    /// Blocks; those of a kind that is not known are passed on as they came.
+    pub content: Vec<Value>,
     pub stop_reason: Option<String>,
     pub usage: Option<Usage>,
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::chat::{ChatRequest, Message, Parameters, Part, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    AnswerFormat, ChatRequest, Image, Message, Parameters, Part, Role, Tool, ToolCall, ToolChoice,
+};
 use crate::provider::Target;
 
 /// Google's own stand-in for a signature, for calls that another model made. Since its third generation the API
@@ -13,8 +15,13 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 /// the wish for a stream are in the path.
 pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
     let mut body = json!({});
-    if !request.system.is_empty() {
-        body["systemInstruction"] = json!({"parts": [{"text": request.system}]});
+    let system: Vec<Value> = [&request.system, &request.instructions]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| json!({"text": text}))
+        .collect();
+    if !system.is_empty() {
+        body["systemInstruction"] = json!({"parts": system});
     }
     if !request.tools.is_empty() {
         let declarations: Vec<Value> = request.tools.iter().map(tool).collect();
@@ -34,15 +41,16 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
 /// `responseSchema` takes but a subset of `OpenAPI`'s schemas; its sibling takes JSON Schema.
 /// <https://ai.google.dev/gemini-api/docs/structured-output>
 fn generation_config(parameters: &Parameters) -> Map<String, Value> {
-    let schema = parameters.answer_schema.as_ref();
+    let format = parameters.answer_format.as_ref();
     let optional = [
         ("maxOutputTokens", parameters.max_tokens.map(Value::from)),
         ("temperature", parameters.temperature.map(Value::from)),
         ("topP", parameters.top_p.map(Value::from)),
         ("topK", parameters.top_k.map(Value::from)),
         ("stopSequences", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
-        ("responseMimeType", schema.map(|_| json!("application/json"))),
-        ("responseJsonSchema", schema.cloned()),
+        ("seed", parameters.seed.map(Value::from)),
+        ("responseMimeType", format.map(|_| json!("application/json"))),
+        ("responseJsonSchema", format.and_then(AnswerFormat::schema).cloned()),
     ];
     let given = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     given.collect()
@@ -102,14 +110,20 @@ fn contents(target: &Target, messages: &[Message]) -> Value {
 fn parts(message: &Message) -> Vec<Value> {
     let part = |part: &Part| match part {
         Part::Text { text, .. } => (!text.is_empty()).then(|| json!({"text": text})),
-        Part::Image { media_type, data } => Some(inline_data((media_type, data))),
+        Part::Image { .. } | Part::ImageUrl { .. } => part.as_image().map(image_part),
         Part::Thought(_) => None,
     };
     message.content.iter().filter_map(part).collect()
 }
 
-fn inline_data((media_type, data): (&str, &str)) -> Value {
-    json!({"inlineData": {"mimeType": media_type, "data": data}})
+/// <https://ai.google.dev/gemini-api/docs/file-input-methods>
+fn image_part(image: Image<'_>) -> Value {
+    match image {
+        Image::Inline { media_type, data } => {
+            json!({"inlineData": {"mimeType": media_type, "data": data}})
+        }
+        Image::At(url) => json!({"fileData": {"fileUri": url}}),
+    }
 }
 
 /// The first of several calls has the signature of all.
@@ -163,7 +177,7 @@ fn function_response(target: &Target, message: &Message, before: &[Message]) -> 
         "name": name.map_or("", String::as_str),
         "response": response_object(message),
     });
-    let images: Vec<Value> = message.images().map(inline_data).collect();
+    let images: Vec<Value> = message.images().map(image_part).collect();
     if images.is_empty() {
         return vec![json!({"functionResponse": response})];
     }

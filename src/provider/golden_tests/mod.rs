@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::dialect::Dialect;
 use super::{ChatStream, ProviderError, SseParser, Target};
 use crate::chat::{
-    ChatEvent, ChatRequest, FinishReason, Message, Parameters, Part, Role, SealedThought, Tool,
-    ToolCall, ToolChoice, Usage,
+    AnswerFormat, ChatEvent, ChatRequest, FinishReason, Message, Parameters, Part, Role,
+    SealedThought, Tool, ToolCall, ToolChoice, Usage,
 };
 
 /// Whole, and cut so that every frame, every escape and every character of several bytes is split somewhere.
@@ -148,7 +148,10 @@ impl Wire {
             "required": ["answer"],
             "additionalProperties": false,
         });
-        let parameters = Parameters { answer_schema: Some(schema), ..Parameters::default() };
+        let parameters = Parameters {
+            answer_format: Some(AnswerFormat::Schema { name: None, schema, is_strict: true }),
+            ..Parameters::default()
+        };
         self.dialect.encode(&target(model), &ChatRequest { parameters, ..question() })
     }
 
@@ -169,7 +172,7 @@ impl Wire {
                 top_k: Some(40),
                 stop: vec!["END".to_owned()],
                 tool_choice: Some(tool_choice),
-                answer_schema: None,
+                ..Parameters::default()
             };
             for unknown in self.dialect.unknown_parameters() {
                 parameters.remove(*unknown);
@@ -204,6 +207,8 @@ impl Told {
         for event in &self.events {
             match (event, joined.last_mut()) {
                 (ChatEvent::Usage(sums), _) => usage = Some(*sums),
+                // What has no neutral word differs between the transports.
+                (ChatEvent::Foreign(_), _) => {}
                 (ChatEvent::Text(more), Some(ChatEvent::Text(text)))
                 | (ChatEvent::Thinking(more), Some(ChatEvent::Thinking(text))) => {
                     text.push_str(more);
@@ -273,6 +278,7 @@ fn conversation() -> ChatRequest {
             tool("get_time", json!({"type": "object"})),
         ],
         parameters: Parameters { max_tokens: Some(1024), ..Parameters::default() },
+        ..ChatRequest::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Chat Completions answers, whole or streamed, in neutral words.
 
+use super::foreign::{self, Foreign};
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, Usage};
 use crate::provider::dialect::{Decoder, malformed, read_call, told_call};
@@ -11,7 +12,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     for choice in &mut answer.choices {
         choice.delta = std::mem::take(&mut choice.message);
     }
-    StreamDecoder::default().take_answer(answer)
+    let mut events = StreamDecoder::default().take_answer(answer)?;
+    events.extend(foreign::of_answer(body));
+    Ok(events)
 }
 
 /// Follows one stream: <https://platform.openai.com/docs/api-reference/chat-streaming>
@@ -21,6 +24,7 @@ pub(super) struct StreamDecoder {
     /// Calls whose arguments are still arriving, in the order in which they began.
     open_calls: Vec<OpenCall>,
     was_refused: bool,
+    foreign: Foreign,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +40,10 @@ impl Decoder for StreamDecoder {
         if self.is_last(event) {
             return Ok(Vec::new());
         }
-        self.take_answer(read(event.data.as_bytes())?)
+        let mut events = self.take_answer(read(event.data.as_bytes())?)?;
+        // Before the finish reason, behind which nothing is told of an answer, and before the words of its chunk.
+        events.splice(0..0, self.foreign.of_event(event));
+        Ok(events)
     }
 
     fn has_open_call(&self) -> bool {

@@ -2,20 +2,36 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Message, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    AnswerFormat, ChatRequest, Inbound, Message, Protocol, Role, Tool, ToolCall, ToolChoice,
+    join_instructions,
+};
 use crate::provider::Target;
-use crate::provider::openai_words::{data_url, reasons, result_text};
+use crate::provider::lenient::texts;
+use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
+use crate::provider::passing_on::{Fields, inbound_of, pass_on, pass_tools_on};
+
+const FIELDS: Fields = Fields {
+    decided: &[
+        "model", "messages", "tools", "max_tokens", "max_completion_tokens", "temperature",
+        "top_p", "seed", "stream", "stream_options",
+    ],
+    worded: &["stop", "tool_choice", "parallel_tool_calls", "response_format"],
+};
 
 pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
-    let mut messages = Vec::with_capacity(request.messages.len() + 1);
-    if !request.system.is_empty() {
-        // Compatible servers know `system`; OpenAI reads it as `developer` where it must.
-        messages.push(json!({"role": "system", "content": request.system}));
-    }
-    extend_messages(&mut messages, &request.messages);
+    let inbound = inbound_of(request, Protocol::ChatCompletions);
+    let messages = inbound.map_or_else(
+        || messages(&request.whole_system(), &request.messages),
+        |inbound| inbound_messages(inbound, request),
+    );
     let mut body = json!({"model": target.model, "messages": messages});
-    if !request.tools.is_empty() {
-        body["tools"] = request.tools.iter().map(tool).collect();
+    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
+    if let Some(inbound) = inbound {
+        tools = pass_tools_on(tools, inbound);
+    }
+    if !tools.is_empty() {
+        body["tools"] = Value::Array(tools);
     }
     // OpenAI's reasoning models refuse the older `max_tokens`.
     let max_tokens = if reasons(target) { "max_completion_tokens" } else { "max_tokens" };
@@ -25,8 +41,10 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
         ("stop", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
+        ("seed", parameters.seed.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
-        ("response_format", parameters.answer_schema.as_ref().map(response_format)),
+        ("parallel_tool_calls", parallel_tool_calls(request)),
+        ("response_format", parameters.answer_format.as_ref().map(response_format)),
         ("stream", target.stream.then_some(Value::Bool(true))),
         // Without it a stream ends without usage.
         ("stream_options", target.stream.then(|| json!({"include_usage": true}))),
@@ -36,14 +54,56 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
             body[name] = value;
         }
     }
+    if let Some(inbound) = inbound {
+        pass_on(&mut body, inbound, &FIELDS);
+    }
     body
 }
 
-/// A strict schema must require every property and allow no others, and must have a name.
-/// <https://platform.openai.com/docs/guides/structured-outputs>
-fn response_format(schema: &Value) -> Value {
-    let format = json!({"name": "answer", "strict": true, "schema": schema});
-    json!({"type": "json_schema", "json_schema": format})
+/// Compatible servers know `system`; OpenAI reads it as `developer` where it must.
+fn system_message(system: &str) -> Option<Value> {
+    (!system.is_empty()).then(|| json!({"role": "system", "content": system}))
+}
+
+fn messages(system: &str, messages: &[Message]) -> Vec<Value> {
+    let mut encoded = Vec::with_capacity(messages.len() + 1);
+    encoded.extend(system_message(system));
+    extend_messages(&mut encoded, messages);
+    encoded
+}
+
+/// The caller's messages in the caller's words, and behind them what came of the run. Instructions at their beginning
+/// are joined with the agent's: some compatible servers take one system message and no more.
+fn inbound_messages(inbound: &Inbound, request: &ChatRequest) -> Vec<Value> {
+    let callers = inbound.list("messages");
+    let is_instruction =
+        |message: &&Value| matches!(message["role"].as_str(), Some("system" | "developer"));
+    let leading: Vec<String> = callers
+        .iter()
+        .take_while(is_instruction)
+        .map(|message| texts(&message["content"]).join("\n\n"))
+        .collect();
+    let system = join_instructions(&request.system, &leading.join("\n\n")).into_owned();
+    let mut encoded: Vec<Value> = system_message(&system).into_iter().collect();
+    encoded.extend(callers[leading.len()..].iter().cloned());
+    extend_messages(
+        &mut encoded,
+        request.messages.get(inbound.message_count..).unwrap_or_default(),
+    );
+    encoded
+}
+
+/// Providers refuse it where there are no tools.
+fn parallel_tool_calls(request: &ChatRequest) -> Option<Value> {
+    let parallel = request.parameters.parallel_tool_calls.map(Value::from);
+    parallel.filter(|_| !request.tools.is_empty())
+}
+
+fn response_format(format: &AnswerFormat) -> Value {
+    match schema_format(format) {
+        Some(schema) => json!({"type": "json_schema", "json_schema": schema}),
+        None => json!({"type": "json_object"}),
+    }
 }
 
 fn tool(tool: &Tool) -> Value {
@@ -133,7 +193,7 @@ fn tool_content(message: &Message) -> String {
 }
 
 fn image_parts(message: &Message) -> Vec<Value> {
-    let part = |image| json!({"type": "image_url", "image_url": {"url": data_url(image)}});
+    let part = |image| json!({"type": "image_url", "image_url": {"url": image_url(image)}});
     message.images().map(part).collect()
 }
 

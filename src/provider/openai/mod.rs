@@ -3,6 +3,7 @@
 
 mod decode;
 mod encode;
+mod foreign;
 mod wire;
 
 use std::borrow::Cow;
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use super::dialect::{Decoder, Dialect, bearer};
 use super::{ProviderError, Target, openai_error};
-use crate::chat::{ChatEvent, ChatRequest, Parameter};
+use crate::chat::{ChatEvent, ChatRequest, Parameter, Protocol};
 
 /// The dialect of OpenAI's Chat Completions API.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ impl Dialect for OpenAi {
 
     fn unknown_parameters(&self) -> &'static [Parameter] {
         &[Parameter::TopK]
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        Some(Protocol::ChatCompletions)
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest) -> Value {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Message, Part, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{AnswerFormat, ChatRequest, Message, Part, Role, Tool, ToolCall, ToolChoice};
 use crate::provider::Target;
-use crate::provider::openai_words::{data_url, reasons, result_text};
+use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
 const FEWEST_OUTPUT_TOKENS: u32 = 16;
@@ -12,8 +12,9 @@ const FEWEST_OUTPUT_TOKENS: u32 = 16;
 /// What all requests to one revision share comes first, what differs from one to the next behind it.
 pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
     let mut body = json!({"model": target.model, "store": false});
-    if !request.system.is_empty() {
-        body["instructions"] = json!(request.system);
+    let system = request.whole_system();
+    if !system.is_empty() {
+        body["instructions"] = json!(system);
     }
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
@@ -26,7 +27,8 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
-        ("text", parameters.answer_schema.as_ref().map(text_format)),
+        ("parallel_tool_calls", parallel_tool_calls(request)),
+        ("text", parameters.answer_format.as_ref().map(text_format)),
         ("include", include(target, request)),
         ("stream", target.stream.then_some(Value::Bool(true))),
     ];
@@ -40,8 +42,21 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
 
 /// What Chat Completions has as `response_format`, one level flatter.
 /// <https://platform.openai.com/docs/guides/structured-outputs>
-fn text_format(schema: &Value) -> Value {
-    json!({"format": {"type": "json_schema", "name": "answer", "strict": true, "schema": schema}})
+fn text_format(format: &AnswerFormat) -> Value {
+    let Some(Value::Object(schema)) = schema_format(format) else {
+        return json!({"format": {"type": "json_object"}});
+    };
+    let mut format = json!({"type": "json_schema"});
+    for (name, value) in schema {
+        format[name] = value;
+    }
+    json!({"format": format})
+}
+
+/// The API refuses it where there are no tools.
+fn parallel_tool_calls(request: &ChatRequest) -> Option<Value> {
+    let parallel = request.parameters.parallel_tool_calls.map(Value::from);
+    parallel.filter(|_| !request.tools.is_empty())
 }
 
 /// Without `strict: false` the API demands schemas that few tools have.
@@ -102,7 +117,7 @@ fn thoughts(target: &Target, message: &Message) -> Vec<Value> {
     let full_name = target.full_name();
     let thoughts = message.content.iter().filter_map(|part| match part {
         Part::Thought(thought) => thought.for_model(&full_name).cloned(),
-        Part::Text { .. } | Part::Image { .. } => None,
+        Part::Text { .. } | Part::Image { .. } | Part::ImageUrl { .. } => None,
     });
     thoughts.collect()
 }
@@ -110,7 +125,7 @@ fn thoughts(target: &Target, message: &Message) -> Vec<Value> {
 /// A text, or parts if there are images. The result of a tool may have them as well:
 /// <https://platform.openai.com/docs/guides/function-calling>
 fn content(message: &Message, text: &str) -> Value {
-    let image = |image| json!({"type": "input_image", "image_url": data_url(image)});
+    let image = |image| json!({"type": "input_image", "image_url": image_url(image)});
     let images: Vec<Value> = message.images().map(image).collect();
     if images.is_empty() {
         return json!(text);

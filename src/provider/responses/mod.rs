@@ -31,7 +31,7 @@ impl Dialect for Responses {
     }
 
     fn unknown_parameters(&self) -> &'static [Parameter] {
-        &[Parameter::TopK, Parameter::Stop]
+        &[Parameter::TopK, Parameter::Stop, Parameter::Seed]
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest) -> Value {

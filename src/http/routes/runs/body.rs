@@ -112,10 +112,12 @@ impl CreateRun {
                     top_k: self.top_k,
                     stop: self.stop,
                     tool_choice: self.tool_choice.map(ToolChoice::from),
-                    answer_schema: None,
+                    ..Parameters::default()
                 },
+                ..PromptInput::default()
             },
             conversation,
+            needs_answer: false,
             is_streaming: self.stream,
             is_background: self.background,
             idempotency,

@@ -7,7 +7,7 @@ mod records;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 
 pub use body::CreateRun;
 pub use events::{__path_get_run_events, get_run_events};
@@ -20,7 +20,7 @@ use crate::conversation::{Conversations, Run, RunHandle, RunStatus, StartedRun};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::IdempotentJson;
-use crate::http::roster_revision::ROSTER_REVISION;
+use crate::http::run_headers::{is_refusal, run_headers};
 use crate::http::sse;
 use crate::http::state::Settings;
 
@@ -107,29 +107,4 @@ fn repeat(
         RunStatus::Completed => (headers, Json(run)).into_response(),
         _ => (headers, ApiError::of_run(&run)).into_response(),
     }
-}
-
-/// Whether a run has ended without an answer that a stream could begin with.
-fn is_refusal(run: &Run) -> bool {
-    let is_empty = run.output.as_ref().is_none_or(String::is_empty) && run.tool_calls.is_empty();
-    run.status.is_end() && run.status != RunStatus::Completed && is_empty
-}
-
-/// Which agent, revision and model answer, and how many requests that takes. Without a roster's revision, the
-/// present one is named.
-fn run_headers(run: &Run, roster_revision: Option<i64>) -> HeaderMap {
-    [
-        ("x-rolecall-agent", Some(run.agent.name.clone())),
-        ("x-rolecall-revision", Some(run.agent.revision.to_string())),
-        ("x-rolecall-dispatch", Some(run.dispatch_id.to_string())),
-        ("x-rolecall-run", Some(run.id.to_string())),
-        ("x-rolecall-model", Some(run.model.resolved.clone())),
-        ("x-rolecall-attempts", Some(run.request_count().to_string())),
-        (ROSTER_REVISION, roster_revision.map(|revision| revision.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| {
-        Some((HeaderName::from_static(name), HeaderValue::from_str(&value?).ok()?))
-    })
-    .collect()
 }

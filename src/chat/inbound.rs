@@ -1,0 +1,55 @@
+//! A request as it came in, kept beside its neutral form for providers that speak the same protocol.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+/// A protocol that both callers and providers may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Anthropic's Messages.
+    Messages,
+    /// OpenAI's Chat Completions.
+    ChatCompletions,
+}
+
+/// A request in the words of its protocol.
+///
+/// A provider of that protocol is sent these words where they say more than the neutral vocabulary has: fields that are
+/// not known here, kinds of content, hints. Every other provider is sent what they mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inbound {
+    pub protocol: Protocol,
+    /// The body, whole.
+    pub body: Map<String, Value>,
+    /// Headers that belong to fields of the body.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How many of the neutral messages the body's messages are. Those behind them came of the run.
+    pub message_count: usize,
+    /// How many of the neutral tools the body's tools are. They are the last ones.
+    pub tool_count: usize,
+    /// Tools that only the protocol knows, and whose calls are the caller's to answer.
+    pub own_tools: Vec<String>,
+}
+
+impl Inbound {
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.body.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The items of a field that holds a list; none if it does not.
+    pub fn list(&self, name: &str) -> &[Value] {
+        self.field(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Something that a provider has told and that has no neutral word. It is for callers of the same protocol alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignEvent {
+    pub protocol: Protocol,
+    /// The event's name; empty if the protocol does not name its events.
+    pub name: String,
+    /// As it came.
+    pub data: String,
+    /// Whether a caller waits for it, as for text.
+    pub is_content: bool,
+}

@@ -1,0 +1,141 @@
+//! From a run to its answer in a protocol's words, whole or streamed.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::{Value, json};
+
+use crate::conversation::{Conversations, NewRun, Run, RunEvent, RunHandle, RunStatus, StartedRun};
+use crate::http::error::ApiError;
+use crate::http::error_code::ErrorCode;
+use crate::http::run_headers::{is_refusal, run_headers};
+use crate::http::sse::NO_BUFFERING;
+use crate::http::state::Settings;
+
+/// Says in a protocol's words what happens in a run.
+pub(super) trait Voice: Send + 'static {
+    /// What a stream begins with. The run may have told nothing yet.
+    fn begin(&mut self, run: &Run) -> Vec<Event>;
+
+    /// What a stream says of an event.
+    fn tell(&mut self, event: RunEvent) -> Vec<Event>;
+
+    /// What a stream ends with. The run may have failed.
+    fn end(&mut self, run: &Run) -> Vec<Event>;
+
+    /// What a silent stream says, so that it is known to live.
+    fn silence() -> Event;
+
+    /// The answer in one piece, of a run that is completed.
+    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> Value;
+}
+
+/// Makes a run and answers with what comes of it. The run ends when the caller leaves.
+pub(super) async fn answer(
+    conversations: &Conversations,
+    settings: &Settings,
+    new: NewRun,
+    voice: impl Voice,
+) -> Result<Response, ApiError> {
+    let is_streaming = new.is_streaming;
+    let StartedRun::New(handle) = conversations.start_run(new).await? else {
+        // Only a request with a key of its own repeats a run, and faces take none.
+        return Err(ApiError::new(ErrorCode::Internal, "the run was made before"));
+    };
+    Ok(if is_streaming {
+        stream(handle, settings, voice).await
+    } else {
+        whole(handle, voice).await
+    })
+}
+
+/// Who answers, where the protocol's clients look for nothing.
+pub(super) fn rolecall_field(run: &Run) -> Value {
+    json!({
+        "agent": run.agent.name,
+        "revision": run.agent.revision,
+        "run_id": run.id,
+        "dispatch_id": run.dispatch_id,
+        "model": run.model.resolved,
+    })
+}
+
+/// The model that serves, without its provider: protocols have one name.
+pub(super) fn served_model(run: &Run) -> &str {
+    let resolved = &run.model.resolved;
+    resolved.split_once('/').map_or(resolved.as_str(), |(_, model)| model)
+}
+
+async fn whole(mut handle: RunHandle, mut voice: impl Voice) -> Response {
+    let roster_revision = Some(handle.roster_revision);
+    let mut events = Vec::new();
+    while let Some((_, event)) = handle.next().await {
+        let RunEvent::Ended(run) = event else {
+            events.push(event);
+            continue;
+        };
+        let headers = run_headers(&run, roster_revision);
+        return match run.status {
+            RunStatus::Completed => (headers, Json(voice.whole(events, &run))).into_response(),
+            _ => (headers, ApiError::of_run(&run)).into_response(),
+        };
+    }
+    ApiError::new(ErrorCode::Internal, "the run ended without a result").into_response()
+}
+
+/// The status waits for the first content, so that a failure before it has its own.
+async fn stream<V: Voice>(mut handle: RunHandle, settings: &Settings, mut voice: V) -> Response {
+    let ended = handle.wait_for_content(settings.hold).await;
+    let run = ended.as_deref().cloned().unwrap_or_else(|| handle.run());
+    let headers = run_headers(&run, Some(handle.roster_revision));
+    if is_refusal(&run) {
+        return (headers, ApiError::of_run(&run)).into_response();
+    }
+    let speech = Speech { ready: voice.begin(&run).into(), handle, voice, is_over: false };
+    let frames = stream::unfold(speech, |mut speech| async move {
+        let frame = speech.next().await?;
+        Some((Ok::<_, Infallible>(frame), speech))
+    });
+    let keep_alive = KeepAlive::new().interval(settings.keep_alive_interval).event(V::silence());
+    (headers, [NO_BUFFERING], Sse::new(frames).keep_alive(keep_alive)).into_response()
+}
+
+/// A stream under way. Dropping it ends the run.
+struct Speech<V> {
+    handle: RunHandle,
+    voice: V,
+    ready: VecDeque<Event>,
+    is_over: bool,
+}
+
+impl<V: Voice> Speech<V> {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            if self.is_over {
+                return None;
+            }
+            let event = self.handle.next().await;
+            self.ready.extend(match event {
+                Some((_, RunEvent::Ended(run))) => {
+                    self.is_over = true;
+                    self.voice.end(&run)
+                }
+                Some((_, event)) => self.voice.tell(event),
+                // The service breaks off: nothing of the run's end is known.
+                None => {
+                    self.is_over = true;
+                    let run = Arc::new(self.handle.run());
+                    self.voice.end(&run)
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What is asked for in a chat completion.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::message::{self, MessageBody};
+use crate::access::Caller;
+use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice};
+use crate::conversation::{Addressee, NewRun};
+use crate::dispatch::Candidates;
+use crate::http::error::ApiError;
+use crate::prompt::PromptInput;
+
+/// A request for a chat completion: the fields that are understood.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateChatCompletion {
+    /// `auto`, an agent's name, or a model's alias or id.
+    #[schema(example = "auto")]
+    model: String,
+    #[schema(value_type = Vec<Object>)]
+    messages: Vec<MessageBody>,
+    /// The caller's own functions.
+    #[schema(value_type = Option<Vec<Object>>)]
+    tools: Option<Vec<ToolBody>>,
+    #[schema(value_type = Option<Value>)]
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+    max_completion_tokens: Option<u32>,
+    /// The older name of `max_completion_tokens`.
+    max_tokens: Option<u32>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    seed: Option<i64>,
+    /// A text, or a list of texts.
+    #[schema(value_type = Option<Value>)]
+    stop: Option<StopBody>,
+    /// `text`, `json_object` or `json_schema`.
+    #[schema(value_type = Option<Object>)]
+    response_format: Option<FormatBody>,
+    /// How many answers; no more than one.
+    n: Option<u32>,
+    stream: Option<bool>,
+    #[schema(value_type = Option<Object>)]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolBody {
+    #[serde(rename = "type", default)]
+    kind: String,
+    function: Option<FunctionBody>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FunctionBody {
+    name: String,
+    description: Option<String>,
+    parameters: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
+enum StopBody {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+struct FormatBody {
+    #[serde(rename = "type")]
+    kind: String,
+    json_schema: Option<SchemaBody>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SchemaBody {
+    name: Option<String>,
+    schema: Option<Value>,
+    strict: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+impl CreateChatCompletion {
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Whether a stream ends with the usage.
+    pub fn wants_usage(&self) -> bool {
+        let options = self.stream_options.as_ref();
+        options.and_then(|options| options.include_usage).unwrap_or(false)
+    }
+
+    pub(super) fn read(
+        self,
+        whole: Map<String, Value>,
+        addressee: Addressee,
+        caller: &Caller,
+    ) -> Result<NewRun, ApiError> {
+        if self.n.is_some_and(|count| count != 1) {
+            return Err(ApiError::invalid_field("/n", "only one answer is given: `n` must be 1"));
+        }
+        let max_tokens = self.max_completion_tokens.or(self.max_tokens);
+        if max_tokens == Some(0) {
+            return Err(ApiError::invalid_field("/max_completion_tokens", "must be 1 or more"));
+        }
+        let (instructions, messages) = message::read_all(self.messages)?;
+        let tools = read_tools(self.tools.unwrap_or_default())?;
+        let inbound = Inbound {
+            protocol: Protocol::ChatCompletions,
+            body: whole,
+            headers: Vec::new(),
+            message_count: messages.len(),
+            tool_count: tools.len(),
+            own_tools: Vec::new(),
+        };
+        let parameters = Parameters {
+            max_tokens,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: None,
+            stop: match self.stop {
+                None => Vec::new(),
+                Some(StopBody::One(text)) => vec![text],
+                Some(StopBody::Several(texts)) => texts,
+            },
+            seed: self.seed,
+            tool_choice: self.tool_choice.as_ref().map(read_tool_choice).transpose()?,
+            parallel_tool_calls: self.parallel_tool_calls,
+            answer_format: self.response_format.map(FormatBody::read).transpose()?.flatten(),
+        };
+        Ok(NewRun {
+            agent: addressee.agent,
+            model: addressee.model,
+            candidates: Candidates::default(),
+            permitted: caller.permitted_agents(),
+            prompt: PromptInput {
+                instructions,
+                messages,
+                tools,
+                parameters,
+                inbound: Some(Arc::new(inbound)),
+            },
+            conversation: None,
+            needs_answer: true,
+            is_streaming: self.stream.unwrap_or(false),
+            is_background: false,
+            idempotency: None,
+            metadata: None,
+            key_id: caller.key_id(),
+        })
+    }
+}
+
+fn read_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, ApiError> {
+    let read = |(index, tool): (usize, ToolBody)| {
+        let field = |name: &str| format!("/tools/{index}/{name}");
+        if tool.kind != "function" {
+            return Err(ApiError::invalid_field(
+                field("type"),
+                "only tools of type `function` are taken",
+            ));
+        }
+        let function = tool
+            .function
+            .ok_or_else(|| ApiError::invalid_field(field("function"), "a function is missing"))?;
+        Ok(Tool {
+            name: function.name,
+            description: function.description.unwrap_or_default(),
+            // No parameters are parameters of no properties.
+            parameters: function
+                .parameters
+                .filter(Value::is_object)
+                .unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+            cache_control: None,
+        })
+    };
+    tools.into_iter().enumerate().map(read).collect()
+}
+
+fn read_tool_choice(choice: &Value) -> Result<ToolChoice, ApiError> {
+    let name = choice["function"]["name"].as_str();
+    match (choice.as_str(), name) {
+        (Some("auto"), _) => Ok(ToolChoice::Auto),
+        (Some("none"), _) => Ok(ToolChoice::None),
+        (Some("required"), _) => Ok(ToolChoice::Required),
+        (None, Some(name)) => Ok(ToolChoice::Tool(name.to_owned())),
+        _ => Err(ApiError::invalid_field(
+            "/tool_choice",
+            "must be `none`, `auto`, `required` or a function's name",
+        )),
+    }
+}
+
+impl FormatBody {
+    /// `None` for a text, which every answer is.
+    fn read(self) -> Result<Option<AnswerFormat>, ApiError> {
+        match self.kind.as_str() {
+            "text" => Ok(None),
+            "json_object" => Ok(Some(AnswerFormat::Object)),
+            "json_schema" => {
+                let missing = || {
+                    let pointer = "/response_format/json_schema";
+                    ApiError::invalid_field(pointer, "a `json_schema` with a `schema` is missing")
+                };
+                let SchemaBody { name, schema, strict } = self.json_schema.ok_or_else(missing)?;
+                let schema = schema.ok_or_else(missing)?;
+                let is_strict = strict.unwrap_or(false);
+                Ok(Some(AnswerFormat::Schema { name, schema, is_strict }))
+            }
+            _ => Err(ApiError::invalid_field(
+                "/response_format/type",
+                "must be `text`, `json_object` or `json_schema`",
+            )),
+        }
+    }
+}

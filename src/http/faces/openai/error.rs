@@ -1,0 +1,66 @@
+//! Errors as OpenAI's clients read them. <https://platform.openai.com/docs/guides/error-codes>
+
+use serde_json::{Value, json};
+
+use crate::http::error::ApiError;
+use crate::http::error_code::ErrorCode;
+
+pub(in crate::http::faces) fn error_body(error: &ApiError) -> Value {
+    let param = match error.code() {
+        ErrorCode::ModelNotFound => Some("model".to_owned()),
+        _ => error.field().map(parameter),
+    };
+    json!({"error": {
+        "message": error.message(),
+        "type": kind(error.code()),
+        "param": param,
+        "code": code(error.code()),
+    }})
+}
+
+fn kind(code: ErrorCode) -> &'static str {
+    match code.status().as_u16() {
+        429 => "rate_limit_error",
+        403 => "permission_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// The protocol's word where it has one, else ours.
+fn code(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Unauthenticated => "invalid_api_key",
+        ErrorCode::ContentFiltered => "content_policy_violation",
+        ErrorCode::RateLimited => "rate_limit_exceeded",
+        code => code.as_str(),
+    }
+}
+
+/// `messages[0].content` of the pointer `/messages/0/content`.
+fn parameter(pointer: &str) -> String {
+    let mut parameter = String::new();
+    for segment in pointer.split('/').skip(1) {
+        if segment.bytes().all(|byte| byte.is_ascii_digit()) && !parameter.is_empty() {
+            parameter = format!("{parameter}[{segment}]");
+            continue;
+        }
+        if !parameter.is_empty() {
+            parameter.push('.');
+        }
+        parameter.push_str(&segment.replace("~1", "/").replace("~0", "~"));
+    }
+    parameter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter;
+
+    #[test]
+    fn pointers_become_the_protocols_paths() {
+        assert_eq!(parameter("/messages/0/content"), "messages[0].content");
+        assert_eq!(parameter("/n"), "n");
+        assert_eq!(parameter(""), "");
+    }
+}

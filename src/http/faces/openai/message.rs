@@ -1,0 +1,161 @@
+//! The messages of a chat completion, in neutral words.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::chat::{Message, Part, Role, ToolCall};
+use crate::http::error::ApiError;
+
+/// One entry of a conversation.
+#[derive(Debug, Deserialize)]
+pub(super) struct MessageBody {
+    role: String,
+    /// A text, or a list of parts.
+    content: Option<Value>,
+    /// What the model said when it refused.
+    refusal: Option<String>,
+    tool_calls: Option<Vec<ToolCallBody>>,
+    tool_call_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolCallBody {
+    #[serde(default)]
+    id: String,
+    function: Option<CalledFunction>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CalledFunction {
+    name: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+/// The caller's instructions, and the messages without them. Instructions count wherever they stand: other protocols
+/// have one place for them.
+pub(super) fn read_all(bodies: Vec<MessageBody>) -> Result<(String, Vec<Message>), ApiError> {
+    if bodies.is_empty() {
+        return Err(ApiError::invalid_field("/messages", "must not be empty"));
+    }
+    let (mut instructions, mut messages) = (Vec::new(), Vec::new());
+    for (index, body) in bodies.into_iter().enumerate() {
+        let within = |error: ApiError| error.within(&format!("/messages/{index}"));
+        if matches!(body.role.as_str(), "system" | "developer") {
+            let content = read_content(body.content.as_ref()).map_err(within)?;
+            instructions.extend(content.iter().filter_map(Part::as_text).map(str::to_owned));
+        } else {
+            messages.push(body.read().map_err(within)?);
+        }
+    }
+    instructions.retain(|text| !text.is_empty());
+    Ok((instructions.join("\n\n"), messages))
+}
+
+impl MessageBody {
+    fn read(self) -> Result<Message, ApiError> {
+        let mut content = read_content(self.content.as_ref())?;
+        match self.role.as_str() {
+            "user" => Ok(Message { content, ..Message::user("") }),
+            "assistant" => {
+                content.extend(self.refusal.filter(|text| !text.is_empty()).map(Part::text));
+                let calls = self.tool_calls.unwrap_or_default().into_iter().enumerate();
+                let calls =
+                    calls.map(|(index, call)| call.read(index)).collect::<Result<_, _>>()?;
+                Ok(Message::assistant(content, calls))
+            }
+            "tool" => {
+                let id = self.tool_call_id.ok_or_else(|| {
+                    ApiError::invalid_field("/tool_call_id", "a tool message must have it")
+                })?;
+                Ok(Message::tool_result(id, content, false))
+            }
+            _ => {
+                let detail = "must be `system`, `developer`, `user`, `assistant` or `tool`";
+                Err(ApiError::invalid_field("/role", detail))
+            }
+        }
+        .and_then(|message| match message.role {
+            Role::Assistant if message.images().next().is_some() => {
+                Err(ApiError::invalid_field("/content", "an assistant message holds no image"))
+            }
+            _ => Ok(message),
+        })
+    }
+}
+
+impl ToolCallBody {
+    fn read(self, index: usize) -> Result<ToolCall, ApiError> {
+        let function = self.function.ok_or_else(|| {
+            let pointer = format!("/tool_calls/{index}/function");
+            ApiError::invalid_field(pointer, "only calls of functions are taken")
+        })?;
+        let arguments = read_arguments(function.arguments);
+        Ok(ToolCall { id: self.id, name: function.name, arguments, signature: None })
+    }
+}
+
+/// Arguments are a text that holds an object; other protocols take nothing but the object.
+fn read_arguments(arguments: Value) -> Value {
+    let Value::String(text) = &arguments else {
+        return if arguments.is_object() { arguments } else { json!({}) };
+    };
+    if text.trim().is_empty() {
+        return json!({});
+    }
+    serde_json::from_str(text)
+        .ok()
+        .filter(Value::is_object)
+        .unwrap_or_else(|| json!({"arguments": text}))
+}
+
+fn read_content(content: Option<&Value>) -> Result<Vec<Part>, ApiError> {
+    match content {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![Part::text(text)]),
+        Some(Value::Array(parts)) => {
+            let read = |(index, part): (usize, &Value)| {
+                read_part(part).map_err(|error| error.within(&format!("/content/{index}")))
+            };
+            parts.iter().enumerate().map(read).collect()
+        }
+        Some(_) => Err(ApiError::invalid_field("/content", "must be a text or a list of parts")),
+    }
+}
+
+fn read_part(part: &Value) -> Result<Part, ApiError> {
+    let missing = |field: &str| ApiError::invalid_field(format!("/{field}"), "is missing");
+    let kind = part["type"].as_str().ok_or_else(|| missing("type"))?;
+    let text = |field: &str| part[field].as_str().ok_or_else(|| missing(field)).map(Part::text);
+    match kind {
+        "text" => text("text"),
+        "refusal" => text("refusal"),
+        "image_url" => {
+            // Some clients write the URL where the object belongs.
+            let url = part["image_url"]["url"].as_str().or_else(|| part["image_url"].as_str());
+            read_image(url.ok_or_else(|| missing("image_url"))?)
+        }
+        // Kinds that only the protocol knows: see `Inbound`.
+        other => {
+            Ok(Part::text(format!("(A part of the type `{other}` cannot be shown to this model.)")))
+        }
+    }
+}
+
+fn read_image(url: &str) -> Result<Part, ApiError> {
+    if let Some(inline) = url.strip_prefix("data:") {
+        let read = inline
+            .split_once(";base64,")
+            .filter(|(kind, data)| kind.starts_with("image/") && !data.is_empty());
+        let (media_type, data) = read.ok_or_else(|| {
+            ApiError::invalid_field("/image_url/url", "must be `data:image/…;base64,…`")
+        })?;
+        // Parameters of the media type may follow it.
+        let media_type = media_type.split(';').next().unwrap_or_default();
+        return Ok(Part::Image { media_type: media_type.to_owned(), data: data.to_owned() });
+    }
+    if url.starts_with("https://") || url.starts_with("http://") {
+        return Ok(Part::ImageUrl { url: url.to_owned() });
+    }
+    Err(ApiError::invalid_field("/image_url/url", "must begin with `https://` or `data:image/`"))
+}

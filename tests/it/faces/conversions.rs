@@ -1,0 +1,209 @@
+//! Every face over every provider's protocol: what a caller is told, and what a provider is sent.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::{app, fixture, helper, pretty, told};
+use crate::support::{Answer, FakeProvider, Refusal, Reply, Wire};
+
+/// What a provider answers, by the name of the case.
+type Case = (&'static str, fn(Wire) -> Reply);
+
+const CASES: [Case; 7] = [
+    ("text", |wire| Reply::events(&[fixture(wire, "plain_text_is_read")])),
+    ("parallel tools", |wire| {
+        Reply::events(&[fixture(wire, "parallel_tool_calls_keep_their_order")])
+    }),
+    ("thinking", |wire| Reply::events(&[fixture(wire, "thinking_is_kept_apart_from_text")])),
+    ("refusal", |wire| Reply::events(&[fixture(wire, "a_refusal_is_a_finish_reason")])),
+    ("length stop", |wire| Reply::events(&[fixture(wire, "a_length_stop_is_named")])),
+    ("error in the middle", |wire| {
+        Reply::events(&[wire.start("served"), wire.text("served", "Half an ans")]).then_cut()
+    }),
+    ("error before the first byte", |wire| {
+        let (status, body) = wire.refusal(Refusal::RateLimited, "slow down");
+        Reply::json(status, &body).with_header("retry-after", "7")
+    }),
+];
+
+/// A face as these tests use it.
+struct Spoken {
+    path: &'static str,
+    /// A request with a tool.
+    request: Value,
+    /// A request with everything that has a neutral word.
+    rich: Value,
+}
+
+impl Spoken {
+    /// What a caller is told in each case, in one piece and streamed.
+    async fn answers(&self, pool: &PgPool, wire: Wire) -> String {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(pool, &provider, wire, &folder).start().await;
+        let mut text = String::new();
+        for (name, reply) in CASES {
+            let mut streamed = self.request.clone();
+            streamed["stream"] = json!(true);
+            for (form, body) in [("in one piece", &self.request), ("streamed", &streamed)] {
+                provider.replies(reply(wire));
+                let answer = app.admin.post(self.path, body.clone()).await;
+                check_headers(&answer);
+                writeln!(text, "# {name}, {form}\n{}\n", told(&answer)).expect("a String");
+            }
+        }
+        app.stop().await;
+        text
+    }
+
+    /// What a provider is sent.
+    async fn request(&self, pool: &PgPool, wire: Wire) -> String {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(pool, &provider, wire, &folder).start().await;
+        provider.says(wire, "Yes.");
+        let answer = app.admin.post(self.path, self.rich.clone()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let sent = provider.received()[0].body.to_string();
+        app.stop().await;
+        pretty(&sent)
+    }
+}
+
+#[track_caller]
+fn check_headers(answer: &Answer) {
+    assert!(!answer.header("x-request-id").is_empty());
+    assert_eq!(answer.header("x-rolecall-agent"), "helper", "{}", answer.text);
+    if answer.status == 429 {
+        assert_eq!((answer.header("retry-after"), answer.header("x-should-retry")), ("7", "false"));
+    }
+}
+
+const PNG: &str = "iVBORw0KGgo=";
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"answer": {"type": "string"}},
+        "required": ["answer"],
+        "additionalProperties": false,
+    })
+}
+
+fn chat_completions() -> Spoken {
+    let parameters = json!({"type": "object", "properties": {"location": {"type": "string"}}});
+    let function =
+        json!({"name": "get_weather", "description": "The weather.", "parameters": parameters});
+    let tools = json!([{"type": "function", "function": function}]);
+    let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}});
+    Spoken {
+        path: "/v1/chat/completions",
+        request: json!({
+            "model": "helper",
+            "messages": [{"role": "user", "content": "How is the weather?"}],
+            "tools": tools,
+            "stream_options": {"include_usage": true},
+        }),
+        rich: json!({
+            "model": "helper",
+            "messages": [
+                {"role": "developer", "content": "Answer in French."},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "Where is this?"},
+                    {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}")}},
+                    {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+                ]},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    call("call_1", "{\"location\":\"Oslo\"}"), call("call_2", ""),
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "3 °C"},
+                {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "19 °C"}]},
+                {"role": "user", "content": "Go on"},
+            ],
+            "tools": tools,
+            "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
+            "parallel_tool_calls": false,
+            "max_completion_tokens": 99,
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "seed": 7,
+            "stop": "END",
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "place", "strict": true, "schema": schema()},
+            },
+        }),
+    }
+}
+
+fn messages() -> Spoken {
+    let input_schema = json!({"type": "object", "properties": {"location": {"type": "string"}}});
+    let tools = json!([{
+        "name": "get_weather", "description": "The weather.", "input_schema": input_schema,
+        "cache_control": {"type": "ephemeral"},
+    }]);
+    let call = |id: &str, input: Value| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": input});
+    let result = |id: &str, content: Value| json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let mut failed = result("call_2", json!([text("no such place")]));
+    failed["is_error"] = json!(true);
+    Spoken {
+        path: "/v1/messages",
+        request: json!({
+            "model": "helper",
+            "max_tokens": 1000,
+            "messages": [{"role": "user", "content": "How is the weather?"}],
+            "tools": tools,
+            "thinking": {"type": "enabled", "budget_tokens": 500},
+        }),
+        rich: json!({
+            "model": "helper",
+            "max_tokens": 99,
+            "system": [
+                {"type": "text", "text": "Answer in French.", "cache_control": {"type": "ephemeral"}},
+                text("Be brief."),
+            ],
+            "messages": [
+                {"role": "user", "content": [
+                    text("Where is this?"),
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+                    {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+                ]},
+                {"role": "system", "content": "It is late."},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "Hm.", "signature": "signed"},
+                    {"type": "thinking", "thinking": "Of another model.", "signature": ""},
+                    call("call_1", json!({"location": "Oslo"})), call("call_2", json!({})),
+                ]},
+                {"role": "user", "content": [result("call_1", json!("3 °C")), failed, text("Go on")]},
+            ],
+            "tools": tools,
+            "tool_choice": {"type": "tool", "name": "get_weather", "disable_parallel_tool_use": true},
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "top_k": 40,
+            "stop_sequences": ["END"],
+            "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": schema()}},
+        }),
+    }
+}
+
+#[sqlx::test]
+async fn messages_over_every_protocol(pool: PgPool) {
+    for wire in Wire::ALL {
+        let name = format!("messages_over_{}", wire.name());
+        insta::assert_snapshot!(name, messages().answers(&pool, wire).await);
+        let name = format!("message_sent_to_{}", wire.name());
+        insta::assert_snapshot!(name, messages().request(&pool, wire).await);
+    }
+}
+
+#[sqlx::test]
+async fn chat_completions_over_every_protocol(pool: PgPool) {
+    for wire in Wire::ALL {
+        let name = format!("chat_completions_over_{}", wire.name());
+        insta::assert_snapshot!(name, chat_completions().answers(&pool, wire).await);
+        let name = format!("chat_completion_sent_to_{}", wire.name());
+        insta::assert_snapshot!(name, chat_completions().request(&pool, wire).await);
+    }
+}

@@ -1,0 +1,110 @@
+//! The protocols of other services, as their clients meet them.
+
+mod anthropic;
+mod conversions;
+mod openai;
+
+use std::path::PathBuf;
+
+use rolecall::provider::DialectName;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{AgentFolder, Answer, FakeProvider, TestApp, TestAppBuilder, Wire};
+
+/// An agent that helps.
+fn helper() -> AgentFolder {
+    let folder = AgentFolder::new();
+    folder
+        .write("helper.md", "---\nname: helper\ndescription: Helps with taxes\n---\n\nYou help.\n");
+    folder
+}
+
+/// The service with that agent, on a model of a provider, which is asked once for each run.
+fn app(pool: &PgPool, provider: &FakeProvider, wire: Wire, folder: &AgentFolder) -> TestAppBuilder {
+    let model = format!("{}/m", wire.name());
+    TestApp::builder(pool.clone())
+        .provider(provider, wire.0)
+        .default_model(&model)
+        .agents(folder)
+        .without_retries()
+}
+
+/// A recorded answer of a provider.
+fn fixture(wire: Wire, name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/providers");
+    let folder = PathBuf::from(folder).join(wire.name());
+    std::fs::read_to_string(folder.join(name).with_extension("sse")).expect("the fixture is there")
+}
+
+/// The events of a stream: each with its name, if it has one, and its data. Comments are passed over.
+fn frames(text: &str) -> Vec<(String, String)> {
+    let frames = text.split("\n\n").filter(|frame| !frame.is_empty());
+    frames
+        .filter_map(|frame| {
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
+            let data = field("data: ")?;
+            Some((field("event: ").unwrap_or_default().to_owned(), data.to_owned()))
+        })
+        .collect()
+}
+
+/// An answer as a snapshot has it: its status, its body or its frames, without what differs each time.
+fn told(answer: &Answer) -> String {
+    let status = answer.status;
+    if !answer.header("content-type").starts_with("text/event-stream") {
+        return format!("{status} {}", pretty(&answer.text));
+    }
+    let frames = frames(&answer.text).into_iter().map(|(name, data)| {
+        let data = serde_json::from_str(&data).map_or(data, |mut data: Value| {
+            // How far a provider has come by then is chance.
+            if name == "message_start" {
+                data["message"]["usage"] = json!("[so far]");
+            }
+            redacted(data).to_string()
+        });
+        if name.is_empty() { data } else { format!("{name}: {data}") }
+    });
+    let frames: Vec<String> = frames.collect();
+    format!("{status}\n{}", frames.join("\n"))
+}
+
+fn pretty(text: &str) -> String {
+    let body: Value = serde_json::from_str(text).expect("is JSON");
+    serde_json::to_string_pretty(&redacted(body)).expect("is JSON")
+}
+
+/// The same without ids and times.
+fn redacted(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(items) => {
+            for item in items {
+                *item = redacted(item.take());
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                *member = match name.as_str() {
+                    "created" => json!(0),
+                    "run_id" | "dispatch_id" | "request_id" => json!("[id]"),
+                    "id" => redacted_id(member),
+                    _ => redacted(member.take()),
+                };
+            }
+        }
+        _ => {}
+    }
+    value
+}
+
+/// An id of ours; those of calls are the provider's.
+fn redacted_id(id: &Value) -> Value {
+    let text = id.as_str().unwrap_or_default();
+    match ["chatcmpl-", "msg_"].iter().find(|prefix| text.starts_with(**prefix)) {
+        Some(prefix) => json!(format!("{prefix}[id]")),
+        None => id.clone(),
+    }
+}
+
+const ANTHROPIC: Wire = Wire(DialectName::Anthropic);
+const OPENAI: Wire = Wire(DialectName::Openai);
