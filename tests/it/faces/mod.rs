@@ -97,10 +97,16 @@ fn redacted(mut value: Value) -> Value {
     value
 }
 
-/// An id of ours; those of calls are the provider's.
+/// An id of ours. Those of calls are the provider's, but for Gemini, which has none.
 fn redacted_id(id: &Value) -> Value {
     let text = id.as_str().unwrap_or_default();
-    match ["chatcmpl-", "msg_"].iter().find(|prefix| text.starts_with(**prefix)) {
+    let is_ours = |prefix: &&&str| {
+        let rest = text.strip_prefix(**prefix);
+        rest.is_some_and(|rest| {
+            rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    };
+    match ["chatcmpl-", "msg_", "call_"].iter().find(is_ours) {
         Some(prefix) => json!(format!("{prefix}[id]")),
         None => id.clone(),
     }
