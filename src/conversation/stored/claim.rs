@@ -20,8 +20,8 @@ use crate::conversation::ConversationError;
 /// Runs of one instance that may wait for conversations at once.
 const MAX_WAITING: usize = 1_000;
 
-/// How often it is looked whose turn it is, if nothing is heard.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Over how many notices those who wait are spread: a conversation that is free wakes only some of them.
+const NOTICES: usize = 64;
 
 /// How long it takes to try again to give up a claim.
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
@@ -47,8 +47,8 @@ pub(in crate::conversation) struct Claims {
     /// Longest time that a run waits.
     pub wait: Duration,
     waiting: Semaphore,
-    /// Notified when some claim has been given up somewhere.
-    changed: Notify,
+    /// Notified when a claim has been given up, by conversation.
+    released: [Notify; NOTICES],
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -57,6 +57,7 @@ pub(in crate::conversation) struct Claims {
 #[derive(Debug)]
 pub(in crate::conversation) struct Claim {
     claims: Arc<Claims>,
+    conversation_id: Uuid,
     run_id: Uuid,
     is_released: bool,
 }
@@ -75,15 +76,20 @@ impl Claims {
             when_busy,
             wait,
             waiting: Semaphore::new(MAX_WAITING),
-            changed: Notify::new(),
+            released: [const { Notify::const_new() }; NOTICES],
             tasks,
             closing,
         })
     }
 
-    /// Somewhere a claim may have been given up.
+    /// Wakes all who wait: on some instance a claim may have been given up. Without it they do not look again.
     pub fn look(&self) {
-        self.changed.notify_waiters();
+        self.released.iter().for_each(Notify::notify_waiters);
+    }
+
+    fn released(&self, conversation_id: Uuid) -> &Notify {
+        let [.., last] = conversation_id.into_bytes();
+        &self.released[usize::from(last) % NOTICES]
     }
 
     /// Returns once the run has the conversation. Dropping the future gives the place in the queue up.
@@ -99,7 +105,8 @@ impl Claims {
         let claims = Arc::clone(self);
         // A task of its own: a caller who leaves must not leave a claim that nobody knows of.
         let claiming = self.tasks.spawn(async move {
-            let mut claim = Claim { claims, run_id, is_released: false };
+            let conversation_id = conversation.id;
+            let mut claim = Claim { claims, conversation_id, run_id, is_released: false };
             let is_found = claim.enter(&conversation).await?;
             claim.is_released = !is_found;
             Ok::<_, ConversationError>(is_found.then_some(claim))
@@ -113,7 +120,7 @@ impl Claims {
     async fn wait_for_turn(&self, claim: &Claim, id: Uuid) -> Result<(), ConversationError> {
         let deadline = Instant::now() + self.wait;
         loop {
-            let changed = self.changed.notified();
+            let released = self.released(id).notified();
             match store::is_first(&self.pool, claim.run_id).await? {
                 Some(true) => return Ok(()),
                 None => return Err(ConversationError::ClaimLost),
@@ -125,17 +132,16 @@ impl Claims {
             if Instant::now() >= deadline {
                 return Err(ConversationError::ConversationBusy(id));
             }
-            let next_look = deadline.min(Instant::now() + POLL_INTERVAL);
             tokio::select! {
-                () = changed => {}
-                () = tokio::time::sleep_until(next_look) => {}
+                () = released => {}
+                () = tokio::time::sleep_until(deadline) => {}
                 () = self.closing.cancelled() => return Err(ConversationError::Stopping),
             }
         }
     }
 
     /// Tries until it is done: a claim that stays would keep its conversation from everybody.
-    async fn release(self: Arc<Self>, run_id: Uuid) {
+    async fn release(self: Arc<Self>, conversation_id: Uuid, run_id: Uuid) {
         while let Err(error) = store::release(&self.pool, run_id).await {
             tracing::warn!(%error, run.id = %run_id, "a conversation is not free again yet");
             let pause = tokio::time::sleep(RELEASE_PAUSE);
@@ -144,7 +150,7 @@ impl Claims {
                 return;
             }
         }
-        self.look();
+        self.released(conversation_id).notify_waiters();
     }
 }
 
@@ -177,7 +183,7 @@ impl Claim {
     pub async fn release(mut self) {
         let claims = &self.claims;
         if store::release(&claims.pool, self.run_id).await.is_ok() {
-            claims.look();
+            claims.released(self.conversation_id).notify_waiters();
             self.is_released = true;
         }
     }
@@ -187,7 +193,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if !self.is_released {
             let claims = Arc::clone(&self.claims);
-            self.claims.tasks.spawn(claims.release(self.run_id));
+            self.claims.tasks.spawn(claims.release(self.conversation_id, self.run_id));
         }
     }
 }
