@@ -47,7 +47,7 @@ pub(super) fn write(mut message: Message) -> String {
     serde_json::to_string(&message).expect("messages are plain")
 }
 
-/// Reads what [`write`] has made.
+/// Reads what [`write()`] has made.
 pub(super) fn read(stored: &str) -> Option<Message> {
     match serde_json::from_str::<StoredMessage>(stored) {
         Ok(stored) => Some(Message {

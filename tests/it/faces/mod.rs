@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod conversions;
+mod fuzz;
 mod openai;
 
 use std::path::PathBuf;
