@@ -87,7 +87,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(feedback::list_feedback, feedback::delete_feedback))
             .routes(routes!(dispatches::get_judge))
             .routes(routes!(providers::list_providers))
-            .routes(routes!(providers::list_models))
+            .routes(routes!(providers::list_admin_models))
             .routes(routes!(mcp_servers::list_mcp_servers))
             .routes(routes!(
                 mcp_servers::get_mcp_server,

@@ -56,7 +56,7 @@ pub struct AliasTarget {
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn list_models(
+pub async fn list_admin_models(
     State(providers): State<Providers>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<ModelAlias>>, ApiError> {
