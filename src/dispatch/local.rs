@@ -20,7 +20,7 @@ pub(super) fn decide(
 ) -> Result<Decision, DispatchError> {
     check_names(index, request)?;
     let Judged { query, mut scored, confidence, mut outcome } =
-        judge(index, &request.input, |document| is_candidate(&document.agent, request));
+        judge(index, &request.input, candidates(request));
     let first = scored.first().map(|first| first.document.agent.clone());
     let mut picked = first.filter(|_| outcome != Outcome::None);
     let mut strategy = Strategy::Local;
@@ -83,7 +83,17 @@ fn is_permitted(request: &DispatchRequest, name: &str) -> bool {
         .is_none_or(|permitted| permitted.iter().any(|allowed| allowed == name))
 }
 
-pub(super) fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
+/// Which documents may be picked for a request. A request that narrows nothing looks at no name: each lies somewhere
+/// else in memory, and to fetch ten thousand takes longer than all the rest of a pick.
+pub(super) fn candidates(request: &DispatchRequest) -> impl Fn(&Document) -> bool + '_ {
+    let Candidates { names, labels, exclude } = &request.candidates;
+    let narrows = request.permitted.is_some()
+        || !(names.is_empty() && labels.is_empty() && exclude.is_empty())
+        || !request.unfit.is_empty();
+    move |document| !narrows || is_candidate(&document.agent, request)
+}
+
+fn is_candidate(agent: &Agent, request: &DispatchRequest) -> bool {
     is_wanted(agent, request) && !request.unfit.contains(agent.name().as_str())
 }
 

@@ -103,9 +103,10 @@ fn keep(
     settings: &Settings,
 ) -> Option<Decision> {
     let is_holder = |scored: &Scored<'_>| scored.document.agent.name() == holder.name();
+    let is_candidate = local::candidates(request);
     let Judged { query, mut scored, confidence, outcome } =
         local::judge(index, &request.input, |document| {
-            document.agent.name() == holder.name() || local::is_candidate(&document.agent, request)
+            is_candidate(document) || document.agent.name() == holder.name()
         });
     let place = scored.iter().position(is_holder);
     let own_score = place.map_or(0.0, |place| scored[place].score());

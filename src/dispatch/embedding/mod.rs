@@ -54,12 +54,13 @@ impl Embedding {
 
     /// How alike two texts are: 1 for the same, about 0 for two that have nothing in common.
     pub fn cosine(&self, other: &Self) -> f32 {
-        let sum: i32 = self
-            .bytes
-            .iter()
-            .zip(&other.bytes)
-            .map(|(one, other)| i32::from(i16::from(*one) * i16::from(*other)))
-            .sum();
+        let (ones, others) = (self.bytes.as_chunks::<16>().0, other.bytes.as_chunks::<16>().0);
+        // Sixteen at a time the compiler makes half as many instructions of it.
+        let of_chunk = |(one, other): (&[i8; 16], &[i8; 16])| {
+            let products = one.iter().zip(other);
+            products.map(|(one, other)| i32::from(*one) * i32::from(*other)).sum::<i32>()
+        };
+        let sum: i32 = ones.iter().zip(others).map(of_chunk).sum();
         #[expect(clippy::cast_precision_loss, reason = "256 products of bytes stay below 2^23")]
         let sum = sum as f32;
         sum * self.step * other.step
