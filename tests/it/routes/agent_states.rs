@@ -119,6 +119,7 @@ async fn a_disabled_agent_is_not_picked_until_it_is_enabled(pool: PgPool) {
     name().await.problem(409, "agent_disabled");
     let run = app.admin.post("/v1/runs", json!({"input": "x", "agent": "a"})).await;
     run.problem(409, "agent_disabled");
+    assert_eq!(run.header("x-should-retry"), "false", "only an operator can help");
     let listed = app.admin.get("/v1/agents").await.body;
     assert_eq!(listed["items"], json!([]));
 

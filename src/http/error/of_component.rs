@@ -1,199 +1,23 @@
-//! Errors as they are answered: `application/problem+json` (RFC 9457) with a stable code.
-//!
-//! This file alone knows which error of a component has which code.
+//! Errors of components as callers are told them: which has which code, and what is said with it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use serde_json::json;
 
-use super::error_code::ErrorCode;
+use super::ApiError;
 use crate::access::AccessError;
 use crate::audit::AuditError;
 use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
 use crate::dispatch::{DispatchError, EvaluationError};
+use crate::http::error_code::ErrorCode;
 use crate::ledger::LedgerError;
 use crate::registry::RegistryError;
 use crate::tools::ToolServerError;
 
-/// What the `type` of a problem begins with. It names the problem and need not be fetched.
-const TYPE_PREFIX: &str = "urn:rolecall:errors/";
-
-/// When to try again if nothing better is known.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
-
 /// When an evaluation that is under way may have ended.
 const RETRY_EVALUATION_AFTER: Duration = Duration::from_secs(5);
 
-/// An error on its way to the caller.
-#[derive(Debug)]
-pub struct ApiError {
-    /// Boxed: results that carry an error should not be larger for it.
-    problem: Box<Details>,
-}
-
-#[derive(Debug)]
-struct Details {
-    code: ErrorCode,
-    detail: String,
-    errors: Vec<FieldError>,
-    /// Further members of the problem document.
-    extra: Map<String, Value>,
-    retry_after: Option<Duration>,
-    /// Whether the service has tried again itself, so that the caller's client need not at once.
-    has_retried: bool,
-    /// The provider's own words about the caller's request.
-    provider_message: Option<String>,
-    /// For the log alone.
-    cause: Option<Cause>,
-}
-
-/// A bad field of a request.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct FieldError {
-    /// JSON pointer (RFC 6901) to the field.
-    pub pointer: String,
-    pub detail: String,
-}
-
-/// The body of every error.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub struct ProblemBody {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub title: String,
-    pub status: u16,
-    pub detail: String,
-    /// A stable word for programs.
-    pub code: String,
-    pub request_id: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
-    #[serde(flatten)]
-    #[schema(ignore)]
-    pub extra: Map<String, Value>,
-}
-
-/// What the request log finds on a response: the problem, whose request id it knows.
-#[derive(Clone)]
-pub(super) struct Problem(pub Arc<ApiError>);
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 impl ApiError {
-    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        let problem = Details {
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            extra: Map::new(),
-            retry_after: None,
-            has_retried: false,
-            provider_message: None,
-            cause: None,
-        };
-        Self { problem: Box::new(problem) }
-    }
-
-    /// A request with one bad field.
-    pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        let mut error = Self::new(ErrorCode::InvalidRequest, detail.clone());
-        error.problem.errors.push(FieldError { pointer: pointer.into(), detail });
-        error
-    }
-
-    /// The same problem of a field that lies in another one.
-    #[must_use]
-    pub fn within(mut self, pointer: &str) -> Self {
-        for error in &mut self.problem.errors {
-            error.pointer.insert_str(0, pointer);
-        }
-        self
-    }
-
-    pub(super) fn at(mut self, pointer: String) -> Self {
-        let detail = self.problem.detail.clone();
-        self.problem.errors.push(FieldError { pointer, detail });
-        self
-    }
-
-    pub fn code(&self) -> ErrorCode {
-        self.problem.code
-    }
-
-    /// What clients of a provider's protocol are told: its own words where there are any, by which some recognise what
-    /// went wrong.
-    pub(super) fn message(&self) -> &str {
-        self.problem.provider_message.as_deref().unwrap_or(&self.problem.detail)
-    }
-
-    /// The first bad field, as a JSON pointer.
-    pub(super) fn field(&self) -> Option<&str> {
-        self.problem.errors.first().map(|error| error.pointer.as_str())
-    }
-
-    /// The causes, outermost first, for the log.
-    pub(super) fn causes(&self) -> Option<String> {
-        let mut causes = Vec::new();
-        let mut next: Option<&(dyn std::error::Error + 'static)> =
-            self.problem.cause.as_deref().map(|cause| cause as _);
-        while let Some(cause) = next {
-            causes.push(cause.to_string());
-            next = cause.source();
-        }
-        (!causes.is_empty()).then(|| causes.join(": "))
-    }
-
-    pub(super) fn body(&self, request_id: String) -> ProblemBody {
-        ProblemBody {
-            kind: format!("{TYPE_PREFIX}{}", self.problem.code.as_str()),
-            title: self.problem.code.title().to_owned(),
-            status: self.problem.code.status().as_u16(),
-            detail: self.problem.detail.clone(),
-            code: self.problem.code.as_str().to_owned(),
-            request_id,
-            errors: self.problem.errors.clone(),
-            extra: self.problem.extra.clone(),
-        }
-    }
-
-    fn with(mut self, member: &str, value: Value) -> Self {
-        self.problem.extra.insert(member.to_owned(), value);
-        self
-    }
-
-    fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
-        self.problem.cause = Some(cause.into());
-        self
-    }
-
-    /// The database does not answer, or refuses: our own trouble either way.
-    fn database(error: sqlx::Error) -> Self {
-        let is_out_of_reach = matches!(
-            error,
-            sqlx::Error::Io(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::WorkerCrashed
-        ) || error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08"));
-        let api_error = if is_out_of_reach {
-            Self::new(ErrorCode::Unavailable, "the database cannot be reached at the moment")
-        } else {
-            Self::new(ErrorCode::Internal, "the service failed to handle the request")
-        };
-        api_error.caused_by(error)
-    }
-
     /// The error of a run that ended before anything was sent.
     pub fn of_run(run: &Run) -> Self {
         let Some(failure) = &run.error else {
@@ -223,33 +47,8 @@ impl ApiError {
             .with("attempts", json!(run.attempts));
         error.problem.retry_after = failure.retry_after;
         error.problem.provider_message.clone_from(&failure.provider_message);
-        error.problem.has_retried = run.request_count() > 0;
+        error.problem.is_final = run.request_count() > 0;
         error
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = self.problem.code.status().into_response();
-        let headers = response.headers_mut();
-        match self.problem.code.status().as_u16() {
-            401 => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            429 | 503 => {
-                let seconds =
-                    self.problem.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).as_secs().max(1);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            _ => {}
-        }
-        // The official SDKs heed it; else each of their three requests would be three of ours.
-        if self.problem.has_retried && self.problem.code.is_worth_another_try() {
-            headers.insert("x-should-retry", HeaderValue::from_static("false"));
-        }
-        // The body is written where the request's id is known: see `request_log`.
-        response.extensions_mut().insert(Problem(Arc::new(self)));
-        response
     }
 }
 
@@ -258,7 +57,11 @@ impl From<DispatchError> for ApiError {
         let detail = error.to_string();
         match error {
             DispatchError::AgentNotFound(_) => Self::new(ErrorCode::AgentNotFound, detail),
-            DispatchError::AgentDisabled(_) => Self::new(ErrorCode::AgentDisabled, detail),
+            DispatchError::AgentDisabled(_) => {
+                let mut error = Self::new(ErrorCode::AgentDisabled, detail);
+                error.problem.is_final = true;
+                error
+            }
             DispatchError::AgentNotPermitted(_) => Self::new(ErrorCode::Forbidden, detail),
             DispatchError::AgentWaitsForResults(_) => Self::invalid_field("/agent", detail),
             DispatchError::ContentNotKept => Self::new(
