@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::variables::Variables;
 use super::{ConfigError, Target};
 use crate::conversation::WhenBusy;
-use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, OnAmbiguous, OnDegraded, OnNone};
+use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
 use crate::provider::DialectName;
 
@@ -73,7 +73,7 @@ pub(super) struct McpServerEntry {
     pub default: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DispatchEntry {
     pub on_none: OnNone,
@@ -81,21 +81,8 @@ pub(super) struct DispatchEntry {
     pub default_agent: Option<String>,
     pub judge: Option<JudgeEntry>,
     pub degraded: OnDegraded,
-    #[serde(deserialize_with = "share")]
-    pub hand_over_margin: f64,
-}
-
-impl Default for DispatchEntry {
-    fn default() -> Self {
-        Self {
-            on_none: OnNone::default(),
-            on_ambiguous: OnAmbiguous::default(),
-            default_agent: None,
-            judge: None,
-            degraded: OnDegraded::default(),
-            hand_over_margin: DEFAULT_HAND_OVER_MARGIN,
-        }
-    }
+    #[serde(deserialize_with = "some_share")]
+    pub hand_over_margin: Option<f64>,
 }
 
 impl DispatchEntry {
@@ -138,6 +125,10 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     } else {
         Err(D::Error::custom("margin_below and hand_over_margin must be 0 to 1"))
     }
+}
+
+fn some_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    share(deserializer).map(Some)
 }
 
 #[derive(Debug, Deserialize)]

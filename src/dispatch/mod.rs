@@ -24,13 +24,14 @@ mod local;
 mod named;
 mod overlap;
 mod reasons;
+mod request;
 mod score;
+mod settings;
 mod steals;
 mod sticky;
 mod text;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -54,124 +55,19 @@ pub use held_out::Case;
 pub use index::Index;
 pub use judge::{JudgeReport, JudgeSettings, Judging};
 pub use overlap::{add as add_overlaps, find_overlaps};
+pub use request::{Candidates, DEFAULT_TOP_K, DispatchRequest};
+pub use settings::{DEFAULT_HAND_OVER_MARGIN, OnAmbiguous, OnNone, Settings};
 pub use steals::Steal;
 pub use sticky::{HandOver, HandOverReason, Sticky};
 
 use fitness::Fitness;
-use judge::{Judge, MAX_SHORTLIST};
+use judge::Judge;
 
 use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
 use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
 use crate::tools::ToolServers;
-
-/// Candidates that are ranked if the caller does not say how many.
-pub const DEFAULT_TOP_K: usize = 5;
-
-/// What happens with a request that no agent fits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnNone {
-    #[default]
-    Refuse,
-    DefaultAgent,
-    /// The judge is asked whether one of the best fits after all.
-    Judge,
-}
-
-/// What happens if two agents fit about equally well.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnAmbiguous {
-    #[default]
-    /// A run takes the first.
-    Run,
-    /// A run is refused.
-    Refuse,
-    /// The judge decides between them.
-    Judge,
-}
-
-/// A score is 0 to 1. Two agents of one field are mostly nearer to each other than this.
-pub const DEFAULT_HAND_OVER_MARGIN: f64 = 0.2;
-
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub on_none: OnNone,
-    pub on_ambiguous: OnAmbiguous,
-    pub default_agent: Option<String>,
-    pub judge: Option<JudgeSettings>,
-    pub on_degraded: OnDegraded,
-    /// How far an agent must be ahead of the one that has a stored conversation to be given it: a difference of scores.
-    pub hand_over_margin: f64,
-    /// Whether the text of requests is kept with the decisions.
-    pub stores_content: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            on_none: OnNone::default(),
-            on_ambiguous: OnAmbiguous::default(),
-            default_agent: None,
-            judge: None,
-            on_degraded: OnDegraded::default(),
-            hand_over_margin: DEFAULT_HAND_OVER_MARGIN,
-            stores_content: false,
-        }
-    }
-}
-
-/// A request for an agent.
-#[derive(Debug, Clone, Default)]
-pub struct DispatchRequest {
-    /// What is asked for, in the caller's words.
-    pub input: String,
-    /// The agent, if the caller knows it.
-    pub agent: Option<String>,
-    pub candidates: Candidates,
-    /// The only agents that the caller's key permits; `None` means all.
-    pub permitted: Option<Vec<String>>,
-    pub top_k: Option<usize>,
-    pub judging: Judging,
-    /// Whether the default agent stands in where none fits, whatever `on_none` says.
-    pub falls_to_default: bool,
-    /// Whether the conversation goes on after an answer. `input` is what it began with.
-    pub is_under_way: bool,
-    /// The stored conversation that the request belongs to.
-    pub sticky: Option<Sticky>,
-    /// Agents that are not picked because they lack a tool server. The dispatcher fills it.
-    pub unfit: Arc<HashSet<String>>,
-}
-
-impl DispatchRequest {
-    /// The agent that has the stored conversation, and that conversation.
-    fn holder(&self) -> Option<(&Sticky, &str)> {
-        let sticky = self.sticky.as_ref()?;
-        Some((sticky, sticky.agent.as_deref()?))
-    }
-
-    /// How many candidates the decision names.
-    fn top_k(&self) -> usize {
-        self.top_k.unwrap_or(DEFAULT_TOP_K)
-    }
-
-    /// How many candidates are ranked, so that the judge has its shortlist.
-    fn ranked_count(&self, settings: &Settings) -> usize {
-        let has_judge = settings.judge.is_some() && self.judging != Judging::Never;
-        if has_judge { self.top_k().max(MAX_SHORTLIST) } else { self.top_k() }
-    }
-}
-
-/// Narrows the roster. An empty list narrows nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Candidates {
-    pub names: Vec<String>,
-    /// An agent with any of them stays.
-    pub labels: Vec<String>,
-    pub exclude: Vec<String>,
-}
 
 /// A cheap handle that picks agents.
 #[derive(Debug, Clone)]

@@ -1,0 +1,61 @@
+//! What is asked of the dispatcher.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Settings;
+use super::judge::{Judging, MAX_SHORTLIST};
+use super::sticky::Sticky;
+
+/// Candidates that are ranked if the caller does not say how many.
+pub const DEFAULT_TOP_K: usize = 5;
+
+/// A request for an agent.
+#[derive(Debug, Clone, Default)]
+pub struct DispatchRequest {
+    /// What is asked for, in the caller's words.
+    pub input: String,
+    /// The agent, if the caller knows it.
+    pub agent: Option<String>,
+    pub candidates: Candidates,
+    /// The only agents that the caller's key permits; `None` means all.
+    pub permitted: Option<Vec<String>>,
+    pub top_k: Option<usize>,
+    pub judging: Judging,
+    /// Whether the default agent stands in where none fits, whatever `on_none` says.
+    pub falls_to_default: bool,
+    /// Whether the conversation goes on after an answer. `input` is what it began with.
+    pub is_under_way: bool,
+    /// The stored conversation that the request belongs to.
+    pub sticky: Option<Sticky>,
+    /// Agents that are not picked because they lack a tool server. The dispatcher fills it.
+    pub unfit: Arc<HashSet<String>>,
+}
+
+impl DispatchRequest {
+    /// The agent that has the stored conversation, and that conversation.
+    pub(super) fn holder(&self) -> Option<(&Sticky, &str)> {
+        let sticky = self.sticky.as_ref()?;
+        Some((sticky, sticky.agent.as_deref()?))
+    }
+
+    /// How many candidates the decision names.
+    pub(super) fn top_k(&self) -> usize {
+        self.top_k.unwrap_or(DEFAULT_TOP_K)
+    }
+
+    /// How many candidates are ranked, so that the judge has its shortlist.
+    pub(super) fn ranked_count(&self, settings: &Settings) -> usize {
+        let has_judge = settings.judge.is_some() && self.judging != Judging::Never;
+        if has_judge { self.top_k().max(MAX_SHORTLIST) } else { self.top_k() }
+    }
+}
+
+/// Narrows the roster. An empty list narrows nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    pub names: Vec<String>,
+    /// An agent with any of them stays.
+    pub labels: Vec<String>,
+    pub exclude: Vec<String>,
+}
