@@ -36,7 +36,6 @@ pub enum Part {
     /// An image that the provider fetches.
     ImageUrl { url: String },
     /// What the model thought, for itself alone. No caller writes it.
-    #[serde(skip_deserializing)]
     Thought(SealedThought),
 }
 

@@ -1,12 +1,12 @@
 //! Thinking that goes back to the model that thought it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A model's thinking as its provider sealed it: signed or encrypted, and not read here.
 ///
 /// While the model works with tools, its provider wants its thinking back, unchanged. Other models refuse it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SealedThought {
     /// The model that alone takes it, as `provider/model`. Empty as it comes from a dialect, which knows no names of
     /// providers.

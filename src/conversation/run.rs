@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{RunFailure, Turn};
 use crate::chat::{FinishReason, ToolCall, Usage};
-use crate::dispatch::{AgentRef, HandOver};
+use crate::dispatch::{AgentRef, Decision, HandOver};
 use crate::provider::{Attempt, ResolutionRule, ResolvedModel};
+use crate::registry::Agent;
 
 /// Where a run stands. The last four are ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -104,6 +105,35 @@ pub struct Run {
 }
 
 impl Run {
+    /// A run whose agent and model are decided on, and that has not begun.
+    pub(super) fn picked(
+        id: Uuid,
+        decision: &Decision,
+        agent: &Agent,
+        model: &ResolvedModel,
+    ) -> Self {
+        Self {
+            id,
+            status: RunStatus::Picked,
+            agent: decision.agent.clone().unwrap_or_else(|| AgentRef::to(agent)),
+            dispatch_id: decision.id,
+            conversation_id: decision.conversation_id,
+            handed_over: decision.handed_over.clone(),
+            model: ModelUse::from(model),
+            output: None,
+            tool_calls: Vec::new(),
+            turns: Vec::new(),
+            finish_reason: None,
+            usage: Usage::default(),
+            attempts: Vec::new(),
+            warnings: Vec::new(),
+            error: None,
+            metadata: None,
+            created_at: Utc::now(),
+            ended_at: None,
+        }
+    }
+
     /// How many requests were sent to providers, the one under way included.
     pub fn request_count(&self) -> usize {
         let over = self.attempts.iter().filter(|attempt| attempt.was_sent()).count();

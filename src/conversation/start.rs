@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use super::required::Required;
 use super::stored::{self, ConversationRef, Exchange};
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
-use super::{Conversations, ModelUse, Registration, Run, RunStatus};
+use super::{Conversations, Registration, Run, RunStatus};
 use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice, Usage};
 use crate::dispatch::{
     AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
@@ -125,26 +124,8 @@ impl Conversations {
         let is_held_back = !new.is_streaming && !is_background;
         let Prepared { decision, agent, model, request, tools, warnings } =
             self.prepare(new, Judging::IfClose).await?;
-        let run = Run {
-            id,
-            status: if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked },
-            agent: decision.agent.clone().unwrap_or_else(|| AgentRef::to(&agent)),
-            dispatch_id: decision.id,
-            conversation_id: decision.conversation_id,
-            handed_over: decision.handed_over.clone(),
-            model: ModelUse::from(&model),
-            output: None,
-            tool_calls: Vec::new(),
-            turns: Vec::new(),
-            finish_reason: None,
-            usage: Usage::default(),
-            attempts: Vec::new(),
-            warnings,
-            error: None,
-            metadata,
-            created_at: Utc::now(),
-            ended_at: None,
-        };
+        let status = if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked };
+        let run = Run { status, warnings, metadata, ..Run::picked(id, &decision, &agent, &model) };
         let recorded = RecordedRun {
             agent: run.agent.clone(),
             agent_sha256: agent.sha256.clone(),

@@ -1,41 +1,6 @@
 //! Messages as they are kept: with the thinking that only its model may be shown again.
 
-use serde::Deserialize;
-use serde_json::Value;
-
-use crate::chat::{Message, Part, Role, SealedThought, ToolCall};
-
-/// A message on record. Callers' messages have no thinking, so theirs is another type.
-#[derive(Debug, Deserialize)]
-struct StoredMessage {
-    role: Role,
-    content: Vec<StoredPart>,
-    #[serde(default)]
-    tool_calls: Vec<ToolCall>,
-    tool_call_id: Option<String>,
-    #[serde(default)]
-    is_error: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum StoredPart {
-    Text { text: String },
-    Image { media_type: String, data: String },
-    ImageUrl { url: String },
-    Thought { model: String, block: Value },
-}
-
-impl From<StoredPart> for Part {
-    fn from(part: StoredPart) -> Self {
-        match part {
-            StoredPart::Text { text } => Self::text(text),
-            StoredPart::Image { media_type, data } => Self::Image { media_type, data },
-            StoredPart::ImageUrl { url } => Self::ImageUrl { url },
-            StoredPart::Thought { model, block } => Self::Thought(SealedThought { model, block }),
-        }
-    }
-}
+use crate::chat::{Message, Part};
 
 /// The message as JSON. Cache breakpoints are left out: they were the request's, and a request may have few.
 pub(super) fn write(mut message: Message) -> String {
@@ -49,19 +14,9 @@ pub(super) fn write(mut message: Message) -> String {
 
 /// Reads what [`write()`] has made.
 pub(super) fn read(stored: &str) -> Option<Message> {
-    match serde_json::from_str::<StoredMessage>(stored) {
-        Ok(stored) => Some(Message {
-            role: stored.role,
-            content: stored.content.into_iter().map(Part::from).collect(),
-            tool_calls: stored.tool_calls,
-            tool_call_id: stored.tool_call_id,
-            is_error: stored.is_error,
-        }),
-        Err(error) => {
-            tracing::error!(%error, "a message on record cannot be read");
-            None
-        }
-    }
+    serde_json::from_str(stored)
+        .inspect_err(|error| tracing::error!(%error, "a message on record cannot be read"))
+        .ok()
 }
 
 /// Takes out what a model thought for itself.

@@ -10,12 +10,17 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use crate::conversation::{Conversations, NewRun, Run, RunEvent, RunHandle, RunStatus, StartedRun};
+use crate::access::Caller;
+use crate::conversation::{
+    Addressee, Conversations, NewRun, Run, RunEvent, RunHandle, RunStatus, StartedRun,
+};
+use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
 use crate::http::run_headers::{is_refusal, run_headers};
 use crate::http::sse::NO_BUFFERING;
 use crate::http::state::Settings;
+use crate::prompt::PromptInput;
 
 /// Says in a protocol's words what happens in a run.
 pub(super) trait Voice: Send + 'static {
@@ -33,6 +38,29 @@ pub(super) trait Voice: Send + 'static {
 
     /// The answer in one piece, of a run that is completed.
     fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> Value;
+}
+
+/// The run that a request in a protocol's words asks for.
+pub(super) fn new_run(
+    addressee: Addressee,
+    prompt: PromptInput,
+    is_streaming: bool,
+    caller: &Caller,
+) -> NewRun {
+    NewRun {
+        agent: addressee.agent,
+        model: addressee.model,
+        candidates: Candidates::default(),
+        permitted: caller.permitted_agents(),
+        prompt,
+        conversation: None,
+        needs_answer: true,
+        is_streaming,
+        is_background: false,
+        idempotency: None,
+        metadata: None,
+        key_id: caller.key_id(),
+    }
 }
 
 /// Makes a run and answers with what comes of it. The run ends when the caller leaves.

@@ -138,6 +138,12 @@ impl MessageBody {
             tool_call_id: self.tool_call_id,
             is_error: self.is_error,
         };
+        if message.content.iter().any(|part| matches!(part, Part::Thought(_))) {
+            return Err(ApiError::invalid_field(
+                field("content"),
+                "no message of a caller's holds a part of the type `thought`",
+            ));
+        }
         check_images(&message, &field)?;
         let has_image = message.images().next().is_some();
         if message.role == Role::User && !has_image && message.text().trim().is_empty() {

@@ -18,6 +18,12 @@ async fn bad_bodies_name_the_field(pool: PgPool) {
         ("/v1/dispatch", json!({"messages": []}), "/messages"),
         ("/v1/dispatch", json!({"messages": message("system")}), "/messages/0/role"),
         ("/v1/dispatch", json!({"messages": message("assistant")}), "/messages/0/role"),
+        // Only what a provider has sealed goes back to it.
+        (
+            "/v1/dispatch",
+            json!({"messages": [{"role": "user", "content": [{"type": "thought", "model": "m", "block": {}}]}]}),
+            "/messages/0/content",
+        ),
         (
             "/v1/dispatch",
             json!({"messages": [{"role": "user", "content": 1}]}),

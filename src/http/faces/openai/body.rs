@@ -10,8 +10,8 @@ use super::message::{self, MessageBody};
 use crate::access::Caller;
 use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice};
 use crate::conversation::{Addressee, NewRun};
-use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
+use crate::http::faces::answer::new_run;
 use crate::prompt::PromptInput;
 
 /// A request for a chat completion: the fields that are understood.
@@ -136,26 +136,9 @@ impl CreateChatCompletion {
             parallel_tool_calls: self.parallel_tool_calls,
             answer_format: self.response_format.map(FormatBody::read).transpose()?.flatten(),
         };
-        Ok(NewRun {
-            agent: addressee.agent,
-            model: addressee.model,
-            candidates: Candidates::default(),
-            permitted: caller.permitted_agents(),
-            prompt: PromptInput {
-                instructions,
-                messages,
-                tools,
-                parameters,
-                inbound: Some(Arc::new(inbound)),
-            },
-            conversation: None,
-            needs_answer: true,
-            is_streaming: self.stream.unwrap_or(false),
-            is_background: false,
-            idempotency: None,
-            metadata: None,
-            key_id: caller.key_id(),
-        })
+        let inbound = Some(Arc::new(inbound));
+        let prompt = PromptInput { instructions, messages, tools, parameters, inbound };
+        Ok(new_run(addressee, prompt, self.stream.unwrap_or(false), caller))
     }
 }
 
