@@ -1,15 +1,12 @@
 //! Anthropic's Messages.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{ANTHROPIC, OPENAI, app, frames, helper};
+use super::{ANTHROPIC, OPENAI, answered_late, app, app_with_both_tools, frames, helper};
 use crate::support::{
-    Answer, AskedTool, FakeProvider, FakeTool, FakeToolServer, Refusal, Reply, TestApp, Wire,
-    anthropic,
+    Answer, FakeProvider, FakeTool, FakeToolServer, Refusal, Reply, TestApp, Wire, anthropic,
 };
 
 const PATH: &str = "/v1/messages";
@@ -187,21 +184,11 @@ async fn the_callers_breakpoints_are_kept_and_no_more_than_four_sent(pool: PgPoo
 
 #[sqlx::test]
 async fn silence_is_filled_with_pings(pool: PgPool) {
-    let (provider, folder) = (FakeProvider::start().await, helper());
-    let app = app(&pool, &provider, OPENAI, &folder).configure(|config| {
-        config.http.hold = Duration::from_millis(50);
-        config.http.keep_alive_interval = Duration::from_millis(100);
-    });
-    let app = app.start().await;
-    provider.replies(
-        Reply::events(&OPENAI.frames("served", &["Late."])).after(Duration::from_millis(600)),
-    );
-    let answer = app.admin.post(PATH, streamed("helper", "Hello")).await;
+    let answer = answered_late(&pool, PATH, streamed("helper", "Hello")).await;
     let names: Vec<String> = frames(&answer.text).into_iter().map(|(name, _)| name).collect();
     assert_eq!((names[0].as_str(), names[1].as_str()), ("message_start", "ping"));
     assert_eq!(names.last().map(String::as_str), Some("message_stop"));
     assert!(!names.contains(&String::new()) && !answer.text.contains("\n: "), "{}", answer.text);
-    app.stop().await;
 }
 
 #[sqlx::test]
@@ -233,10 +220,7 @@ async fn tools_of_servers_are_used_and_not_shown(pool: PgPool) {
     let tools = FakeToolServer::start(&[("look", FakeTool::says("found"))]).await;
     for wire in Wire::ALL {
         let (provider, folder) = (FakeProvider::start().await, helper());
-        let app = app(&pool, &provider, wire, &folder).tool_server("docs", &tools).start().await;
-        app.wait_for_tools("helper").await;
-        provider.asks_for_tools(wire, &[AskedTool::new("a", "mcp__docs__look", json!({}))]);
-        provider.asks_for_tools(wire, &[AskedTool::new("b", "own", json!({"x": 1}))]);
+        let app = app_with_both_tools(&pool, &provider, wire, &folder, &tools).await;
         let mut body = request("helper", "Hello");
         body["tools"] = json!([{"name": "own", "input_schema": {"type": "object"}, "later": 1}]);
         let answer = app.admin.post(PATH, body).await.body;

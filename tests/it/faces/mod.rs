@@ -6,12 +6,16 @@ mod fuzz;
 mod openai;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rolecall::provider::DialectName;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{AgentFolder, Answer, FakeProvider, TestApp, TestAppBuilder, Wire};
+use crate::support::{
+    AgentFolder, Answer, AskedTool, FakeProvider, FakeToolServer, Reply, TestApp, TestAppBuilder,
+    Wire,
+};
 
 /// An agent that helps.
 fn helper() -> AgentFolder {
@@ -29,6 +33,36 @@ fn app(pool: &PgPool, provider: &FakeProvider, wire: Wire, folder: &AgentFolder)
         .default_model(&model)
         .agents(folder)
         .without_retries()
+}
+
+/// The answer of a provider that is silent for longer than the status is held.
+async fn answered_late(pool: &PgPool, path: &str, body: Value) -> Answer {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(pool, &provider, OPENAI, &folder).configure(|config| {
+        config.http.hold = Duration::from_millis(50);
+        config.http.keep_alive_interval = Duration::from_millis(100);
+    });
+    let app = app.start().await;
+    let late = Reply::events(&OPENAI.frames("served", &["Late."]));
+    provider.replies(late.after(Duration::from_millis(600)));
+    let answer = app.admin.post(path, body).await;
+    app.stop().await;
+    answer
+}
+
+/// The service, and a model that asks for a server's tool `look`, and then for the caller's tool `own`.
+async fn app_with_both_tools(
+    pool: &PgPool,
+    provider: &FakeProvider,
+    wire: Wire,
+    folder: &AgentFolder,
+    tools: &FakeToolServer,
+) -> TestApp {
+    let app = app(pool, provider, wire, folder).tool_server("docs", tools).start().await;
+    app.wait_for_tools("helper").await;
+    provider.asks_for_tools(wire, &[AskedTool::new("a", "mcp__docs__look", json!({}))]);
+    provider.asks_for_tools(wire, &[AskedTool::new("b", "own", json!({"x": 1}))]);
+    app
 }
 
 /// A recorded answer of a provider.

@@ -6,10 +6,9 @@ use rolecall::provider::Target;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{ANTHROPIC, OPENAI, app, frames, helper};
+use super::{ANTHROPIC, OPENAI, answered_late, app, app_with_both_tools, frames, helper};
 use crate::support::{
-    AgentFolder, Answer, AskedTool, FakeProvider, FakeTool, FakeToolServer, Reply, TestApp, Wire,
-    openai,
+    AgentFolder, Answer, FakeProvider, FakeTool, FakeToolServer, Reply, TestApp, Wire, openai,
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -221,21 +220,11 @@ async fn a_pick_is_made_on_what_came_before_the_first_answer(pool: PgPool) {
 
 #[sqlx::test]
 async fn silence_is_filled_with_comments(pool: PgPool) {
-    let (provider, folder) = (FakeProvider::start().await, helper());
-    let app = app(&pool, &provider, OPENAI, &folder).configure(|config| {
-        config.http.hold = Duration::from_millis(50);
-        config.http.keep_alive_interval = Duration::from_millis(100);
-    });
-    let app = app.start().await;
-    provider.replies(
-        Reply::events(&OPENAI.frames("served", &["Late."])).after(Duration::from_millis(600)),
-    );
-    let answer = app.admin.post(PATH, streamed("helper", "Hello")).await;
+    let answer = answered_late(&pool, PATH, streamed("helper", "Hello")).await;
     let first = answer.text.find(r#""role":"assistant""#).expect("a first chunk");
     let comment = answer.text.find(": keep-alive\n\n").expect("a comment");
     assert!(first < comment && comment < answer.text.find("Late.").expect("the answer"));
     assert!(answer.text.ends_with("data: [DONE]\n\n"));
-    app.stop().await;
 }
 
 #[sqlx::test]
@@ -243,10 +232,7 @@ async fn tools_of_servers_are_used_and_not_shown(pool: PgPool) {
     let tools = FakeToolServer::start(&[("look", FakeTool::says("found"))]).await;
     for wire in Wire::ALL {
         let (provider, folder) = (FakeProvider::start().await, helper());
-        let app = app(&pool, &provider, wire, &folder).tool_server("docs", &tools).start().await;
-        app.wait_for_tools("helper").await;
-        provider.asks_for_tools(wire, &[AskedTool::new("a", "mcp__docs__look", json!({}))]);
-        provider.asks_for_tools(wire, &[AskedTool::new("b", "own", json!({"x": 1}))]);
+        let app = app_with_both_tools(&pool, &provider, wire, &folder, &tools).await;
         let mut body = streamed("helper", "Hello");
         body["tools"] = json!([{"type": "function", "function": {"name": "own"}}]);
         let answer = app.admin.post(PATH, body).await;

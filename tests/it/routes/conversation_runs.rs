@@ -7,6 +7,7 @@ use rolecall::conversation::WhenBusy;
 use rolecall::provider::{DialectName, Target};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::task::JoinHandle;
 
 use crate::support::{
     Answer, AskedTool, Caller, Deployment, FakeProvider, FakeTool, FakeToolServer, Reply, TestApp,
@@ -27,6 +28,12 @@ async fn create(caller: &Caller, body: Value) -> String {
 
 async fn say(caller: &Caller, id: &str, input: &str) -> Answer {
     caller.post("/v1/runs", json!({"input": input, "conversation_id": id})).await
+}
+
+/// The same, while the test goes on.
+fn say_meanwhile(caller: &Caller, id: &str, input: &'static str) -> JoinHandle<Answer> {
+    let (caller, id) = (caller.clone(), id.to_owned());
+    tokio::spawn(async move { say(&caller, &id, input).await })
 }
 
 /// Who said what.
@@ -118,15 +125,11 @@ async fn the_second_run_waits_for_the_first(pool: PgPool) {
     provider.replies(reply);
     let app = app(pool, &provider).start().await;
     let id = create(&app.admin, json!({"agent": REVIEWER})).await;
-    let first = tokio::spawn({
-        let (admin, id) = (app.admin.clone(), id.clone());
-        async move { say(&admin, &id, "One").await }
-    });
+    let first = say_meanwhile(&app.admin, &id, "One");
     provider.wait_for_requests(1).await;
     let mut waiting = Vec::new();
     for input in ["Two", "Three"] {
-        let (admin, id) = (app.admin.clone(), id.clone());
-        waiting.push(tokio::spawn(async move { say(&admin, &id, input).await }));
+        waiting.push(say_meanwhile(&app.admin, &id, input));
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     assert_eq!(provider.received().len(), 1, "nobody is asked meanwhile");
@@ -162,10 +165,7 @@ async fn whoever_may_not_wait_or_waits_too_long_is_told(pool: PgPool) {
     let id = create(&waits.admin, json!({"agent": REVIEWER})).await;
     let (reply, pace) = Reply::paced();
     provider.replies(reply);
-    let first = tokio::spawn({
-        let (admin, id) = (waits.admin.clone(), id.clone());
-        async move { say(&admin, &id, "One").await }
-    });
+    let first = say_meanwhile(&waits.admin, &id, "One");
     provider.wait_for_requests(1).await;
     let began = Instant::now();
     say(&refuses.admin, &id, "Two").await.problem(409, "conflict");
@@ -189,15 +189,9 @@ async fn a_caller_who_leaves_keeps_nobody_waiting(pool: PgPool) {
     let id = create(&app.admin, json!({"agent": REVIEWER})).await;
     let (reply, _pace) = Reply::paced();
     provider.replies(reply);
-    let under_way = tokio::spawn({
-        let (admin, id) = (app.admin.clone(), id.clone());
-        async move { say(&admin, &id, "One").await }
-    });
+    let under_way = say_meanwhile(&app.admin, &id, "One");
     provider.wait_for_requests(1).await;
-    let waiting = tokio::spawn({
-        let (admin, id) = (app.admin.clone(), id.clone());
-        async move { say(&admin, &id, "Two").await }
-    });
+    let waiting = say_meanwhile(&app.admin, &id, "Two");
     tokio::time::sleep(Duration::from_millis(200)).await;
     waiting.abort();
     under_way.abort();
@@ -488,10 +482,7 @@ async fn a_killed_instance_gives_its_conversation_back(pool: PgPool) {
     while survivor.admin.get(&path).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let waiting = tokio::spawn({
-        let (admin, id) = (survivor.admin.clone(), id.clone());
-        async move { say(&admin, &id, "Two").await }
-    });
+    let waiting = say_meanwhile(&survivor.admin, &id, "Two");
     victim.service.kill();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(provider.received().is_empty(), "its lease has not lapsed");
@@ -521,10 +512,7 @@ async fn a_run_that_has_lost_its_conversation_adds_nothing(pool: PgPool) {
     let id = create(&app.admin, json!({"agent": REVIEWER})).await;
     let (reply, pace) = Reply::paced();
     provider.replies(reply);
-    let run = tokio::spawn({
-        let (admin, id) = (app.admin.clone(), id.clone());
-        async move { say(&admin, &id, "One").await }
-    });
+    let run = say_meanwhile(&app.admin, &id, "One");
     provider.wait_for_requests(1).await;
     // As another instance does with one that has been silent for too long.
     sqlx::query("DELETE FROM conversation_claims").execute(&pool).await.expect("is written");
