@@ -124,6 +124,11 @@ impl Caller {
         record_of == self.key.id || self.allows(Scope::Admin)
     }
 
+    /// The only key whose records may be shown; `None` means all.
+    pub fn sees_only(&self) -> Option<Uuid> {
+        (!self.allows(Scope::Admin)).then_some(self.key.id)
+    }
+
     /// The agents that the key is good for; `None` means all.
     pub fn permitted_agents(&self) -> Option<Vec<String>> {
         self.key.agents.clone()

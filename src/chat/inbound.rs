@@ -1,15 +1,21 @@
 //! A request as it came in, kept beside its neutral form for providers that speak the same protocol.
 
 use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Message;
+
 /// A protocol that both callers and providers may speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// Anthropic's Messages.
     Messages,
     /// OpenAI's Chat Completions.
     ChatCompletions,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 /// A request in the words of its protocol.
@@ -23,7 +29,9 @@ pub struct Inbound {
     pub body: Map<String, Value>,
     /// Headers that belong to fields of the body.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// How many of the neutral messages the body's messages are. Those behind them came of the run.
+    /// The place among the neutral messages of the first that is the body's. Those before it are a stored conversation's.
+    pub first_message: usize,
+    /// How many of the neutral messages the body's are. Those behind them came of the run.
     pub message_count: usize,
     /// How many of the neutral tools the body's tools are. They are the last ones.
     pub tool_count: usize,
@@ -32,6 +40,16 @@ pub struct Inbound {
 }
 
 impl Inbound {
+    /// Of the neutral messages, those of a stored conversation that go before the body's.
+    pub fn before<'a>(&self, messages: &'a [Message]) -> &'a [Message] {
+        messages.get(..self.first_message).unwrap_or_default()
+    }
+
+    /// Of the neutral messages, those behind the body's.
+    pub fn behind<'a>(&self, messages: &'a [Message]) -> &'a [Message] {
+        messages.get(self.first_message + self.message_count..).unwrap_or_default()
+    }
+
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.body.get(name).filter(|value| !value.is_null())
     }
@@ -43,7 +61,7 @@ impl Inbound {
 }
 
 /// Something that a provider has told and that has no neutral word. It is for callers of the same protocol alone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForeignEvent {
     pub protocol: Protocol,
     /// The event's name; empty if the protocol does not name its events.

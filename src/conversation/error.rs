@@ -36,6 +36,11 @@ pub enum ConversationError {
     NotFound(Uuid),
     #[error("a run of the conversation `{0}` is under way")]
     ConversationBusy(Uuid),
+    #[error("a run of the conversation of the run `{0}` is under way")]
+    RunConversationBusy(Uuid),
+    /// The run that another one is to follow.
+    #[error("there is no stored run `{0}` that could be followed")]
+    PreviousNotFound(Uuid),
     /// What does not follow in the messages.
     #[error("the messages cannot follow in this conversation: {0}")]
     CannotFollow(String),

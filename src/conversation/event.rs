@@ -59,6 +59,10 @@ pub struct NumberedEvent {
 /// The name of a text delta, which is kept as the text alone.
 const TEXT_DELTA: &str = "text.delta";
 
+const THINKING_DELTA: &str = "thinking.delta";
+const THINKING_SEALED: &str = "thinking.sealed";
+const PROVIDER_EVENT: &str = "provider.event";
+
 const TOOL_CALL: &str = "tool.call";
 const TOOL_RESULT: &str = "tool.result";
 
@@ -68,9 +72,9 @@ impl RunEvent {
             Self::Started { .. } => "run.started",
             Self::AgentSelected { .. } => "agent.selected",
             Self::TextDelta(_) => TEXT_DELTA,
-            Self::ThinkingDelta(_) => "thinking.delta",
-            Self::ThinkingSealed(_) => "thinking.sealed",
-            Self::ProviderEvent(_) => "provider.event",
+            Self::ThinkingDelta(_) => THINKING_DELTA,
+            Self::ThinkingSealed(_) => THINKING_SEALED,
+            Self::ProviderEvent(_) => PROVIDER_EVENT,
             Self::ToolCall { .. } => TOOL_CALL,
             Self::ToolResult { .. } => TOOL_RESULT,
             Self::Usage(_) => "usage",
@@ -99,8 +103,8 @@ impl RunEvent {
                 data
             }
             Self::TextDelta(text) | Self::ThinkingDelta(text) => json!({"text": text}),
-            Self::ThinkingSealed(thought) => json!({"block": thought.block}),
-            Self::ProviderEvent(event) => json!({"name": event.name, "data": event.data}),
+            Self::ThinkingSealed(thought) => json!(thought),
+            Self::ProviderEvent(event) => json!(event),
             Self::ToolCall { call, server } => {
                 let mut data = json!(call);
                 data["server"] = json!(server);
@@ -118,6 +122,23 @@ impl RunEvent {
     pub fn numbered(&self, sequence: usize) -> NumberedEvent {
         let (name, data) = (self.name().to_owned(), self.data().to_string());
         NumberedEvent { sequence, name, data }
+    }
+
+    /// Reads an event of a run on record: what is said and thought, and the end. Of what else is told, the end has the
+    /// sum.
+    pub(super) fn read(event: &NumberedEvent) -> Option<Self> {
+        let data: Value = serde_json::from_str(&event.data).ok()?;
+        let text = || data["text"].as_str().map(str::to_owned);
+        match event.name.as_str() {
+            TEXT_DELTA => text().map(Self::TextDelta),
+            THINKING_DELTA => text().map(Self::ThinkingDelta),
+            THINKING_SEALED => serde_json::from_value(data).ok().map(Self::ThinkingSealed),
+            PROVIDER_EVENT => serde_json::from_value(data).ok().map(Self::ProviderEvent),
+            name if name.starts_with("run.") && name != "run.started" => {
+                serde_json::from_value(data).ok().map(|run: Run| Self::Ended(run.into()))
+            }
+            _ => None,
+        }
     }
 
     /// As it is kept: a text is a text delta, everything else a pair of name and data.

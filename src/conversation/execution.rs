@@ -261,7 +261,7 @@ impl Execution {
     async fn settle(mut self, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
-        if matches!(end, End::Finished) && self.keep_exchange().await.is_err() {
+        if self.keep_exchange(&end).await.is_err() {
             end = End::NotKept;
         }
         for event in self.turn.release() {
@@ -312,13 +312,23 @@ impl Execution {
     }
 
     /// Adds the run to its conversation. A refused answer leaves nothing there: shown again, it would be refused again.
-    async fn keep_exchange(&mut self) -> Result<(), NotKept> {
-        match &self.exchange {
-            Some(exchange) if self.turn.finish_reason != Some(FinishReason::Refusal) => {
-                exchange.keep().await
-            }
-            _ => Ok(()),
+    ///
+    /// # Errors
+    /// If that fails and the run is worth nothing without.
+    async fn keep_exchange(&mut self, end: &End) -> Result<(), NotKept> {
+        let Some(exchange) = &self.exchange else { return Ok(()) };
+        let was_refused = self.turn.finish_reason == Some(FinishReason::Refusal);
+        let is_tried = matches!(end, End::Finished) && !was_refused;
+        let result = if is_tried { exchange.keep().await } else { Ok(()) };
+        if exchange.is_required() || (is_tried && result.is_ok()) {
+            return result;
         }
+        // It would have begun with this run.
+        self.live.update(|run| {
+            run.conversation_id = None;
+            run.warnings.extend(result.is_err().then(|| "conversation_not_kept".to_owned()));
+        });
+        Ok(())
     }
 
     /// The turn that was under way when the run ended.

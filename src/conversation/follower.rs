@@ -65,6 +65,19 @@ impl RunFollower {
             Source::Record(reader) => reader.next().await,
         }
     }
+
+    /// The same as it was told. Of a record there are the events that faces tell, and the end.
+    pub async fn next_event(&mut self) -> Option<RunEvent> {
+        match &mut self.source {
+            Source::Live(reader) => reader.next().await.map(|(_, event)| event),
+            Source::Record(reader) => loop {
+                let event = reader.next().await?;
+                if let Some(event) = RunEvent::read(&event) {
+                    return Some(event);
+                }
+            },
+        }
+    }
 }
 
 impl RecordReader {

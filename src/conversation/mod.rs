@@ -34,7 +34,8 @@ pub use records::{FoundRun, Idempotency};
 pub use run::{ModelUse, Run, RunStatus};
 pub use start::{AUTO, Addressee, NewRun, PromptPreview, StartedRun};
 pub use stored::{
-    Conversation, ConversationMessage, ConversationRef, NewConversation, StoredSettings, WhenBusy,
+    Conversation, ConversationMessage, ConversationRef, InConversation, NewConversation, RunRef,
+    StoredSettings, WhenBusy,
 };
 pub use turn::{ExecutedCall, Turn};
 
@@ -235,6 +236,7 @@ mod tests {
             warnings: Vec::new(),
             error: None,
             metadata: None,
+            asked_as_response: None,
             created_at: Utc::now(),
             ended_at: None,
         }

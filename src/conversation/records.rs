@@ -166,6 +166,7 @@ fn forget_contents(run: &mut Run) {
     if let Some(failure) = &mut run.error {
         failure.provider_message = None;
     }
+    run.asked_as_response = None;
     for call in run.turns.iter_mut().flat_map(|turn| &mut turn.tool_calls) {
         call.arguments = None;
     }

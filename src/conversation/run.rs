@@ -100,6 +100,10 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunFailure>,
     pub metadata: Option<Value>,
+    /// There if the run can be found again as a response of OpenAI's protocol: what the response repeats of its request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    pub asked_as_response: Option<Value>,
     pub created_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
 }
@@ -129,6 +133,7 @@ impl Run {
             warnings: Vec::new(),
             error: None,
             metadata: None,
+            asked_as_response: None,
             created_at: Utc::now(),
             ended_at: None,
         }

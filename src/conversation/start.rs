@@ -13,7 +13,7 @@ use super::handle::RunHandle;
 use super::live_run::LiveRun;
 use super::records::{Idempotency, RecordedRun};
 use super::required::Required;
-use super::stored::{self, ConversationRef, Exchange};
+use super::stored::{self, Before, Exchange, InConversation};
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
 use super::{Conversations, Registration, Run, RunStatus};
@@ -40,7 +40,7 @@ pub struct NewRun {
     pub model: Option<String>,
     /// Of a stored conversation, what comes behind it.
     pub prompt: PromptInput,
-    pub conversation: Option<ConversationRef>,
+    pub conversation: InConversation,
     /// Whether the default agent stands in where none fits, whatever `on_none` says: clients of faces know no other
     /// outcome than an answer.
     pub needs_answer: bool,
@@ -50,6 +50,8 @@ pub struct NewRun {
     pub is_background: bool,
     pub idempotency: Option<Idempotency>,
     pub metadata: Option<Value>,
+    /// There if the run can be found again as a response: see [`Run`].
+    pub asked_as_response: Option<Value>,
     /// The caller's key.
     pub key_id: Uuid,
 }
@@ -106,26 +108,32 @@ impl Conversations {
             return Ok(StartedRun::Repeated(Box::new(run)));
         }
         let id = Uuid::now_v7();
-        let mut claim = None;
-        if let Some(conversation) = new.conversation {
-            claim = Some((self.claim(conversation, id).await?, conversation.id));
-            // The run that was waited for may have been the same request's.
-            if let Some(run) = self.find_earlier(&new).await? {
-                return Ok(StartedRun::Repeated(Box::new(run)));
-            }
+        let joined = self.join(new.conversation, id, new.key_id).await?;
+        // The run that was waited for may have been the same request's.
+        if joined.may_have_waited()
+            && let Some(run) = self.find_earlier(&new).await?
+        {
+            return Ok(StartedRun::Repeated(Box::new(run)));
         }
-        let asked = claim.is_some().then(|| new.prompt.messages.clone());
+        let asked = joined.keeping.is_some().then(|| new.prompt.messages.clone());
         // Behind the conversation: who has a place must not wait for who waits for one.
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
+        let asked_as_response = new.asked_as_response.clone();
         let face = new.prompt.inbound.as_ref().map(|inbound| inbound.protocol);
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
         let is_held_back = !new.is_streaming && !is_background;
         let Prepared { decision, agent, model, request, tools, warnings } =
-            self.prepare(new, Judging::IfClose).await?;
+            self.prepare(new, joined.before, Judging::IfClose).await?;
         let status = if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked };
-        let run = Run { status, warnings, metadata, ..Run::picked(id, &decision, &agent, &model) };
+        let run = Run {
+            status,
+            warnings,
+            metadata,
+            asked_as_response,
+            ..Run::picked(id, &decision, &agent, &model)
+        };
         let recorded = RecordedRun {
             agent: run.agent.clone(),
             agent_sha256: agent.sha256.clone(),
@@ -141,8 +149,10 @@ impl Conversations {
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
         let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on() };
-        let exchange = claim.zip(asked).map(|((claim, conversation_id), asked)| {
-            Exchange::begin(claim, conversation_id, agent.name().as_str(), asked)
+        let conversation_id = joined.before.map(|before| before.conversation_id);
+        let exchange = joined.keeping.zip(conversation_id).zip(asked).map(|(kept, asked)| {
+            let pool = self.inner.claims.pool.clone();
+            Exchange::begin(pool, id, kept, agent.name().as_str(), asked)
         });
         let execution = Execution {
             conversations: self.clone(),
@@ -166,7 +176,8 @@ impl Conversations {
     /// Builds what a run would send, and sends nothing.
     pub async fn preview(&self, new: NewRun) -> Result<PromptPreview, ConversationError> {
         // The judge would be sent something.
-        let prepared = self.prepare(new, Judging::Never).await?;
+        let before = self.find_before(new.conversation).await?;
+        let prepared = self.prepare(new, before, Judging::Never).await?;
         let (request, dropped_parameters) =
             self.inner.providers.encode(prepared.model.first(), &prepared.request);
         Ok(PromptPreview {
@@ -233,9 +244,10 @@ impl Conversations {
     async fn prepare(
         &self,
         mut new: NewRun,
+        before: Option<Before>,
         judging: Judging,
     ) -> Result<Prepared, ConversationError> {
-        let history = self.read_history(new.conversation, &new.prompt.messages).await?;
+        let history = self.read_history(before, &new.prompt.messages).await?;
         let mut dispatch = DispatchRequest {
             agent: new.agent,
             candidates: new.candidates,
@@ -261,9 +273,13 @@ impl Conversations {
         let offer = self.inner.tool_servers.offer(&Wanted::from(&*agent.definition));
         let callers = callers_tools(&new.prompt, &offer)?;
         let mut is_shortened = history.as_ref().is_some_and(|history| history.is_cut);
-        let is_stored = history.is_some();
+        let is_stored = history.as_ref().is_some_and(|history| !history.is_empty());
         if let Some(history) = history {
-            new.prompt.messages.splice(..0, history.shown_to(agent.name().as_str()));
+            let shown = history.shown_to(agent.name().as_str());
+            if let Some(inbound) = &mut new.prompt.inbound {
+                Arc::make_mut(inbound).first_message = shown.len();
+            }
+            new.prompt.messages.splice(..0, shown);
         }
         let required = self.required(&agent, &offer, &new.prompt);
         let mut warnings = warnings(&model, &offer);

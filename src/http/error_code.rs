@@ -41,6 +41,7 @@ error_codes! {
     ModelNotFound, "model_not_found", NOT_FOUND, "Model not found";
     RevisionNotFound, "revision_not_found", NOT_FOUND, "Revision not found";
     RunNotFound, "run_not_found", NOT_FOUND, "Run not found";
+    PreviousResponseNotFound, "previous_response_not_found", BAD_REQUEST, "Previous response not found";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     Conflict, "conflict", CONFLICT, "Conflict";
     AgentDisabled, "agent_disabled", CONFLICT, "Agent disabled";

@@ -54,7 +54,12 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(dispatches::get_dispatch))
             .routes(routes!(feedback::create_feedback)),
         Some(Scope::Run) => router
-            .routes(routes!(openai::create_chat_completion))
+            .routes(routes!(openai::chat::create_chat_completion))
+            .routes(routes!(openai::responses::create_response))
+            .routes(routes!(openai::responses::count_response_tokens))
+            .routes(routes!(openai::responses::get_response, openai::responses::delete_response))
+            .routes(routes!(openai::responses::cancel_response))
+            .routes(routes!(openai::responses::list_response_input_items))
             .routes(routes!(anthropic::create_message))
             .routes(routes!(anthropic::count_message_tokens))
             .routes(routes!(prompts::create_prompt))

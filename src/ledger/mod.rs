@@ -307,6 +307,14 @@ pub async fn forget_texts(
     store::forget_texts(connection, conversation_id).await
 }
 
+/// Takes the texts out of the record of a run and of its decision, in the transaction of their deletion.
+pub async fn forget_texts_of_run(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    store::forget_texts_of_run(connection, run_id).await
+}
+
 /// PostgreSQL takes no NUL in a text.
 fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }

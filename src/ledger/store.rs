@@ -315,7 +315,7 @@ pub(super) async fn forget_texts(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE runs SET record = (record - 'output' - 'tool_calls' - 'turns' - 'metadata')
+        "UPDATE runs SET record = (record - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
             #- '{error,provider_message}'
          WHERE conversation_id = $1",
         conversation_id
@@ -327,6 +327,32 @@ pub(super) async fn forget_texts(
         "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision, '{ranked}', '[]')
          WHERE conversation_id = $1",
         conversation_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// The same for one run.
+pub(super) async fn forget_texts_of_run(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM run_events WHERE run_id = $1", run_id)
+        .execute(&mut *connection)
+        .await?;
+    let dispatch_id = sqlx::query_scalar!(
+        "UPDATE runs SET record = (record - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
+            #- '{error,provider_message}'
+         WHERE id = $1 RETURNING dispatch_id",
+        run_id
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision, '{ranked}', '[]')
+         WHERE id = $1",
+        dispatch_id
     )
     .execute(&mut *connection)
     .await?;

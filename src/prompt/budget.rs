@@ -1,5 +1,7 @@
 //! How long a prompt is, and what leaves it if it is too long. Pure.
 
+use std::sync::Arc;
+
 use crate::chat::{ChatRequest, Message, Part, Role};
 
 /// What an image counts: about as much as vendors charge for one of the usual size.
@@ -44,6 +46,10 @@ pub fn shorten(request: &mut ChatRequest, context_tokens: u32) -> bool {
         }
     }
     request.messages.drain(..first);
+    if let Some(inbound) = request.inbound.as_mut().filter(|_| first > 0) {
+        let inbound = Arc::make_mut(inbound);
+        inbound.first_message = inbound.first_message.saturating_sub(first);
+    }
     first > 0
 }
 

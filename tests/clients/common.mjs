@@ -5,6 +5,7 @@ export { key, url };
 
 // One of each protocol towards the vendor: the same as the client's, and another.
 export const models = ["openai/m", "anthropic/m"];
+export const responsesModels = ["responses/m", "anthropic/m"];
 
 async function counts() {
   return (await fetch(`${vendor}/counts`)).json();

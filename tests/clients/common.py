@@ -9,6 +9,7 @@ URL, KEY, VENDOR = os.environ["ROLECALL_URL"], os.environ["ROLECALL_KEY"], os.en
 
 # One of each protocol towards the vendor: the same as the client's, and another.
 MODELS = ["openai/m", "anthropic/m"]
+RESPONSES_MODELS = ["responses/m", "anthropic/m"]
 
 
 def expect(condition, told):

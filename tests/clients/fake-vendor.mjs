@@ -1,4 +1,4 @@
-// A model vendor that streams in the words of Anthropic's Messages and of OpenAI's Chat Completions. What it answers
+// A model vendor that streams in the words of Anthropic's Messages and of OpenAI's two protocols. What it answers
 // depends on the last thing that was said; see `answerTo`. `GET /counts` tells what it has seen.
 
 import { createServer } from "node:http";
@@ -6,12 +6,20 @@ import { createServer } from "node:http";
 const counts = { requests: {}, closed: 0 };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** The input of Responses as messages: what was said, and a message for each result. */
+function asMessages({ input }) {
+  return input.map((item) =>
+    item.type === "function_call_output" ? { role: "tool", content: item.output } : { ...item, content: item.content ?? "" },
+  );
+}
+
 /** What was said last, in whatever words: texts, results of tools, how many images. */
 function read(body, isAnthropic) {
   const parts = [];
-  const last = body.messages.at(-1);
+  const messages = body.messages ?? asMessages(body);
+  const last = messages.at(-1);
   // OpenAI has a message for each result.
-  const group = isAnthropic ? [last] : body.messages.slice(body.messages.findLastIndex((m) => m.role !== "tool") + 1);
+  const group = isAnthropic ? [last] : messages.slice(messages.findLastIndex((m) => m.role !== "tool") + 1);
   const said = group.length > 0 ? group : [last];
   for (const message of said) {
     const content = typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
@@ -20,10 +28,10 @@ function read(body, isAnthropic) {
   const text = (part) => part.text ?? (typeof part.content === "string" ? part.content : JSON.stringify(part.content));
   return {
     results: parts.filter((part) => part.type === "tool_result").map(text),
-    text: parts.filter((part) => part.type === "text").map(text).join(" "),
-    images: parts.filter((part) => part.type === "image" || part.type === "image_url").length,
+    text: parts.filter((part) => part.type === "text" || part.type === "input_text").map(text).join(" "),
+    images: parts.filter((part) => ["image", "image_url", "input_image"].includes(part.type)).length,
     tools: (body.tools ?? []).map((tool) => tool.name ?? tool.function.name),
-    hasSchema: Boolean(body.output_config?.format ?? body.response_format),
+    hasSchema: Boolean(body.output_config?.format ?? body.response_format ?? body.text?.format?.schema),
   };
 }
 
@@ -108,12 +116,49 @@ const openai = {
   error: () => ({ error: { message: "no", type: "server_error", param: null, code: null } }),
 };
 
+const responses = {
+  frame: (data) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`,
+  *item(output_index, item, events) {
+    yield this.frame({ type: "response.output_item.added", output_index, item: { ...item, content: [], summary: [] } });
+    for (const event of events) yield this.frame({ output_index, item_id: item.id, ...event });
+    yield this.frame({ type: "response.output_item.done", output_index, item });
+  },
+  *frames({ thinking, texts, calls, cut, endless }, model) {
+    const output = [];
+    yield this.frame({ type: "response.created", response: { id: "resp_1", model, status: "in_progress", output } });
+    if (thinking) {
+      const summary = [{ type: "summary_text", text: thinking.join("") }];
+      const events = thinking.map((delta) => ({ type: "response.reasoning_summary_text.delta", summary_index: 0, delta }));
+      output.push({ type: "reasoning", id: "rs_1", summary, encrypted_content: "code" });
+      yield* this.item(0, output[0], events);
+    }
+    const say = (delta) => ({ type: "response.output_text.delta", content_index: 0, delta });
+    while (endless) yield this.frame({ output_index: 0, item_id: "msg_1", ...say("and on ") });
+    if (cut) return yield this.frame({ output_index: 0, item_id: "msg_1", ...say(texts[0]) });
+    if (texts) {
+      const content = [{ type: "output_text", text: texts.join(""), annotations: [] }];
+      output.push({ type: "message", id: "msg_1", role: "assistant", status: "completed", content });
+      yield* this.item(output.length - 1, output.at(-1), texts.map(say));
+    }
+    for (const [index, { name, input }] of (calls ?? []).entries()) {
+      const call = { type: "function_call", id: `fc_${index}`, call_id: `call_${index}`, name, status: "completed" };
+      output.push({ ...call, arguments: JSON.stringify(input) });
+      yield* this.item(output.length - 1, output.at(-1), []);
+    }
+    const usage = { input_tokens: 15, output_tokens: 7, input_tokens_details: { cached_tokens: 5 } };
+    yield this.frame({ type: "response.completed", response: { id: "resp_1", model, status: "completed", output, usage } });
+  },
+  error: () => ({ error: { message: "no", type: "server_error", param: null, code: null } }),
+};
+
+const wireOf = (url) => (url.includes("/messages") ? anthropic : url.includes("/responses") ? responses : openai);
+
 const server = createServer(async (request, response) => {
   if (request.url === "/counts") return response.end(JSON.stringify(counts));
   let text = "";
   for await (const piece of request) text += piece;
   const body = JSON.parse(text);
-  const wire = request.url.includes("/messages") ? anthropic : openai;
+  const wire = wireOf(request.url);
   const said = read(body, wire === anthropic);
   counts.requests[said.text] = (counts.requests[said.text] ?? 0) + 1;
   const answer = answerTo(said);

@@ -5,7 +5,7 @@ import { ChatAnthropic } from "@langchain/anthropic";
 import { HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { ChatOpenAI } from "@langchain/openai";
 import { z } from "zod";
-import { key, models, run, url } from "./common.mjs";
+import { key, models, responsesModels, run, url } from "./common.mjs";
 
 const say = (text) => [new HumanMessage(`I need an API route with JWT: ${text}`)];
 const weather = { name: "get_weather", description: "Tells the weather.", schema: z.object({ location: z.string() }) };
@@ -46,7 +46,10 @@ const tests = (face) => ({
 
 const openai = (model) =>
   new ChatOpenAI({ model, apiKey: key, configuration: { baseURL: `${url}/v1` }, maxRetries: 0 });
+const responses = (model) =>
+  new ChatOpenAI({ model, apiKey: key, configuration: { baseURL: `${url}/v1` }, maxRetries: 0, useResponsesApi: true });
 const anthropic = (model) => new ChatAnthropic({ model, apiKey: key, anthropicApiUrl: url, maxRetries: 0, maxTokens: 500 });
 
 await run("@langchain/openai", tests(openai), models);
+await run("@langchain/openai, Responses", tests(responses), responsesModels);
 await run("@langchain/anthropic", tests(anthropic), models);

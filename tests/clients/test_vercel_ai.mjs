@@ -5,7 +5,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, Output, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
-import { key, models, requestsFor, run, stopsTheVendor, url } from "./common.mjs";
+import { key, models, requestsFor, responsesModels, run, stopsTheVendor, url } from "./common.mjs";
 
 // It warns of models that it does not know.
 globalThis.AI_SDK_LOG_WARNINGS = false;
@@ -69,4 +69,5 @@ const tests = (face) => ({
 });
 
 await run("ai with @ai-sdk/openai", tests((model) => openai.chat(model)), models);
+await run("ai with @ai-sdk/openai, Responses", tests((model) => openai.responses(model)), responsesModels);
 await run("ai with @ai-sdk/anthropic", tests((model) => anthropic(model)), models);

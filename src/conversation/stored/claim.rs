@@ -171,14 +171,6 @@ impl Claim {
         })
     }
 
-    pub fn run_id(&self) -> Uuid {
-        self.run_id
-    }
-
-    pub fn pool(&self) -> &PgPool {
-        &self.claims.pool
-    }
-
     /// Gives the claim up now. What fails is tried again behind the caller's back.
     pub async fn release(mut self) {
         let claims = &self.claims;

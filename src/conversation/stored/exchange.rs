@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::claim::Claim;
+use super::join::{Beginning, Keeping};
 use super::message;
 use super::store::{self, Kept, NewMessages};
 use crate::chat::Message;
@@ -14,10 +15,15 @@ use crate::chat::Message;
 const KEEP_PATIENCE: Duration = Duration::from_secs(10);
 const KEEP_PAUSE: Duration = Duration::from_millis(500);
 
+/// The same for a conversation that begins with the run: its answer is worth telling without.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A run's part of its conversation.
 #[derive(Debug)]
 pub(in crate::conversation) struct Exchange {
-    claim: Claim,
+    pool: PgPool,
+    run_id: Uuid,
+    keeping: Keeping,
     new: NewMessages,
 }
 
@@ -27,14 +33,25 @@ pub(in crate::conversation) struct NotKept;
 
 impl Exchange {
     /// Begins with what the caller asks.
-    pub fn begin(claim: Claim, conversation_id: Uuid, agent: &str, asked: Vec<Message>) -> Self {
+    pub fn begin(
+        pool: PgPool,
+        run_id: Uuid,
+        (keeping, conversation_id): (Keeping, Uuid),
+        agent: &str,
+        asked: Vec<Message>,
+    ) -> Self {
         let new = NewMessages {
             conversation_id,
-            run_id: Some(claim.run_id()),
+            run_id: Some(run_id),
             agent_name: Some(agent.to_owned()),
             messages: asked.into_iter().map(message::write).collect(),
         };
-        Self { claim, new }
+        Self { pool, run_id, keeping, new }
+    }
+
+    /// Whether the run is worth nothing if it cannot be kept: who goes on would not see what was said.
+    pub fn is_required(&self) -> bool {
+        matches!(self.keeping, Keeping::Claimed(_))
     }
 
     pub fn add(&mut self, messages: impl IntoIterator<Item = Message>) {
@@ -47,17 +64,20 @@ impl Exchange {
 
     /// Writes all of it behind what is there.
     pub async fn keep(&self) -> Result<(), NotKept> {
-        let deadline = Instant::now() + KEEP_PATIENCE;
-        let run_id = self.claim.run_id();
+        let patience = if self.is_required() { KEEP_PATIENCE } else { BEGIN_PATIENCE };
+        let deadline = Instant::now() + patience;
         loop {
-            match store::keep(self.claim.pool(), run_id, &self.new).await {
-                Ok(Kept::Yes) => return Ok(()),
-                Ok(Kept::ClaimLost) => {
-                    tracing::warn!(run.id = %run_id, "a run has lost its conversation");
+            match tokio::time::timeout_at(deadline, self.write()).await {
+                Ok(Ok(Kept::Yes)) => return Ok(()),
+                Ok(Ok(Kept::ClaimLost)) => {
+                    tracing::warn!(run.id = %self.run_id, "a run has lost its conversation");
                     return Err(NotKept);
                 }
-                Err(error) => {
-                    tracing::warn!(%error, run.id = %run_id, "a run cannot be added to its conversation");
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, run.id = %self.run_id, "a run cannot be added to its conversation");
+                }
+                Err(_) => {
+                    tracing::warn!(run.id = %self.run_id, "a run cannot be added to its conversation in time");
                 }
             }
             if Instant::now() >= deadline {
@@ -67,8 +87,20 @@ impl Exchange {
         }
     }
 
+    async fn write(&self) -> Result<Kept, sqlx::Error> {
+        match &self.keeping {
+            Keeping::Claimed(_) => store::keep(&self.pool, self.run_id, &self.new).await,
+            Keeping::Begun(Beginning { key_id, copied }) => {
+                store::begin(&self.pool, *key_id, *copied, &self.new).await?;
+                Ok(Kept::Yes)
+            }
+        }
+    }
+
     /// Lets the next run have the conversation.
     pub async fn release(self) {
-        self.claim.release().await;
+        if let Keeping::Claimed(claim) = self.keeping {
+            claim.release().await;
+        }
     }
 }

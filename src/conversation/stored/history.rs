@@ -30,9 +30,10 @@ impl History {
     pub(super) fn new(id: Uuid, read_conversation: ReadConversation) -> Self {
         let ReadConversation { agent_name, messages, is_cut } = read_conversation;
         let messages = messages.into_iter();
-        let mut messages: Vec<KeptMessage> = messages
+        let messages: Vec<KeptMessage> = messages
             .filter_map(|(agent, stored)| Some(KeptMessage { agent, message: read(&stored)? }))
             .collect();
+        let mut messages = without_loose_ends(messages);
         if is_cut {
             // It begins in the middle of an exchange, perhaps with a result whose call is missing.
             let is_user = |kept: &KeptMessage| kept.message.role == Role::User;
@@ -40,6 +41,15 @@ impl History {
             messages.drain(..first);
         }
         Self { id, agent: agent_name, messages, is_cut }
+    }
+
+    /// Nothing goes before.
+    pub(super) fn none(id: Uuid) -> Self {
+        Self { id, agent: None, messages: Vec::new(), is_cut: false }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// The ids of the calls whose results the conversation waits for.
@@ -101,6 +111,32 @@ impl History {
         });
         shown.collect()
     }
+}
+
+/// Leaves out results without their calls and calls without their results: what stood between may have been deleted. Calls
+/// at the end may wait for their results.
+fn without_loose_ends(messages: Vec<KeptMessage>) -> Vec<KeptMessage> {
+    let mut kept: Vec<KeptMessage> = Vec::with_capacity(messages.len());
+    let mut messages = messages.into_iter().peekable();
+    while let Some(mut next) = messages.next() {
+        let mut results: Vec<KeptMessage> = Vec::new();
+        while let Some(result) = messages.next_if(|kept| kept.message.role == Role::Tool) {
+            results.push(result);
+        }
+        let id = |result: &KeptMessage| result.message.tool_call_id.clone();
+        let calls = &mut next.message.tool_calls;
+        if messages.peek().is_some() {
+            let answered: Vec<Option<String>> = results.iter().map(id).collect();
+            calls.retain(|call| answered.iter().any(|id| id.as_deref() == Some(&*call.id)));
+        }
+        results.retain(|result| calls.iter().any(|call| id(result).as_deref() == Some(&*call.id)));
+        let is_result = next.message.role == Role::Tool;
+        if !is_result && (!next.message.is_blank() || !next.message.tool_calls.is_empty()) {
+            kept.push(next);
+            kept.extend(results);
+        }
+    }
+    kept
 }
 
 /// Refuses messages that a conversation cannot begin with. Calls at their end may wait for their results.
@@ -202,6 +238,20 @@ mod tests {
     fn a_conversation_that_is_not_read_whole_begins_with_the_user() {
         let cut = history(&[result("1"), says("Done"), Message::user("Thanks")], true);
         assert_eq!(cut.shown_to("a"), [Message::user("Thanks")]);
+    }
+
+    #[test]
+    fn what_stood_between_may_be_gone() {
+        let calls_are_gone = [Message::user("Do it"), result("1"), says("Done")];
+        let shown = history(&calls_are_gone, false).shown_to("a");
+        assert_eq!(shown, [Message::user("Do it"), says("Done")]);
+        let a_result_is_gone =
+            [Message::user("Do it"), calls(&["1", "2"]), result("2"), says("Done")];
+        let shown = history(&a_result_is_gone, false).shown_to("a");
+        assert_eq!(shown[1..], [calls(&["2"]), result("2"), says("Done")]);
+        let all_are_gone = [Message::user("Do it"), calls(&["1"]), Message::user("Well?")];
+        let shown = history(&all_are_gone, false).shown_to("a");
+        assert_eq!(shown, [Message::user("Do it"), Message::user("Well?")]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod claim;
 mod exchange;
 mod history;
+mod join;
 mod message;
 mod store;
 
@@ -18,6 +19,8 @@ pub use claim::WhenBusy;
 pub(super) use claim::{Claim, Claims};
 pub(super) use exchange::{Exchange, NotKept};
 pub(super) use history::History;
+pub(super) use join::Before;
+pub use join::{InConversation, RunRef};
 
 use store::{ConversationRow, Deleted, MessageRow, NewMessages};
 
@@ -209,6 +212,27 @@ impl Conversations {
         }
     }
 
+    /// Deletes what a run has added to its conversation, and takes the texts out of its record.
+    ///
+    /// # Errors
+    /// If a run has the conversation or waits for it.
+    pub async fn delete_texts_of_run(&self, run_id: Uuid) -> Result<(), ConversationError> {
+        self.inner.ledger.flush(FLUSH_PATIENCE).await;
+        match store::delete_run(&self.inner.claims.pool, run_id).await? {
+            Deleted::Yes | Deleted::NotFound => Ok(()),
+            Deleted::Busy => Err(ConversationError::RunConversationBusy(run_id)),
+        }
+    }
+
+    /// What a run has added to its conversation: what it was asked with, then what came of that.
+    pub async fn list_messages_of_run(
+        &self,
+        run_id: Uuid,
+    ) -> Result<Vec<Message>, ConversationError> {
+        let rows = store::list_messages_of_run(&self.inner.claims.pool, run_id).await?;
+        Ok(rows.iter().filter_map(|stored| message::read(stored)).collect())
+    }
+
     /// Picks an agent for messages, as a run of them would, and runs nothing.
     pub async fn pick(
         &self,
@@ -217,7 +241,8 @@ impl Conversations {
         conversation: Option<ConversationRef>,
         key_id: Uuid,
     ) -> Result<Decision, ConversationError> {
-        let history = self.read_history(conversation, messages).await?;
+        let before = conversation.map(Before::all_of);
+        let history = self.read_history(before, messages).await?;
         complete(&mut request, messages, history.as_ref());
         Ok(self.inner.dispatcher.pick(&request, key_id).await?)
     }
@@ -240,21 +265,29 @@ impl Conversations {
     /// What goes before new messages.
     pub(super) async fn read_history(
         &self,
-        conversation: Option<ConversationRef>,
+        before: Option<Before>,
         new: &[Message],
     ) -> Result<Option<History>, ConversationError> {
-        let Some(conversation) = conversation else { return Ok(None) };
+        let Some(Before { conversation_id, source }) = before else { return Ok(None) };
         self.check_content_is_kept()?;
-        let read = store::read(&self.inner.claims.pool, &conversation).await?;
-        let read = read.ok_or(ConversationError::NotFound(conversation.id))?;
-        let history = History::new(conversation.id, read);
+        let Some(source) = source else {
+            history::check_opening(new)?;
+            return Ok(Some(History::none(conversation_id)));
+        };
+        let read = store::read(&self.inner.claims.pool, &source).await?;
+        let read = read.ok_or(ConversationError::NotFound(source.conversation.id))?;
+        let history = History::new(conversation_id, read);
         history.check(new)?;
         Ok(Some(history))
     }
 
+    /// Whether anything can be stored.
+    pub fn keeps_content(&self) -> bool {
+        self.inner.settings.stores_content
+    }
+
     fn check_content_is_kept(&self) -> Result<(), ConversationError> {
-        let is_kept = self.inner.settings.stores_content;
-        is_kept.then_some(()).ok_or(ConversationError::ContentNotKept)
+        self.keeps_content().then_some(()).ok_or(ConversationError::ContentNotKept)
     }
 }
 

@@ -109,6 +109,17 @@ impl ApiError {
         self
     }
 
+    /// The same problem where fields have other names.
+    #[must_use]
+    pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
+        for error in &mut self.problem.errors {
+            if let Some(rest) = error.pointer.strip_prefix(from) {
+                error.pointer = format!("{to}{rest}");
+            }
+        }
+        self
+    }
+
     pub(super) fn at(mut self, pointer: String) -> Self {
         let detail = self.problem.detail.clone();
         self.problem.errors.push(FieldError { pointer, detail });

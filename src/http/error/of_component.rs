@@ -127,7 +127,13 @@ impl From<ConversationError> for ApiError {
                 Self::new(ErrorCode::Conflict, detail).with("run_id", json!(run_id))
             }
             ConversationError::NotFound(_) => Self::new(ErrorCode::ConversationNotFound, detail),
-            ConversationError::ConversationBusy(_) => Self::new(ErrorCode::Conflict, detail),
+            ConversationError::ConversationBusy(_) | ConversationError::RunConversationBusy(_) => {
+                Self::new(ErrorCode::Conflict, detail)
+            }
+            ConversationError::PreviousNotFound(_) => {
+                Self::new(ErrorCode::PreviousResponseNotFound, detail)
+                    .at("/previous_response_id".to_owned())
+            }
             ConversationError::CannotFollow(_) => Self::invalid_field("/messages", detail),
             ConversationError::ContentNotKept => Self::new(ErrorCode::ContentNotKept, detail),
             ConversationError::Database(error) => Self::database(error),

@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::conversation::{
-    Addressee, Conversations, NewRun, Run, RunEvent, RunHandle, RunStatus, StartedRun,
+    Addressee, Conversations, InConversation, NewRun, Run, RunEvent, RunFollower, RunHandle,
+    RunStatus, StartedRun,
 };
 use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
@@ -53,12 +54,13 @@ pub(super) fn new_run(
         candidates: Candidates::default(),
         permitted: caller.permitted_agents(),
         prompt,
-        conversation: None,
+        conversation: InConversation::None,
         needs_answer: true,
         is_streaming,
         is_background: false,
         idempotency: None,
         metadata: None,
+        asked_as_response: None,
         key_id: caller.key_id(),
     }
 }
@@ -99,6 +101,17 @@ pub(super) fn served_model(run: &Run) -> &str {
     resolved.split_once('/').map_or(resolved.as_str(), |(_, model)| model)
 }
 
+/// Tells a run that does not depend on who reads it, from its first event on.
+pub(super) fn follow(
+    follower: RunFollower,
+    run: Run,
+    settings: &Settings,
+    voice: impl Voice,
+) -> Response {
+    let headers = run_headers(&run, None);
+    speak(Source::Follower(follower, Box::new(run.clone())), headers, &run, settings, voice)
+}
+
 async fn whole(mut handle: RunHandle, mut voice: impl Voice) -> Response {
     let roster_revision = Some(handle.roster_revision);
     let mut events = Vec::new();
@@ -117,14 +130,24 @@ async fn whole(mut handle: RunHandle, mut voice: impl Voice) -> Response {
 }
 
 /// The status waits for the first content, so that a failure before it has its own.
-async fn stream<V: Voice>(mut handle: RunHandle, settings: &Settings, mut voice: V) -> Response {
+async fn stream(mut handle: RunHandle, settings: &Settings, voice: impl Voice) -> Response {
     let ended = handle.wait_for_content(settings.hold).await;
     let run = ended.as_deref().cloned().unwrap_or_else(|| handle.run());
     let headers = run_headers(&run, Some(handle.roster_revision));
     if is_refusal(&run) {
         return (headers, ApiError::of_run(&run)).into_response();
     }
-    let speech = Speech { ready: voice.begin(&run).into(), handle, voice, is_over: false };
+    speak(Source::Handle(handle), headers, &run, settings, voice)
+}
+
+fn speak<V: Voice>(
+    source: Source,
+    headers: HeaderMap,
+    run: &Run,
+    settings: &Settings,
+    mut voice: V,
+) -> Response {
+    let speech = Speech { ready: voice.begin(run).into(), source, voice, is_over: false };
     let frames = stream::unfold(speech, |mut speech| async move {
         let frame = speech.next().await?;
         Some((Ok::<_, Infallible>(frame), speech))
@@ -133,9 +156,34 @@ async fn stream<V: Voice>(mut handle: RunHandle, settings: &Settings, mut voice:
     (headers, [NO_BUFFERING], Sse::new(frames).keep_alive(keep_alive)).into_response()
 }
 
-/// A stream under way. Dropping it ends the run.
+/// Where the events of a run come from.
+enum Source {
+    /// Whoever has made the run. Dropping it ends the run, unless that is in the background.
+    Handle(RunHandle),
+    /// Whoever looks at it, and how it stood before.
+    Follower(RunFollower, Box<Run>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<RunEvent> {
+        match self {
+            Self::Handle(handle) => handle.next().await.map(|(_, event)| event),
+            Self::Follower(follower, _) => follower.next_event().await,
+        }
+    }
+
+    /// The run as it is known to stand.
+    fn run(&self) -> Run {
+        match self {
+            Self::Handle(handle) => handle.run(),
+            Self::Follower(_, run) => Run::clone(run),
+        }
+    }
+}
+
+/// A stream under way.
 struct Speech<V> {
-    handle: RunHandle,
+    source: Source,
     voice: V,
     ready: VecDeque<Event>,
     is_over: bool,
@@ -150,18 +198,17 @@ impl<V: Voice> Speech<V> {
             if self.is_over {
                 return None;
             }
-            let event = self.handle.next().await;
+            let event = self.source.next().await;
             self.ready.extend(match event {
-                Some((_, RunEvent::Ended(run))) => {
+                Some(RunEvent::Ended(run)) => {
                     self.is_over = true;
                     self.voice.end(&run)
                 }
-                Some((_, event)) => self.voice.tell(event),
+                Some(event) => self.voice.tell(event),
                 // The service breaks off: nothing of the run's end is known.
                 None => {
                     self.is_over = true;
-                    let run = Arc::new(self.handle.run());
-                    self.voice.end(&run)
+                    self.voice.end(&self.source.run())
                 }
             });
         }

@@ -30,6 +30,7 @@ impl Face {
     pub fn of(path: &str, headers: &HeaderMap) -> Option<Self> {
         match path {
             "/v1/chat/completions" => Some(Self::OpenAi),
+            path if path.starts_with("/v1/responses") => Some(Self::OpenAi),
             "/v1/messages" | "/v1/messages/count_tokens" => Some(Self::Anthropic),
             "/v1/models" | "/v1/models/{id}" => Some(Self::of_headers(headers)),
             _ => None,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::messages::{MessageBody, read_opening};
-use crate::access::{Caller, Scope};
+use crate::access::Caller;
 use crate::conversation::{
     Conversation, ConversationMessage, ConversationRef, Conversations, NewConversation,
 };
@@ -33,12 +33,7 @@ pub struct CreateConversation {
 
 /// A conversation as this caller may see it.
 pub(super) fn seen_by(caller: &Caller, id: Uuid) -> ConversationRef {
-    ConversationRef { id, owner: owner(caller) }
-}
-
-/// The only key whose conversations a caller sees.
-fn owner(caller: &Caller) -> Option<Uuid> {
-    (!caller.allows(Scope::Admin)).then(|| caller.key_id())
+    ConversationRef { id, owner: caller.sees_only() }
 }
 
 /// Makes a conversation, empty or with what has been said elsewhere.
@@ -82,7 +77,7 @@ pub async fn list_conversations(
     ApiQuery(page): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<Conversation>>, ApiError> {
     let (limit, before) = (page.limit()?, page.parse_after()?);
-    let found = conversations.list_conversations(owner(&caller), before, page.rows()?).await?;
+    let found = conversations.list_conversations(caller.sees_only(), before, page.rows()?).await?;
     Ok(Json(Page::new(found, limit, |conversation: &Conversation| conversation.id.to_string())))
 }
 

@@ -96,7 +96,7 @@ fn system(request: &ChatRequest, inbound: Option<&Inbound>, has_breakpoint: bool
 /// The caller's messages in the caller's words, and behind them what came of the run.
 fn inbound_messages(target: &Target, inbound: &Inbound, all: &[Message]) -> Value {
     let mut encoded: Vec<Value> = inbound.list("messages").iter().map(without_unsigned).collect();
-    let behind = messages(target, all.get(inbound.message_count..).unwrap_or_default());
+    let behind = messages(target, inbound.behind(all));
     if let Value::Array(behind) = behind {
         encoded.extend(behind);
     }

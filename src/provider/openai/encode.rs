@@ -86,10 +86,7 @@ fn inbound_messages(inbound: &Inbound, request: &ChatRequest) -> Vec<Value> {
     let system = join_instructions(&request.system, &leading.join("\n\n")).into_owned();
     let mut encoded: Vec<Value> = system_message(&system).into_iter().collect();
     encoded.extend(callers[leading.len()..].iter().cloned());
-    extend_messages(
-        &mut encoded,
-        request.messages.get(inbound.message_count..).unwrap_or_default(),
-    );
+    extend_messages(&mut encoded, inbound.behind(&request.messages));
     encoded
 }
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::calls::Calls;
+use super::foreign;
 use super::told::{BREAK, Told};
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, SealedThought, Usage};
@@ -19,7 +20,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     if response.status.is_empty() && !response.output.is_empty() {
         "completed".clone_into(&mut response.status);
     }
-    StreamDecoder::default().finish(response)
+    let whole: Value = read(body)?;
+    let mut decoder = StreamDecoder { whole: Some(whole), ..StreamDecoder::default() };
+    decoder.finish(response)
 }
 
 /// Follows one stream: <https://platform.openai.com/docs/api-reference/responses-streaming>
@@ -32,6 +35,8 @@ pub(super) struct StreamDecoder {
     calls: Calls,
     was_refused: bool,
     is_over: bool,
+    /// An answer in one piece, whose items are told by nothing else.
+    whole: Option<Value>,
 }
 
 impl Decoder for StreamDecoder {
@@ -52,7 +57,7 @@ impl Decoder for StreamDecoder {
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
                 self.take_thinking(&read(data)?)
             }
-            "response.output_item.added" => self.open_item(&read(data)?),
+            "response.output_item.added" => self.open_item(&read(data)?, event),
             "response.function_call_arguments.delta" => {
                 self.calls.add_arguments(&read(data)?);
                 Vec::new()
@@ -61,14 +66,17 @@ impl Decoder for StreamDecoder {
                 self.calls.set_arguments(&read(data)?);
                 Vec::new()
             }
-            "response.output_item.done" => self.end_item(&read(data)?),
+            "response.output_item.done" => self.end_item(&read(data)?, event),
             kind @ ("response.completed" | "response.incomplete" | "response.failed") => {
                 self.is_over = true;
-                self.finish(last_response(kind, read(data)?))?
+                let mut events = self.finish(last_response(kind, read(data)?))?;
+                let further = foreign::of_response(&read::<Value>(data)?["response"]);
+                // Nothing is told behind the end.
+                events.splice(0..0, further);
+                events
             }
             "error" => return Err(stream_error(read(data)?)),
-            // What is told elsewhere too, and what is not known yet.
-            _ => Vec::new(),
+            kind => foreign::of_event(kind, event).into_iter().collect(),
         })
     }
 
@@ -100,19 +108,19 @@ impl StreamDecoder {
         self.thinking.add(part, &event.delta).map(ChatEvent::Thinking).into_iter().collect()
     }
 
-    fn open_item(&mut self, event: &wire::ItemEvent) -> Vec<ChatEvent> {
+    fn open_item(&mut self, event: &wire::ItemEvent, told: &SseEvent) -> Vec<ChatEvent> {
         if event.item.kind == "function_call" {
             self.calls.open(event.output_index, &event.item);
         }
-        Vec::new()
+        foreign::of_item_event(&event.item.kind, told).into_iter().collect()
     }
 
-    fn end_item(&mut self, event: &wire::ItemEvent) -> Vec<ChatEvent> {
-        let events = self.complete(event.output_index, &event.item);
+    fn end_item(&mut self, event: &wire::ItemEvent, told: &SseEvent) -> Vec<ChatEvent> {
+        let mut events = self.complete(event.output_index, &event.item);
         match event.item.kind.as_str() {
             "message" => self.text.end_item(),
             "reasoning" => self.thinking.end_item(),
-            _ => {}
+            kind => events.extend(foreign::of_item_event(kind, told)),
         }
         events
     }
@@ -157,9 +165,13 @@ impl StreamDecoder {
         let mut events = self.take_model(response.model);
         self.text.rewind();
         self.thinking.rewind();
-        for (output_index, item) in (0..).zip(&response.output) {
-            events.extend(self.complete(Some(output_index), item));
+        for (place, item) in response.output.iter().enumerate() {
+            if let Some(whole) = &self.whole {
+                events.extend(foreign::of_item(place, &whole["output"][place]));
+            }
+            events.extend(self.complete(u64::try_from(place).ok(), item));
         }
+        events.extend(self.whole.as_ref().and_then(foreign::of_response));
         let reason = &*response.incomplete_details.reason;
         let is_cut = response.status == "incomplete" || !reason.is_empty();
         events.extend(self.calls.finish(is_cut));

@@ -2,24 +2,48 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{AnswerFormat, ChatRequest, Message, Part, Role, Tool, ToolCall, ToolChoice};
+use crate::chat::{
+    AnswerFormat, ChatRequest, Inbound, Message, Part, Protocol, Role, SealedThought, Tool,
+    ToolCall, ToolChoice, join_instructions,
+};
 use crate::provider::Target;
 use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
+use crate::provider::passing_on::{Fields, inbound_of, pass_on, pass_tools_on};
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
 const FEWEST_OUTPUT_TOKENS: u32 = 16;
 
+const FIELDS: Fields = Fields {
+    decided: &[
+        "model", "instructions", "input", "tools", "store", "previous_response_id", "conversation",
+        "background", "max_output_tokens", "temperature", "top_p", "include", "stream",
+        "stream_options",
+    ],
+    worded: &["tool_choice", "parallel_tool_calls"],
+};
+
 /// What all requests to one revision share comes first, what differs from one to the next behind it.
 pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+    let inbound = inbound_of(request, Protocol::Responses);
     let mut body = json!({"model": target.model, "store": false});
-    let system = request.whole_system();
+    let system = inbound.map_or_else(
+        || request.whole_system(),
+        |inbound| join_instructions(&request.system, text_of(inbound.field("instructions"))),
+    );
     if !system.is_empty() {
         body["instructions"] = json!(system);
     }
-    if !request.tools.is_empty() {
-        body["tools"] = request.tools.iter().map(tool).collect();
+    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
+    if let Some(inbound) = inbound {
+        tools = pass_tools_on(tools, inbound);
     }
-    body["input"] = request.messages.iter().flat_map(|message| items(target, message)).collect();
+    if !tools.is_empty() {
+        body["tools"] = Value::Array(tools);
+    }
+    body["input"] = match inbound {
+        Some(inbound) => inbound_items(target, inbound, &request.messages),
+        None => request.messages.iter().flat_map(|message| items(target, message)).collect(),
+    };
     let parameters = &request.parameters;
     let max_tokens = parameters.max_tokens.map(|most| most.max(FEWEST_OUTPUT_TOKENS));
     let optional = [
@@ -29,15 +53,49 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
         ("parallel_tool_calls", parallel_tool_calls(request)),
         ("text", parameters.answer_format.as_ref().map(text_format)),
-        ("include", include(target, request)),
+        ("include", include(target, request, inbound)),
         ("stream", target.stream.then_some(Value::Bool(true))),
+        ("stream_options", inbound.and_then(|inbound| stream_options(target, inbound))),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
             body[name] = value;
         }
     }
+    if let Some(inbound) = inbound {
+        pass_on(&mut body, inbound, &FIELDS);
+    }
     body
+}
+
+/// The caller's items in the caller's words, between what was said before in a stored conversation and what came of the
+/// run.
+fn inbound_items(target: &Target, inbound: &Inbound, all: &[Message]) -> Value {
+    let encode = |message| items(target, message);
+    let full_name = target.full_name();
+    let callers = inbound.list("input").iter().filter_map(|item| callers_item(&full_name, item));
+    let before = inbound.before(all).iter().flat_map(encode);
+    before.chain(callers).chain(inbound.behind(all).iter().flat_map(encode)).collect()
+}
+
+/// Thinking goes to who thought it; without a code nobody could read it.
+fn callers_item(full_name: &str, item: &Value) -> Option<Value> {
+    if item["type"] != "reasoning" {
+        return Some(item.clone());
+    }
+    let code = item["encrypted_content"].as_str().filter(|code| !code.is_empty())?;
+    match SealedThought::open_envelope(code) {
+        Some(thought) => thought.for_model(full_name).cloned(),
+        None => Some(item.clone()),
+    }
+}
+
+fn text_of(field: Option<&Value>) -> &str {
+    field.and_then(Value::as_str).unwrap_or_default()
+}
+
+fn stream_options(target: &Target, inbound: &Inbound) -> Option<Value> {
+    inbound.field("stream_options").filter(|_| target.stream).cloned()
 }
 
 /// What Chat Completions has as `response_format`, one level flatter.
@@ -82,9 +140,14 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 
 /// A model that works with tools wants its thinking back, and without `store` nobody else keeps it. Models that do
 /// not think refuse the wish: <https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items>
-fn include(target: &Target, request: &ChatRequest) -> Option<Value> {
+fn include(target: &Target, request: &ChatRequest, inbound: Option<&Inbound>) -> Option<Value> {
+    const CODE: &str = "reasoning.encrypted_content";
     let thinks = reasons(target) && !target.model.contains("-chat");
-    (thinks && !request.tools.is_empty()).then(|| json!(["reasoning.encrypted_content"]))
+    let mut included = inbound.map_or_else(Vec::new, |inbound| inbound.list("include").to_vec());
+    if thinks && !request.tools.is_empty() && !included.iter().any(|name| name == CODE) {
+        included.push(json!(CODE));
+    }
+    (!included.is_empty()).then_some(Value::Array(included))
 }
 
 /// A call is an item beside the message that it came with, and so is thinking. Content goes out as one text if it

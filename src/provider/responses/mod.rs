@@ -4,6 +4,7 @@
 mod calls;
 mod decode;
 mod encode;
+mod foreign;
 mod told;
 mod wire;
 

@@ -136,6 +136,52 @@ fn chat_completions() -> Spoken {
     }
 }
 
+fn responses() -> Spoken {
+    let parameters = json!({"type": "object", "properties": {"location": {"type": "string"}}});
+    let tools = json!([{
+        "type": "function", "name": "get_weather", "description": "The weather.",
+        "parameters": parameters, "strict": true,
+    }]);
+    let call = |id: &str, arguments: &str| json!({"type": "function_call", "call_id": id, "name": "get_weather", "arguments": arguments});
+    let result = |id: &str, output: Value| json!({"type": "function_call_output", "call_id": id, "output": output});
+    Spoken {
+        path: "/v1/responses",
+        request: json!({"model": "helper", "input": "How is the weather?", "tools": tools}),
+        rich: json!({
+            "model": "helper",
+            "instructions": "Answer in French.",
+            "input": [
+                {"role": "developer", "content": "Be brief."},
+                {"role": "user", "content": [
+                    {"type": "input_text", "text": "Where is this?"},
+                    {"type": "input_image", "image_url": format!("data:image/png;base64,{PNG}")},
+                    {"type": "input_image", "image_url": "https://example.com/a.png", "detail": "low"},
+                ]},
+                {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "code"},
+                {"type": "reasoning", "id": "rs_2", "summary": [{"type": "summary_text", "text": "Hm."}]},
+                {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+                 "content": [{"type": "output_text", "text": "Let me look.", "annotations": []}]},
+                call("call_1", "{\"location\":\"Oslo\"}"), call("call_2", ""),
+                result("call_1", json!("3 °C")),
+                result("call_2", json!([{"type": "input_text", "text": "19 °C"}])),
+                {"role": "user", "content": "Go on"},
+            ],
+            "tools": tools,
+            "tool_choice": {"type": "function", "name": "get_weather"},
+            "parallel_tool_calls": false,
+            "max_output_tokens": 99,
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "text": {
+                "format": {"type": "json_schema", "name": "place", "strict": true, "schema": schema()},
+                "verbosity": "low",
+            },
+            "reasoning": {"effort": "low"},
+            "store": false,
+        }),
+    }
+}
+
 fn messages() -> Spoken {
     let input_schema = json!({"type": "object", "properties": {"location": {"type": "string"}}});
     let tools = json!([{
@@ -205,5 +251,15 @@ async fn chat_completions_over_every_protocol(pool: PgPool) {
         insta::assert_snapshot!(name, chat_completions().answers(&pool, wire).await);
         let name = format!("chat_completion_sent_to_{}", wire.name());
         insta::assert_snapshot!(name, chat_completions().request(&pool, wire).await);
+    }
+}
+
+#[sqlx::test]
+async fn responses_over_every_protocol(pool: PgPool) {
+    for wire in Wire::ALL {
+        let name = format!("responses_over_{}", wire.name());
+        insta::assert_snapshot!(name, responses().answers(&pool, wire).await);
+        let name = format!("response_sent_to_{}", wire.name());
+        insta::assert_snapshot!(name, responses().request(&pool, wire).await);
     }
 }

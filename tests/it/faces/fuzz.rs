@@ -168,3 +168,11 @@ async fn damaged_messages_end_in_an_answer_or_an_error(pool: PgPool) {
     };
     survives(pool, ANTHROPIC, "/v1/messages", corpus, is_error).await;
 }
+
+#[sqlx::test]
+async fn damaged_responses_end_in_an_answer_or_an_error(pool: PgPool) {
+    let corpus = include_str!("../../fixtures/faces/responses.jsonl");
+    let is_error =
+        |body: &Value| body["error"]["message"].is_string() && body["error"]["type"].is_string();
+    survives(pool, OPENAI, "/v1/responses", corpus, is_error).await;
+}

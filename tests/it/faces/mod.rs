@@ -4,6 +4,7 @@ mod anthropic;
 mod conversions;
 mod fuzz;
 mod openai;
+mod responses;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -120,9 +121,10 @@ fn redacted(mut value: Value) -> Value {
         Value::Object(members) => {
             for (name, member) in members {
                 *member = match name.as_str() {
-                    "created" => json!(0),
+                    "created" | "created_at" => json!(0),
+                    "completed_at" if !member.is_null() => json!(0),
                     "run_id" | "dispatch_id" | "request_id" => json!("[id]"),
-                    "id" => redacted_id(member),
+                    "id" | "item_id" => redacted_id(member),
                     _ => redacted(member.take()),
                 };
             }
@@ -137,12 +139,17 @@ fn redacted_id(id: &Value) -> Value {
     let text = id.as_str().unwrap_or_default();
     let is_ours = |prefix: &&&str| {
         let rest = text.strip_prefix(**prefix);
-        rest.is_some_and(|rest| {
-            rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        // Those of items have their place behind.
+        let run_id = rest.map(|rest| rest.split_once('_').map_or(rest, |(run_id, _)| run_id));
+        run_id.is_some_and(|run_id| {
+            run_id.len() == 32 && run_id.bytes().all(|byte| byte.is_ascii_hexdigit())
         })
     };
-    match ["chatcmpl-", "msg_", "call_"].iter().find(is_ours) {
-        Some(prefix) => json!(format!("{prefix}[id]")),
+    let ours = ["chatcmpl-", "msg_", "call_", "resp_", "rs_", "fc_"];
+    let place = text.rsplit_once('_').filter(|(before, _)| before.contains('_'));
+    let place = place.map(|(_, place)| format!("_{place}")).unwrap_or_default();
+    match ours.iter().find(is_ours) {
+        Some(prefix) => json!(format!("{prefix}[id]{place}")),
         None => id.clone(),
     }
 }

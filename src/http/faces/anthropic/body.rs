@@ -119,6 +119,7 @@ impl CreateMessage {
             protocol: Protocol::Messages,
             body: whole,
             headers: headers.get_all(BETA).iter().map(|value| (BETA, value.clone())).collect(),
+            first_message: 0,
             message_count: messages.len(),
             tool_count: tools.len(),
             own_tools: own.into_iter().map(|tool| tool.name).collect(),

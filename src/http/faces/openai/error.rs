@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
 
+/// The body of an error.
 pub(in crate::http::faces) fn error_body(error: &ApiError) -> Value {
     let param = match error.code() {
         ErrorCode::ModelNotFound => Some("model".to_owned()),
@@ -25,6 +26,11 @@ fn kind(code: ErrorCode) -> &'static str {
         500.. => "server_error",
         _ => "invalid_request_error",
     }
+}
+
+/// The protocol's word for what went wrong.
+pub(super) fn error_code(error: &ApiError) -> &'static str {
+    code(error.code())
 }
 
 /// The protocol's word where it has one, else ours.

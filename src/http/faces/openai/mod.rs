@@ -1,53 +1,15 @@
-//! OpenAI's Chat Completions, towards callers. <https://platform.openai.com/docs/api-reference/chat>
+//! OpenAI's two protocols, Chat Completions and Responses, towards callers.
 
-mod body;
+pub mod chat;
+mod content;
 mod error;
-mod message;
-mod voice;
+pub mod responses;
 
-use axum::Extension;
-use axum::extract::State;
-use axum::response::Response;
 use serde_json::{Value, json};
 
-pub use body::CreateChatCompletion;
 pub(super) use error::error_body;
 
-use super::answer::answer;
 use super::model_list::ListedModel;
-use crate::access::Caller;
-use crate::conversation::Conversations;
-use crate::http::error::ApiError;
-use crate::http::extract::FaceJson;
-use crate::http::state::Settings;
-use voice::ChatVoice;
-
-/// Lets the right agent answer, in the words of OpenAI's Chat Completions.
-///
-/// `model` is `auto`, which picks; the name of an agent; or a known alias or id of a model, on which whoever fits answers.
-/// Fields that are not known here reach a provider that speaks the same protocol.
-#[utoipa::path(
-    post, path = "/v1/chat/completions", tag = "faces",
-    request_body = CreateChatCompletion,
-    responses(
-        (status = 200, description = "The completion, or with `stream: true` its chunks", content(
-            (Value = "application/json"),
-            (String = "text/event-stream"),
-        )),
-        (status = "4XX", description = "`{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`", body = Value),
-        (status = "5XX", description = "The same", body = Value),
-    )
-)]
-pub async fn create_chat_completion(
-    State(conversations): State<Conversations>,
-    State(settings): State<Settings>,
-    Extension(caller): Extension<Caller>,
-    FaceJson { body, whole }: FaceJson<CreateChatCompletion>,
-) -> Result<Response, ApiError> {
-    let voice = ChatVoice::new(body.wants_usage());
-    let addressee = conversations.find_addressee(body.model())?;
-    answer(&conversations, &settings, body.read(whole, addressee, &caller)?, voice).await
-}
 
 /// The list of `GET /v1/models`.
 pub(super) fn model_list(models: &[ListedModel]) -> Value {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::chat::{Parameters, Tool, ToolChoice};
-use crate::conversation::{Idempotency, NewRun};
+use crate::conversation::{Idempotency, InConversation, NewRun};
 use crate::http::error::ApiError;
 use crate::http::routes::conversations::seen_by;
 use crate::http::routes::messages::{CandidatesBody, MessageBody, read_messages};
@@ -116,12 +116,13 @@ impl CreateRun {
                 },
                 ..PromptInput::default()
             },
-            conversation,
+            conversation: conversation.map_or(InConversation::None, InConversation::Existing),
             needs_answer: false,
             is_streaming: self.stream,
             is_background: self.background,
             idempotency,
             metadata: self.metadata.map(Value::Object),
+            asked_as_response: None,
             key_id: caller.key_id(),
         })
     }

@@ -4,11 +4,11 @@
 use axum::response::sse::Event;
 use serde_json::{Map, Value, json};
 
-use super::error::error_body;
 use crate::chat::{FinishReason, ForeignEvent, ToolCall, Usage};
 use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{Voice, rolecall_field, served_model};
+use crate::http::faces::openai::error_body;
 
 #[derive(Debug)]
 pub(super) struct ChatVoice {

@@ -1,11 +1,18 @@
-//! The queries about stored conversations, their messages, and the runs that want them.
+//! The queries about stored conversations and their messages.
+
+mod claims;
+mod of_runs;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use sqlx::{Executor, PgPool, Postgres};
+use sqlx::{Executor, PgConnection, PgPool, Postgres};
 use uuid::Uuid;
 
+pub(super) use claims::{claim, is_first, release};
+pub(super) use of_runs::{RunPlace, begin, delete_run, find_place, keep, list_messages_of_run};
+
 use super::ConversationRef;
+use super::join::Source;
 use crate::ledger;
 
 /// Texts of a conversation that are read for a run: more than any model takes.
@@ -14,7 +21,7 @@ const READ_MESSAGES: i64 = 20_000;
 
 /// A conversation without its messages.
 #[derive(Debug)]
-pub(super) struct ConversationRow {
+pub(in crate::conversation::stored) struct ConversationRow {
     pub id: Uuid,
     pub agent_name: Option<String>,
     pub metadata: Option<String>,
@@ -25,7 +32,7 @@ pub(super) struct ConversationRow {
 
 /// A message as it is kept.
 #[derive(Debug)]
-pub(super) struct MessageRow {
+pub(in crate::conversation::stored) struct MessageRow {
     pub position: i32,
     pub run_id: Option<Uuid>,
     pub agent_name: Option<String>,
@@ -35,7 +42,7 @@ pub(super) struct MessageRow {
 
 /// What a run reads of a conversation.
 #[derive(Debug, Default)]
-pub(super) struct ReadConversation {
+pub(in crate::conversation::stored) struct ReadConversation {
     pub agent_name: Option<String>,
     /// Each with the agent that it was said by or to, in order.
     pub messages: Vec<(Option<String>, String)>,
@@ -45,7 +52,7 @@ pub(super) struct ReadConversation {
 
 /// Messages that come in together.
 #[derive(Debug)]
-pub(super) struct NewMessages {
+pub(in crate::conversation::stored) struct NewMessages {
     pub conversation_id: Uuid,
     pub run_id: Option<Uuid>,
     pub agent_name: Option<String>,
@@ -53,21 +60,21 @@ pub(super) struct NewMessages {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(in crate::conversation::stored) enum Kept {
     Yes,
     /// Whoever wrote them has lost the claim, and others may have gone on.
     ClaimLost,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Deleted {
+pub(in crate::conversation::stored) enum Deleted {
     Yes,
     NotFound,
     /// A run has it, or waits for it.
     Busy,
 }
 
-pub(super) async fn create(
+pub(in crate::conversation::stored) async fn create(
     pool: &PgPool,
     key_id: Uuid,
     metadata: Option<&str>,
@@ -96,7 +103,9 @@ async fn append<'c>(
         "WITH conversation AS (
             UPDATE conversations SET message_count = message_count + cardinality($4::text[]),
                 agent_name = coalesce($3, agent_name), updated_at = now()
-            WHERE id = $1 RETURNING message_count - cardinality($4::text[]) AS before
+            WHERE id = $1 RETURNING coalesce(
+                (SELECT max(position) FROM conversation_messages WHERE conversation_id = $1), 0
+            ) AS before
          )
          INSERT INTO conversation_messages (conversation_id, position, run_id, agent_name, message)
          SELECT $1, before + place::integer, $2, $3, message::json
@@ -111,38 +120,20 @@ async fn append<'c>(
     Ok(())
 }
 
-/// Adds the messages of a run that has the conversation. Doing it twice does it once.
-pub(super) async fn keep(
-    pool: &PgPool,
-    run_id: Uuid,
-    new: &NewMessages,
-) -> Result<Kept, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    // The lock holds off whoever would take the claim for lapsed.
-    let claim = sqlx::query_scalar!(
-        "SELECT run_id FROM conversation_claims WHERE run_id = $1 FOR UPDATE",
-        run_id
+/// Whether a run has a conversation, or waits for it.
+async fn is_wanted(
+    connection: &mut PgConnection,
+    conversation_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM conversation_claims WHERE conversation_id = $1) AS "is_wanted!""#,
+        conversation_id
     )
-    .fetch_optional(&mut *transaction)
-    .await?;
-    let is_kept = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM conversation_messages WHERE run_id = $1) AS "is_kept!""#,
-        run_id
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
-    if is_kept {
-        return Ok(Kept::Yes);
-    }
-    if claim.is_none() {
-        return Ok(Kept::ClaimLost);
-    }
-    append(&mut *transaction, new).await?;
-    transaction.commit().await?;
-    Ok(Kept::Yes)
+    .fetch_one(connection)
+    .await
 }
 
-pub(super) async fn find(
+pub(in crate::conversation::stored) async fn find(
     pool: &PgPool,
     conversation: &ConversationRef,
 ) -> Result<Option<ConversationRow>, sqlx::Error> {
@@ -158,7 +149,7 @@ pub(super) async fn find(
 }
 
 /// Newest first, older than `before`.
-pub(super) async fn list(
+pub(in crate::conversation::stored) async fn list(
     pool: &PgPool,
     owner: Option<Uuid>,
     before: Uuid,
@@ -189,7 +180,7 @@ pub(super) async fn list(
 }
 
 /// Oldest first, behind the position `after`.
-pub(super) async fn list_messages(
+pub(in crate::conversation::stored) async fn list_messages(
     pool: &PgPool,
     conversation_id: Uuid,
     after: i32,
@@ -208,34 +199,39 @@ pub(super) async fn list_messages(
     .await
 }
 
-/// A conversation with its newest messages; `None` if there is none for this caller.
-pub(super) async fn read(
+/// A conversation, or the first part of one, with its newest messages; `None` if there is none for this caller.
+pub(in crate::conversation::stored) async fn read(
     pool: &PgPool,
-    conversation: &ConversationRef,
+    source: &Source,
 ) -> Result<Option<ReadConversation>, sqlx::Error> {
     let mut rows = sqlx::query!(
-        r#"SELECT holder.agent_name AS holder, message_count, kept.agent_name AS "agent_name?",
+        r#"SELECT holder.agent_name AS holder, kept.agent_name AS "agent_name?",
                 kept.message::text AS "message?"
          FROM conversations AS holder
-         LEFT JOIN conversation_messages AS kept ON conversation_id = id
+         LEFT JOIN conversation_messages AS kept
+            ON conversation_id = id AND ($3::integer IS NULL OR position <= $3)
          WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2)
-         ORDER BY position DESC LIMIT $3"#,
-        conversation.id,
-        conversation.owner,
-        READ_MESSAGES,
+         ORDER BY position DESC LIMIT $4"#,
+        source.conversation.id,
+        source.conversation.owner,
+        source.up_to,
+        READ_MESSAGES + 1,
     )
     .fetch(pool);
     let (mut found, mut bytes) = (None, 0);
     while let Some(row) = rows.try_next().await? {
-        let read = found.get_or_insert_with(ReadConversation::default);
-        read.agent_name = row.holder;
+        let read = found.get_or_insert_with(|| ReadConversation {
+            // Who had it then, if others have gone on since.
+            agent_name: if source.up_to.is_some() { row.agent_name.clone() } else { row.holder },
+            ..ReadConversation::default()
+        });
         let Some(message) = row.message else { break };
         bytes += message.len();
-        if bytes > READ_BYTES {
+        if bytes > READ_BYTES || i64::try_from(read.messages.len()) == Ok(READ_MESSAGES) {
+            read.is_cut = true;
             break;
         }
         read.messages.push((row.agent_name, message));
-        read.is_cut = usize::try_from(row.message_count).is_ok_and(|all| read.messages.len() < all);
     }
     if let Some(read) = &mut found {
         read.messages.reverse();
@@ -244,7 +240,7 @@ pub(super) async fn read(
 }
 
 /// Removes a conversation, its messages, and the texts of its runs and decisions, unless a run wants it.
-pub(super) async fn delete(
+pub(in crate::conversation::stored) async fn delete(
     pool: &PgPool,
     conversation: &ConversationRef,
 ) -> Result<Deleted, sqlx::Error> {
@@ -260,13 +256,7 @@ pub(super) async fn delete(
     if found.is_none() {
         return Ok(Deleted::NotFound);
     }
-    let is_wanted = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM conversation_claims WHERE conversation_id = $1) AS "is_wanted!""#,
-        conversation.id
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
-    if is_wanted {
+    if is_wanted(&mut transaction, conversation.id).await? {
         return Ok(Deleted::Busy);
     }
     ledger::forget_texts(&mut transaction, conversation.id).await?;
@@ -275,61 +265,4 @@ pub(super) async fn delete(
         .await?;
     transaction.commit().await?;
     Ok(Deleted::Yes)
-}
-
-/// Puts a run behind those that want the conversation; false if there is none for this caller. The row's lock makes
-/// numbers appear in their order.
-pub(super) async fn claim(
-    pool: &PgPool,
-    conversation: &ConversationRef,
-    run_id: Uuid,
-    instance_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    let result = sqlx::query!(
-        "WITH conversation AS (
-            UPDATE conversations SET claim_count = claim_count + 1
-            WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2) RETURNING claim_count
-         )
-         INSERT INTO conversation_claims (run_id, conversation_id, number, instance_id)
-         SELECT $3, $1, claim_count, $4 FROM conversation",
-        conversation.id,
-        conversation.owner,
-        run_id,
-        instance_id,
-    )
-    .execute(pool)
-    .await?;
-    Ok(result.rows_affected() == 1)
-}
-
-/// Whether a run is the first of those that want its conversation; `None` if its claim is gone.
-pub(super) async fn is_first(pool: &PgPool, run_id: Uuid) -> Result<Option<bool>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT NOT EXISTS (
-                SELECT FROM conversation_claims AS other
-                WHERE other.conversation_id = own.conversation_id AND other.number < own.number
-            ) AS "is_first!"
-         FROM conversation_claims AS own WHERE run_id = $1"#,
-        run_id
-    )
-    .fetch_optional(pool)
-    .await
-}
-
-/// Gives a claim up, and wakes who may have it next, wherever that is.
-pub(super) async fn release(pool: &PgPool, run_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "WITH released AS (
-            DELETE FROM conversation_claims WHERE run_id = $1 RETURNING conversation_id, number
-         ),
-         behind AS (
-            SELECT FROM conversation_claims AS other JOIN released USING (conversation_id)
-            WHERE other.number > released.number LIMIT 1
-         )
-         SELECT pg_notify('rolecall_changes', 'conversation') FROM behind",
-        run_id
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(())
 }

@@ -1,10 +1,11 @@
 //! The messages of a chat completion, in neutral words.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::chat::{Message, Part, Role, ToolCall};
 use crate::http::error::ApiError;
+use crate::http::faces::openai::content::{read_arguments, read_image, unknown_part};
 
 /// One entry of a conversation.
 #[derive(Debug, Deserialize)]
@@ -95,20 +96,6 @@ impl ToolCallBody {
     }
 }
 
-/// Arguments are a text that holds an object; other protocols take nothing but the object.
-fn read_arguments(arguments: Value) -> Value {
-    let Value::String(text) = &arguments else {
-        return if arguments.is_object() { arguments } else { json!({}) };
-    };
-    if text.trim().is_empty() {
-        return json!({});
-    }
-    serde_json::from_str(text)
-        .ok()
-        .filter(Value::is_object)
-        .unwrap_or_else(|| json!({"arguments": text}))
-}
-
 fn read_content(content: Option<&Value>) -> Result<Vec<Part>, ApiError> {
     match content {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -133,29 +120,9 @@ fn read_part(part: &Value) -> Result<Part, ApiError> {
         "image_url" => {
             // Some clients write the URL where the object belongs.
             let url = part["image_url"]["url"].as_str().or_else(|| part["image_url"].as_str());
-            read_image(url.ok_or_else(|| missing("image_url"))?)
+            read_image(url.ok_or_else(|| missing("image_url"))?, "/image_url/url")
         }
         // Kinds that only the protocol knows: see `Inbound`.
-        other => {
-            Ok(Part::text(format!("(A part of the type `{other}` cannot be shown to this model.)")))
-        }
+        other => Ok(unknown_part(other)),
     }
-}
-
-fn read_image(url: &str) -> Result<Part, ApiError> {
-    if let Some(inline) = url.strip_prefix("data:") {
-        let read = inline
-            .split_once(";base64,")
-            .filter(|(kind, data)| kind.starts_with("image/") && !data.is_empty());
-        let (media_type, data) = read.ok_or_else(|| {
-            ApiError::invalid_field("/image_url/url", "must be `data:image/…;base64,…`")
-        })?;
-        // Parameters of the media type may follow it.
-        let media_type = media_type.split(';').next().unwrap_or_default();
-        return Ok(Part::Image { media_type: media_type.to_owned(), data: data.to_owned() });
-    }
-    if url.starts_with("https://") || url.starts_with("http://") {
-        return Ok(Part::ImageUrl { url: url.to_owned() });
-    }
-    Err(ApiError::invalid_field("/image_url/url", "must begin with `https://` or `data:image/`"))
 }

@@ -117,6 +117,7 @@ impl CreateChatCompletion {
             protocol: Protocol::ChatCompletions,
             body: whole,
             headers: Vec::new(),
+            first_message: 0,
             message_count: messages.len(),
             tool_count: tools.len(),
             own_tools: Vec::new(),

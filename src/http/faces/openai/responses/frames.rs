@@ -1,0 +1,54 @@
+//! The events of a response's stream: each names its type and has a number.
+
+use axum::response::sse::Event;
+use serde_json::{Value, json};
+
+use crate::chat::ForeignEvent;
+
+/// Numbers events, and gathers them until they are sent.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The number of the next event.
+    sequence: u64,
+    /// The first number that the caller has not seen.
+    first: u64,
+    ready: Vec<Event>,
+}
+
+impl Frames {
+    /// For a caller who has seen the event of that number.
+    pub fn behind(seen: Option<u64>) -> Self {
+        Self { first: seen.map_or(0, |seen| seen.saturating_add(1)), ..Self::default() }
+    }
+
+    /// Adds an event of the service's own. `fields` is an object.
+    pub fn tell(&mut self, kind: &str, mut fields: Value) {
+        fields["type"] = json!(kind);
+        fields["sequence_number"] = json!(self.sequence);
+        self.push(Event::default().event(kind).data(fields.to_string()), self.sequence);
+    }
+
+    /// Adds an event as its provider has told it. The numbers behind it are higher than its own.
+    pub fn pass(&mut self, event: &ForeignEvent, sequence: Option<u64>) {
+        let sequence = sequence.unwrap_or(0).max(self.sequence);
+        let frame = Event::default();
+        let frame = if event.name.is_empty() { frame } else { frame.event(&event.name) };
+        self.push(frame.data(&event.data), sequence);
+    }
+
+    /// The number that the next event of the service's own has.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.ready)
+    }
+
+    fn push(&mut self, frame: Event, sequence: u64) {
+        if sequence >= self.first {
+            self.ready.push(frame);
+        }
+        self.sequence = sequence + 1;
+    }
+}

@@ -1,0 +1,58 @@
+//! References to items of stored responses, by which some clients spare themselves to send what was said.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::item_id::ItemId;
+use super::response::output_on_record;
+use crate::access::Caller;
+use crate::conversation::Conversations;
+use crate::http::error::ApiError;
+
+/// Puts the items in the place of references to them. Thinking stays out, and so does what a provider's own tools did:
+/// no provider is asked with what it keeps itself.
+pub(super) async fn resolve(
+    conversations: &Conversations,
+    caller: &Caller,
+    input: &mut Value,
+) -> Result<(), ApiError> {
+    let Some(items) = input.as_array_mut().filter(|items| items.iter().any(is_reference)) else {
+        return Ok(());
+    };
+    let mut found: HashMap<Uuid, Vec<Value>> = HashMap::new();
+    let mut resolved = Vec::with_capacity(items.len());
+    for (index, item) in items.drain(..).enumerate() {
+        if !is_reference(&item) {
+            resolved.push(item);
+            continue;
+        }
+        let Some(id) = item["id"].as_str().and_then(ItemId::read) else { continue };
+        if !found.contains_key(&id.run_id) {
+            let output = find_output(conversations, caller, id.run_id).await?.ok_or_else(|| {
+                let detail = format!("Item with id '{id}' not found.");
+                ApiError::invalid_field(format!("/input/{index}/id"), detail)
+            })?;
+            found.insert(id.run_id, output);
+        }
+        let id = id.to_string();
+        resolved.extend(found.values().flatten().find(|item| item["id"] == id.as_str()).cloned());
+    }
+    *items = resolved;
+    Ok(())
+}
+
+fn is_reference(item: &Value) -> bool {
+    item["type"] == "item_reference"
+}
+
+async fn find_output(
+    conversations: &Conversations,
+    caller: &Caller,
+    run_id: Uuid,
+) -> Result<Option<Vec<Value>>, ApiError> {
+    let found = conversations.find_run(run_id).await?;
+    let found = found.filter(|found| caller.may_see(found.key_id));
+    Ok(found.map(|found| output_on_record(&found.run)))
+}

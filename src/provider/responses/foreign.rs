@@ -1,0 +1,80 @@
+//! What a server says in Responses and has no neutral word: what its own tools do, what a text cites, its tier and more.
+//! It is kept for callers who speak the protocol.
+
+use serde_json::{Map, Value, json};
+
+use crate::chat::{ChatEvent, ForeignEvent, Protocol};
+use crate::provider::SseEvent;
+
+/// Items that are read here.
+const KNOWN_ITEMS: &[&str] = &["message", "reasoning", "function_call"];
+
+/// Events that say again what other events say.
+const REPEATING: &[&str] = &[
+    "response.created",
+    "response.in_progress",
+    "response.queued",
+    "response.output_text.done",
+    "response.content_part.added",
+    "response.content_part.done",
+    "response.refusal.done",
+    "response.reasoning_text.done",
+    "response.reasoning_summary_text.done",
+    "response.reasoning_summary_part.added",
+    "response.reasoning_summary_part.done",
+    // What keeps a connection alive.
+    "keepalive",
+    "ping",
+];
+
+/// Fields of a response that are read here, or that the service says itself.
+const KNOWN_FIELDS: &[&str] = &[
+    "background", "billing", "completed_at", "conversation", "created_at", "error", "id",
+    "incomplete_details", "instructions", "max_output_tokens", "max_tool_calls", "metadata",
+    "model", "object", "output", "output_text", "parallel_tool_calls", "previous_response_id",
+    "reasoning", "status", "store", "temperature", "text", "tool_choice", "tools", "top_logprobs",
+    "top_p", "truncation", "usage", "user",
+];
+
+/// An event of a type that is not known.
+pub(super) fn of_event(kind: &str, event: &SseEvent) -> Option<ChatEvent> {
+    (!REPEATING.contains(&kind)).then(|| foreign(&event.event, event.data.clone(), false))
+}
+
+/// An item that begins, if it is not known. Of thinking its id is told: what is encrypted of it is bound to that.
+pub(super) fn of_item_event(item_kind: &str, event: &SseEvent) -> Option<ChatEvent> {
+    let is_told = !KNOWN_ITEMS.contains(&item_kind) || item_kind == "reasoning";
+    let is_content = item_kind != "reasoning";
+    is_told.then(|| foreign(&event.event, event.data.clone(), is_content))
+}
+
+/// The items of a whole answer that are not known, as events; what stands at the same place is known.
+pub(super) fn of_item(place: usize, item: &Value) -> Vec<ChatEvent> {
+    let kind = item["type"].as_str().unwrap_or_default();
+    let event = |name: &str| {
+        let data = json!({"type": name, "output_index": place, "item": item});
+        foreign(name, data.to_string(), kind != "reasoning")
+    };
+    match kind {
+        "reasoning" => vec![event("response.output_item.added")],
+        known if KNOWN_ITEMS.contains(&known) => Vec::new(),
+        _ => vec![event("response.output_item.added"), event("response.output_item.done")],
+    }
+}
+
+/// What a response that is over says besides.
+pub(super) fn of_response(response: &Value) -> Option<ChatEvent> {
+    let fields = response.as_object()?.iter();
+    let further: Map<String, Value> = fields
+        .filter(|(name, value)| !KNOWN_FIELDS.contains(&name.as_str()) && !value.is_null())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let kind = "response.completed";
+    let data = json!({"type": kind, "response": further});
+    (!further.is_empty()).then(|| foreign(kind, data.to_string(), false))
+}
+
+fn foreign(name: &str, data: String, is_content: bool) -> ChatEvent {
+    let (protocol, name) = (Protocol::Responses, name.to_owned());
+    ChatEvent::Foreign(ForeignEvent { protocol, name, data, is_content })
+}
