@@ -138,7 +138,7 @@ def maps_errors(model):
 
     error = raises(openai.NotFoundError, lambda: create(model="no-such-model"))
     expect((error.code, error.param, error.type) == ("model_not_found", "model", "invalid_request_error"), error)
-    raises(openai.BadRequestError, lambda: create(text={"format": {"type": "xml"}}, input="x"))
+    raises(openai.BadRequestError, lambda: create(max_output_tokens=0))
     stranger = client.with_options(api_key="rc_no_key")
     raises(openai.AuthenticationError, lambda: stranger.responses.create(model=model, input="x"))
     raises(openai.BadRequestError, lambda: create("fail 400"))

@@ -1,7 +1,7 @@
 //! The events of a response's stream: each names its type and has a number.
 
 use axum::response::sse::Event;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::chat::ForeignEvent;
 
@@ -21,11 +21,23 @@ impl Frames {
         Self { first: seen.map_or(0, |seen| seen.saturating_add(1)), ..Self::default() }
     }
 
-    /// Adds an event of the service's own. `fields` is an object.
-    pub fn tell(&mut self, kind: &str, mut fields: Value) {
-        fields["type"] = json!(kind);
-        fields["sequence_number"] = json!(self.sequence);
-        self.push(Event::default().event(kind).data(fields.to_string()), self.sequence);
+    /// Adds an event of the service's own. `fields` is an object; what it says of type and number does not count.
+    pub fn tell(&mut self, kind: &str, fields: Value) {
+        let mut event = Map::new();
+        event.insert("type".to_owned(), json!(kind));
+        event.insert("sequence_number".to_owned(), json!(self.sequence));
+        let Value::Object(fields) = fields else { unreachable!("events are objects") };
+        for (name, value) in fields {
+            event.entry(name).or_insert(value);
+        }
+        let frame = Event::default().event(kind).data(Value::Object(event).to_string());
+        self.push(frame, self.sequence);
+    }
+
+    /// Takes back what is not sent yet, from the event of that number on.
+    pub fn take_back(&mut self, sequence: u64) {
+        self.sequence = sequence;
+        self.ready.clear();
     }
 
     /// Adds an event as its provider has told it. The numbers behind it are higher than its own.

@@ -316,7 +316,12 @@ impl Voice for ResponseVoice {
     }
 
     fn end(&mut self, run: &Run) -> Vec<Event> {
+        let next = self.frames.next_sequence();
         let mut fields = self.finish(run);
+        if run.status != RunStatus::Completed {
+            // What was cut has no end. What there is of it is in the response.
+            self.frames.take_back(next);
+        }
         let kind = match fields["status"].as_str() {
             Some("completed") => "response.completed",
             Some("incomplete") => "response.incomplete",
