@@ -140,7 +140,7 @@ impl Conversations {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Joined::begin(key_id, Some(place)))
+        Ok(Joined::begin(key_id, Some(&place)))
     }
 
     async fn find_place(&self, run: RunRef, asking: Uuid) -> Result<RunPlace, ConversationError> {
@@ -159,9 +159,9 @@ impl Before {
 
 impl Joined {
     /// A new conversation, with what was said up to a place in another.
-    fn begin(key_id: Uuid, behind: Option<RunPlace>) -> Self {
-        let copied = behind.as_ref().map(|place| (place.conversation_id, place.position));
-        let source = behind.as_ref().map(RunPlace::source);
+    fn begin(key_id: Uuid, behind: Option<&RunPlace>) -> Self {
+        let copied = behind.map(|place| (place.conversation_id, place.position));
+        let source = behind.map(RunPlace::source);
         Self {
             before: Some(Before { conversation_id: Uuid::now_v7(), source }),
             keeping: Some(Keeping::Begun(Beginning { key_id, copied })),

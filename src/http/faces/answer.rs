@@ -104,12 +104,12 @@ pub(super) fn served_model(run: &Run) -> &str {
 /// Tells a run that does not depend on who reads it, from its first event on.
 pub(super) fn follow(
     follower: RunFollower,
-    run: Run,
+    run: &Run,
     settings: &Settings,
     voice: impl Voice,
 ) -> Response {
-    let headers = run_headers(&run, None);
-    speak(Source::Follower(follower, Box::new(run.clone())), headers, &run, settings, voice)
+    let source = Source::Follower(follower, Box::new(run.clone()));
+    speak(source, run_headers(run, None), run, settings, voice)
 }
 
 async fn whole(mut handle: RunHandle, mut voice: impl Voice) -> Response {

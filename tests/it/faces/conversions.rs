@@ -90,6 +90,41 @@ fn schema() -> Value {
     })
 }
 
+/// The native protocol, which is in the table with the others.
+fn runs() -> Spoken {
+    let parameters = json!({"type": "object", "properties": {"location": {"type": "string"}}});
+    let tools =
+        json!([{"name": "get_weather", "description": "The weather.", "parameters": parameters}]);
+    let call = |id: &str, arguments: Value| json!({"id": id, "name": "get_weather", "arguments": arguments});
+    Spoken {
+        path: "/v1/runs",
+        request: json!({"agent": "helper", "input": "How is the weather?", "tools": tools}),
+        rich: json!({
+            "agent": "helper",
+            "messages": [
+                {"role": "user", "content": [
+                    {"type": "text", "text": "Where is this?"},
+                    {"type": "image", "media_type": "image/png", "data": PNG},
+                    {"type": "image_url", "url": "https://example.com/a.png"},
+                ]},
+                {"role": "assistant", "content": "Let me look.", "tool_calls": [
+                    call("call_1", json!({"location": "Oslo"})), call("call_2", json!({})),
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "3 °C"},
+                {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "19 °C"}]},
+                {"role": "user", "content": "Go on"},
+            ],
+            "tools": tools,
+            "tool_choice": {"name": "get_weather"},
+            "max_tokens": 99,
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "top_k": 40,
+            "stop": ["END"],
+        }),
+    }
+}
+
 fn chat_completions() -> Spoken {
     let parameters = json!({"type": "object", "properties": {"location": {"type": "string"}}});
     let function =
@@ -261,5 +296,15 @@ async fn responses_over_every_protocol(pool: PgPool) {
         insta::assert_snapshot!(name, responses().answers(&pool, wire).await);
         let name = format!("response_sent_to_{}", wire.name());
         insta::assert_snapshot!(name, responses().request(&pool, wire).await);
+    }
+}
+
+#[sqlx::test]
+async fn runs_over_every_protocol(pool: PgPool) {
+    for wire in Wire::ALL {
+        let name = format!("runs_over_{}", wire.name());
+        insta::assert_snapshot!(name, runs().answers(&pool, wire).await);
+        let name = format!("run_sent_to_{}", wire.name());
+        insta::assert_snapshot!(name, runs().request(&pool, wire).await);
     }
 }

@@ -121,8 +121,8 @@ fn redacted(mut value: Value) -> Value {
         Value::Object(members) => {
             for (name, member) in members {
                 *member = match name.as_str() {
-                    "created" | "created_at" => json!(0),
-                    "completed_at" if !member.is_null() => json!(0),
+                    "created" | "created_at" | "ms" => json!(0),
+                    "completed_at" | "ended_at" if !member.is_null() => json!(0),
                     "run_id" | "dispatch_id" | "request_id" => json!("[id]"),
                     "id" | "item_id" => redacted_id(member),
                     _ => redacted(member.take()),
@@ -137,6 +137,9 @@ fn redacted(mut value: Value) -> Value {
 /// An id of ours. Those of calls are the provider's, but for Gemini, which has none.
 fn redacted_id(id: &Value) -> Value {
     let text = id.as_str().unwrap_or_default();
+    if text.len() == 36 && uuid::Uuid::try_parse(text).is_ok() {
+        return json!("[id]");
+    }
     let is_ours = |prefix: &&&str| {
         let rest = text.strip_prefix(**prefix);
         // Those of items have their place behind.

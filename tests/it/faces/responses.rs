@@ -156,8 +156,7 @@ async fn calls_of_the_caller_go_around_over_every_protocol(pool: PgPool) {
         ];
         provider.asks_for_tools(wire, &asked);
         let first = ask(&app.admin, with(request("Look twice"), "tools", tools.clone())).await;
-        let calls: Vec<Value> =
-            first.body["output"].as_array().expect("items").iter().cloned().collect();
+        let calls: Vec<Value> = first.body["output"].as_array().expect("items").clone();
         assert_eq!(calls.len(), 2, "{}", first.text);
         assert!(calls.iter().all(|call| call["type"] == "function_call"));
         assert_eq!(calls[1]["arguments"], r#"{"x":2}"#);
@@ -278,6 +277,7 @@ async fn a_response_is_cancelled(pool: PgPool) {
     provider.replies(begun);
     let begun = ask(&app.admin, with(request("Hello"), "background", json!(true))).await;
     let path = format!("{PATH}/{}", begun.body["id"].as_str().expect("an id"));
+    provider.wait_for_requests(1).await;
     let cancelled = app.admin.post(&format!("{path}/cancel"), json!({})).await;
     assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")));
     assert!(provider.wait_until_over(1).await < Duration::from_secs(1));

@@ -4,6 +4,7 @@ mod body;
 mod frames;
 mod item;
 mod item_id;
+mod output;
 mod reference;
 mod response;
 mod stored;

@@ -1,6 +1,7 @@
 //! References to items of stored responses, by which some clients spare themselves to send what was said.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -29,15 +30,18 @@ pub(super) async fn resolve(
             continue;
         }
         let Some(id) = item["id"].as_str().and_then(ItemId::read) else { continue };
-        if !found.contains_key(&id.run_id) {
-            let output = find_output(conversations, caller, id.run_id).await?.ok_or_else(|| {
-                let detail = format!("Item with id '{id}' not found.");
-                ApiError::invalid_field(format!("/input/{index}/id"), detail)
-            })?;
-            found.insert(id.run_id, output);
-        }
+        let output = match found.entry(id.run_id) {
+            Entry::Occupied(output) => output.into_mut(),
+            Entry::Vacant(place) => {
+                let output = find_output(conversations, caller, id.run_id).await?;
+                place.insert(output.ok_or_else(|| {
+                    let detail = format!("Item with id '{id}' not found.");
+                    ApiError::invalid_field(format!("/input/{index}/id"), detail)
+                })?)
+            }
+        };
         let id = id.to_string();
-        resolved.extend(found.values().flatten().find(|item| item["id"] == id.as_str()).cloned());
+        resolved.extend(output.iter().find(|item| item["id"] == id.as_str()).cloned());
     }
     *items = resolved;
     Ok(())

@@ -64,7 +64,7 @@ pub async fn get_response(
     let run = find(&conversations, &caller, &id).await?;
     if query.stream.unwrap_or(false) {
         let voice = ResponseVoice::behind(Repeated::of_run(&run), query.starting_after);
-        return Ok(follow(conversations.follow_run(run.id, 0), run, &settings, voice));
+        return Ok(follow(conversations.follow_run(run.id, 0), &run, &settings, voice));
     }
     Ok(show(&run))
 }
