@@ -8,6 +8,7 @@ use super::NewKey;
 use super::key::{ApiKey, KeyOrigin, NewSecret, Scope};
 use super::trail;
 use crate::audit::{self, Author};
+use crate::db;
 
 struct Row {
     id: Uuid,
@@ -80,7 +81,7 @@ pub(super) async fn insert(
     origin: KeyOrigin,
     author: &Author,
 ) -> Result<ApiKey, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     let scopes: Vec<String> = key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
     let row = sqlx::query_as!(
         Row,
@@ -111,7 +112,7 @@ pub(super) async fn replace_environment_key(
     secret_hash: [u8; 32],
     author: &Author,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     sqlx::query!("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE")
         .execute(&mut *transaction)
         .await?;
@@ -155,7 +156,7 @@ pub(super) async fn replace_environment_key(
 
 /// Ends a key. False if there is none with that id.
 pub(super) async fn revoke(pool: &PgPool, id: Uuid, author: &Author) -> Result<bool, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     let row = sqlx::query_as!(
         Row,
         "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL

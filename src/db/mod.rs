@@ -5,6 +5,7 @@
 mod changes;
 mod error;
 mod private;
+mod transaction;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use sqlx::{PgConnection, PgPool};
 
 pub use changes::listen_for_changes;
 pub use error::DatabaseError;
+pub use transaction::begin;
 
 use private::PrivatePostgres;
 

@@ -14,6 +14,8 @@ use super::record::{
     RunFilter, RunRecord,
 };
 
+use crate::db;
+
 /// A statement takes rows up to about this size.
 const STATEMENT_BYTES: usize = 256 * 1024;
 
@@ -410,7 +412,7 @@ pub(super) async fn interrupt_lapsed(
     lease: Duration,
 ) -> Result<u64, sqlx::Error> {
     let lease_seconds = lease.as_secs_f64();
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     sqlx::query!(
         "DELETE FROM instances WHERE id <> $1 AND heartbeat_at <= now() - make_interval(secs => $2)",
         own_id,

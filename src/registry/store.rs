@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 
 use super::Source;
 use super::agent::{AgentSource, AgentState};
+use crate::db;
 use crate::definition::{Diagnostic, ParsedDefinition};
 
 pub(super) type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -71,7 +72,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Begins a transaction that is alone in changing the registry.
 pub(super) async fn begin_change(pool: &PgPool) -> Result<Transaction, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK).execute(&mut *transaction).await?;
     Ok(transaction)
 }

@@ -1,6 +1,7 @@
 //! The service as its callers meet it: a real server, a database of its own for each test, real sockets. Only
 //! the model vendor is simulated, over HTTP.
 
+mod cancelled_transactions;
 mod cli;
 mod concurrent_changes;
 mod dispatch_quality;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::trail;
 use super::{FeedbackEntry, Forgotten, NewFeedback};
 use crate::audit::{self, Author};
+use crate::db;
 use crate::dispatch::corrections::{Correction, MAX_BYTES_IN_ALL, MAX_IN_ALL, MAX_OF_ONE};
 
 /// How far the feedback has come.
@@ -125,7 +126,7 @@ pub(super) async fn delete(
     agent: Option<&str>,
     author: &Author,
 ) -> Result<Forgotten, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     // First, as with what is said: all who change the feedback wait for each other here.
     let revision = sqlx::query_scalar!(
         "UPDATE change_counters

@@ -13,6 +13,8 @@ use super::store::{Head, find_head, find_roster_revision, list_heads};
 use super::{Settings, parse_stored};
 use store::{StoredSource, list_sources};
 
+use crate::db;
+
 /// Agents whose sources are read at once. Each may be as large as a definition may be.
 const BATCH: usize = 64;
 
@@ -22,7 +24,7 @@ pub(super) async fn read(
     before: &Roster,
     settings: &Settings,
 ) -> Result<Roster, RegistryError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .execute(&mut *transaction)
         .await?;

@@ -4,6 +4,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{NewServer, trail};
 use crate::audit::{self, Action, Author};
+use crate::db;
 
 /// A server as it is stored.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) async fn put(
     most: usize,
     author: &Author,
 ) -> Result<Put, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     // First, so that changes come one after the other.
     count_change(&mut transaction).await?;
     let stored = sqlx::query_as!(Row, "SELECT name, url, is_default FROM tool_servers")
@@ -83,7 +84,7 @@ pub(super) async fn delete(
     name: &str,
     author: &Author,
 ) -> Result<bool, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     count_change(&mut transaction).await?;
     let removed = sqlx::query_as!(
         Row,

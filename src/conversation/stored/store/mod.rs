@@ -13,6 +13,7 @@ pub(super) use of_runs::{RunPlace, begin, delete_run, find_place, keep, list_mes
 
 use super::ConversationRef;
 use super::join::Source;
+use crate::db;
 use crate::ledger;
 
 /// Texts of a conversation that are read for a run: more than any model takes.
@@ -80,7 +81,7 @@ pub(in crate::conversation::stored) async fn create(
     metadata: Option<&str>,
     new: &NewMessages,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     sqlx::query!(
         "INSERT INTO conversations (id, key_id, agent_name, metadata) VALUES ($1, $2, $3, $4::text::json)",
         new.conversation_id,
@@ -244,7 +245,7 @@ pub(in crate::conversation::stored) async fn delete(
     pool: &PgPool,
     conversation: &ConversationRef,
 ) -> Result<Deleted, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     // Claims are made under this lock: none comes behind the next look.
     let found = sqlx::query_scalar!(
         "SELECT id FROM conversations WHERE id = $1 AND ($2::uuid IS NULL OR key_id = $2) FOR UPDATE",

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Deleted, Kept, NewMessages, append, is_wanted};
 use crate::conversation::stored::join::RunRef;
+use crate::db;
 use crate::ledger;
 
 /// Adds the messages of a run that has the conversation. Doing it twice does it once.
@@ -13,7 +14,7 @@ pub(in crate::conversation::stored) async fn keep(
     run_id: Uuid,
     new: &NewMessages,
 ) -> Result<Kept, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     // The lock holds off whoever would take the claim for lapsed.
     let claim = sqlx::query_scalar!(
         "SELECT run_id FROM conversation_claims WHERE run_id = $1 FOR UPDATE",
@@ -45,7 +46,7 @@ pub(in crate::conversation::stored) async fn begin(
     copied: Option<(Uuid, i32)>,
     new: &NewMessages,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     let made = sqlx::query!(
         "INSERT INTO conversations (id, key_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         new.conversation_id,
@@ -134,7 +135,7 @@ pub(in crate::conversation::stored) async fn delete_run(
     pool: &PgPool,
     run_id: Uuid,
 ) -> Result<Deleted, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     // Claims are made under this lock: none comes behind the next look.
     let found = sqlx::query_scalar!(
         "SELECT id FROM conversations WHERE id IN (
