@@ -126,7 +126,7 @@ async fn a_crowd_of_changes_leaves_connections_to_others(pool: PgPool) {
     let folder = AgentFolder::new();
     let app = TestApp::builder(pool.clone()).agents(&folder).start().await;
     // Another instance holds the registry's lock.
-    let mut other = pool.begin().await.expect("a connection");
+    let mut other = rolecall::db::begin(&pool).await.expect("a connection");
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(0x726f_6c65_6361_6c6c_i64)
         .execute(&mut *other)

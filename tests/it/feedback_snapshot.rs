@@ -23,7 +23,7 @@ async fn execute(pool: &PgPool, statement: &'static str) {
 
 /// Stores as many corrections, one revision each: for `a`, for `b` and for nobody by turns.
 async fn store(pool: &PgPool, count: i32) {
-    let mut transaction = pool.begin().await.expect("begins");
+    let mut transaction = rolecall::db::begin(pool).await.expect("begins");
     sqlx::query(
         "INSERT INTO feedback (dispatch_id, revision, key_id, agent_name, input, confidence, first_agent)
          SELECT gen_random_uuid(), feedback_revision + number, gen_random_uuid(),
