@@ -15,6 +15,7 @@ use crate::db::listen_for_changes;
 use crate::dispatch::Dispatcher;
 use crate::http::AppState;
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::registry::Registry;
 
 /// How often changes by other processes are looked for, in case that one was not heard of.
@@ -48,6 +49,7 @@ impl Background {
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(keep_fitted(state.dispatcher.clone()));
+        background.spawn(keep_spending(state.limits.clone()));
         background.spawn(beat(state.ledger.clone()));
         background.spawn(memory::give_back(state.conversations.clone()));
         background
@@ -129,6 +131,18 @@ async fn keep_fitted(dispatcher: Dispatcher) {
             fitted_at = Instant::now();
         }
         seen = revisions;
+    }
+}
+
+/// Writes what keys spend here, and reads what they spend elsewhere.
+async fn keep_spending(limits: Limits) {
+    let mut poll = interval(POLL_INTERVAL);
+    loop {
+        poll.tick().await;
+        // What is not written stays to be written.
+        if let Err(error) = limits.sync().await {
+            tracing::debug!(%error, "failed to write or read what keys have spent");
+        }
     }
 }
 

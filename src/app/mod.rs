@@ -20,6 +20,7 @@ use crate::db::Database;
 use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
 use crate::tools::{StoredToolServers, ToolServers};
@@ -54,6 +55,8 @@ impl App {
         let registry = Registry::open(pool.clone(), config.registry).await?;
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
+        let limits =
+            Limits::open(pool.clone(), ledger.instance_id(), access.clone(), config.limits).await?;
         let feedback = Feedback::open(pool.clone()).await?;
         let tool_servers = ToolServers::start(config.tools).map_err(anyhow::Error::msg)?;
         let dispatcher = Dispatcher::new(
@@ -71,6 +74,7 @@ impl App {
             providers.clone(),
             tool_servers.clone(),
             ledger.clone(),
+            limits.clone(),
             pool.clone(),
             config.conversation,
         );
@@ -82,6 +86,7 @@ impl App {
             dispatcher,
             feedback,
             ledger,
+            limits,
             providers,
             registry,
             tool_servers,
@@ -153,6 +158,7 @@ impl App {
         background.stop().await;
         self.state.tool_servers.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
+        self.state.limits.close(CLOSE_PATIENCE).await;
         result
     }
 }

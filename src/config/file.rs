@@ -13,6 +13,7 @@ use super::{ConfigError, Target};
 use crate::conversation::WhenBusy;
 use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
+use crate::limits::AppliedLimits;
 use crate::provider::DialectName;
 
 /// Read if no other file is named, and only if it is there.
@@ -188,6 +189,7 @@ pub(super) struct Limits {
     pub definition_bytes: usize,
     pub tool_call_timeout_ms: u64,
     pub tool_result_bytes: usize,
+    pub keys: KeysEntry,
 }
 
 impl Default for Limits {
@@ -210,7 +212,42 @@ impl Default for Limits {
             definition_bytes: 1024 * 1024,
             tool_call_timeout_ms: 30_000,
             tool_result_bytes: 1024 * 1024,
+            keys: KeysEntry::default(),
         }
+    }
+}
+
+/// What holds for keys that have no limit of their own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct KeysEntry {
+    requests_per_minute: Option<NonZeroU64>,
+    tokens_per_minute: Option<NonZeroU64>,
+    concurrent_runs: Option<NonZeroU64>,
+    #[serde(deserialize_with = "dollars")]
+    usd_per_day: Option<f64>,
+    #[serde(deserialize_with = "dollars")]
+    usd_per_month: Option<f64>,
+}
+
+impl KeysEntry {
+    pub fn applied(&self) -> AppliedLimits {
+        AppliedLimits {
+            requests_per_minute: self.requests_per_minute.map(NonZeroU64::get),
+            tokens_per_minute: self.tokens_per_minute.map(NonZeroU64::get),
+            concurrent_runs: self.concurrent_runs.map(NonZeroU64::get),
+            usd_per_day: self.usd_per_day,
+            usd_per_month: self.usd_per_month,
+        }
+    }
+}
+
+fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let dollars = Option::<f64>::deserialize(deserializer)?;
+    if dollars.is_none_or(|dollars| dollars > 0.0 && dollars <= 1e9) {
+        Ok(dollars)
+    } else {
+        Err(D::Error::custom("usd_per_day and usd_per_month must be above 0"))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::definition::{KnownWorld, RENAMED_SERVER_TOOLS};
 use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, JudgeSettings};
 use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
 use crate::tools::ServerSettings;
-use crate::{conversation, db, dispatch, http, provider, registry, tools};
+use crate::{conversation, db, dispatch, http, limits as key_limits, provider, registry, tools};
 use file::ConfigFile;
 use variables::Variables;
 
@@ -42,6 +42,7 @@ pub struct Config {
     pub tools: tools::Settings,
     pub dispatch: dispatch::Settings,
     pub conversation: conversation::Settings,
+    pub limits: key_limits::Settings,
     pub http: http::Settings,
     /// What the operator should know of the configuration, said at start.
     pub notices: Vec<String>,
@@ -147,6 +148,7 @@ impl Config {
                 stores_content,
             },
             conversation: conversation_settings(&file),
+            limits: key_limits::Settings { for_all: limits.keys.applied() },
             http: http::Settings {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),

@@ -9,6 +9,7 @@ use chrono::Utc;
 use futures_util::{FutureExt, StreamExt};
 
 use super::end::{End, invites_another_try, outcome};
+use super::funds::{BUDGET_EXCEEDED, Funds, PRICE_UNKNOWN};
 use super::live_run::LiveRun;
 use super::places::Place;
 use super::records::RecordedRun;
@@ -28,6 +29,7 @@ pub(super) struct Execution {
     pub recorded: RecordedRun,
     pub call: ModelCall,
     pub tools: ToolLoop,
+    pub funds: Funds,
     pub turn: OpenTurn,
     /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
     pub is_held_back: bool,
@@ -85,6 +87,10 @@ impl Execution {
             let Some(messages) = self.end_turn().await else { return Ok(()) };
             self.record().await;
             self.begin_turn(messages);
+            if !self.funds.reserve_turn(&self.call) {
+                self.cut_short(BUDGET_EXCEEDED);
+                return Ok(());
+            }
         }
     }
 
@@ -243,12 +249,17 @@ impl Execution {
             self.end_call(index, CallEnd { place: *place, outcome, ms: 0 })
         });
         let results = left.collect();
+        self.cut_short("max_turns_reached");
+        results
+    }
+
+    /// What there is has to do: a limit is in the way of more.
+    fn cut_short(&self, warning: &str) {
         self.live.update(|run| {
-            run.warnings.push("max_turns_reached".to_owned());
+            run.warnings.push(warning.to_owned());
             // As of any answer that a limit has cut: there is no call that the caller could answer.
             run.finish_reason = Some(FinishReason::Length);
         });
-        results
     }
 
     fn begin_turn(&mut self, messages: Vec<Message>) {
@@ -261,6 +272,7 @@ impl Execution {
     async fn settle(mut self, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
+        let is_price_unknown = self.funds.settle(self.call.charges());
         if matches!(end, End::Finished) && self.keep_exchange().await.is_err() {
             end = End::NotKept;
         }
@@ -273,6 +285,7 @@ impl Execution {
         live.update(|run| {
             run.turns.extend(cut_turn);
             run.attempts = call.attempts().to_vec();
+            run.warnings.extend(is_price_unknown.then(|| PRICE_UNKNOWN.to_owned()));
             let dropped = call.dropped_parameters().iter();
             run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
             // Some compatible servers say `stop` when the model has called tools.

@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod execution;
 mod follower;
+mod funds;
 mod handle;
 mod live_run;
 mod places;
@@ -44,6 +45,7 @@ use stored::Claims;
 
 use crate::dispatch::Dispatcher;
 use crate::ledger::{Ledger, LedgerError};
+use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::tools::ToolServers;
 
@@ -76,6 +78,7 @@ struct Inner {
     providers: Providers,
     tool_servers: ToolServers,
     ledger: Ledger,
+    limits: Limits,
     settings: Settings,
     places: Places,
     claims: Arc<Claims>,
@@ -94,6 +97,7 @@ impl Conversations {
         providers: Providers,
         tool_servers: ToolServers,
         ledger: Ledger,
+        limits: Limits,
         pool: PgPool,
         settings: Settings,
     ) -> Self {
@@ -106,6 +110,7 @@ impl Conversations {
             providers,
             tool_servers,
             ledger,
+            limits,
             places: Places::new(settings.concurrent_runs),
             settings,
             claims,

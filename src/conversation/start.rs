@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::error::ConversationError;
 use super::execution::Execution;
+use super::funds::Funds;
 use super::handle::RunHandle;
 use super::live_run::LiveRun;
 use super::records::{Idempotency, RecordedRun};
@@ -117,6 +118,7 @@ impl Conversations {
         let asked = claim.is_some().then(|| new.prompt.messages.clone());
         // Behind the conversation: who has a place must not wait for who waits for one.
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
+        let hold = self.inner.limits.begin_run(new.key_id)?;
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
         let face = new.prompt.inbound.as_ref().map(|inbound| inbound.protocol);
@@ -124,6 +126,7 @@ impl Conversations {
         let is_held_back = !new.is_streaming && !is_background;
         let Prepared { decision, agent, model, request, tools, warnings } =
             self.prepare(new, Judging::IfClose).await?;
+        let funds = Funds::reserve(hold, &request, &model.targets)?;
         let status = if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked };
         let run = Run { status, warnings, metadata, ..Run::picked(id, &decision, &agent, &model) };
         let recorded = RecordedRun {
@@ -150,6 +153,7 @@ impl Conversations {
             recorded,
             call: self.inner.providers.call(&model.targets, request, mode),
             tools,
+            funds,
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
             face,

@@ -9,6 +9,7 @@ mod extract;
 mod faces;
 mod openapi;
 mod pagination;
+mod rate_limits;
 mod request_log;
 mod roster_revision;
 mod routes;
@@ -95,7 +96,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
                 mcp_servers::delete_mcp_server
             ))
             .routes(routes!(keys::create_key, keys::list_keys))
-            .routes(routes!(keys::delete_key)),
+            .routes(routes!(keys::update_key, keys::delete_key)),
     }
 }
 
@@ -107,6 +108,10 @@ pub fn router(state: AppState) -> Router {
     let mut router = Router::new();
     for scope in SCOPES {
         let (mut group, _) = paths(scope).split_for_parts();
+        if matches!(scope, Some(Scope::Dispatch | Scope::Run)) {
+            let limits = state.limits.clone();
+            group = group.route_layer(middleware::from_fn_with_state(limits, rate_limits::count));
+        }
         if let Some(scope) = scope {
             let guard = auth::Guard { access: state.access.clone(), scope };
             group = group.route_layer(middleware::from_fn_with_state(guard, auth::check));

@@ -12,6 +12,7 @@ use crate::audit::Audit;
 use crate::conversation::Conversations;
 use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
 use crate::tools::{StoredToolServers, ToolServers};
@@ -35,6 +36,7 @@ pub struct AppState {
     pub feedback: Feedback,
     pub evaluations: Evaluations,
     pub ledger: Ledger,
+    pub limits: Limits,
     pub providers: Providers,
     pub registry: Registry,
     pub tool_servers: ToolServers,

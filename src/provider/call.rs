@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::breaker::Admission;
+use super::charge::{Charge, answer_bytes};
 use super::error::Remedy;
 use super::random::random_unit;
 use super::{ChatStream, ProviderError, Providers, Target};
@@ -59,6 +60,7 @@ pub struct ModelCall {
     due: Instant,
     open: Option<OpenAttempt>,
     attempts: Vec<Attempt>,
+    charges: Vec<Charge>,
     requests_left: u32,
     /// How many there may be in all.
     requests_allowed: u32,
@@ -76,6 +78,8 @@ struct OpenAttempt {
     target: Arc<Target>,
     started: Instant,
     usage: Option<Usage>,
+    /// How much of an answer has come.
+    answer_bytes: usize,
     admission: Admission,
     /// There once the provider has accepted the request.
     stream: Option<ChatStream>,
@@ -102,6 +106,7 @@ impl ModelCall {
             due: now,
             open: None,
             attempts: Vec::new(),
+            charges: Vec::new(),
             retries_here: 0,
             has_content: false,
             is_over: false,
@@ -177,6 +182,7 @@ impl ModelCall {
         self.is_over = true;
         self.request.take_if(|_| outcome != OK || !self.mode.can_go_on);
         if let Some(open) = self.open.take() {
+            self.charges.extend(open.charge(outcome == OK));
             self.attempts.push(open.told(outcome, None));
         }
     }
@@ -184,6 +190,16 @@ impl ModelCall {
     /// The requests so far, the one under way aside.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// What the requests that are over have used.
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
+    }
+
+    /// The request, as long as it may be sent again.
+    pub fn request(&self) -> Option<&ChatRequest> {
+        self.request.as_ref()
     }
 
     /// How many requests have been sent, the one under way included.
@@ -213,6 +229,7 @@ impl ModelCall {
             target: Arc::clone(&target),
             started: Instant::now(),
             usage: None,
+            answer_bytes: 0,
             admission,
             stream: None,
         });
@@ -223,6 +240,7 @@ impl ModelCall {
     fn take(&mut self, event: ChatEvent) -> Result<Option<ChatEvent>, ProviderError> {
         let open = self.open.as_mut().expect("events come from an open attempt");
         let is_content = event.is_content();
+        open.answer_bytes += answer_bytes(&event);
         let event = match event {
             ChatEvent::Model(model) if model.is_empty() => return Ok(None),
             // Only a model that is asked again can be told what is wrong with it.
@@ -263,6 +281,7 @@ impl ModelCall {
                 if error.is_targets_fault() {
                     open.admission.fail();
                 }
+                self.charges.extend(open.charge(false));
                 self.attempts.push(open.told(error.word(), Some(error.to_string())));
             }
             // It was spared the request.
@@ -328,6 +347,17 @@ impl ModelCall {
 }
 
 impl OpenAttempt {
+    /// What it has used; `None` if that is nothing, as far as anybody knows.
+    fn charge(&self, is_whole: bool) -> Option<Charge> {
+        let has_used = is_whole || self.usage.is_some() || self.answer_bytes > 0;
+        has_used.then(|| Charge {
+            target: Arc::clone(&self.target),
+            usage: self.usage,
+            is_whole,
+            answer_bytes: self.answer_bytes,
+        })
+    }
+
     fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
         Attempt {
             provider: self.target.provider.clone(),

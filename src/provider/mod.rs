@@ -7,6 +7,7 @@ mod attempt;
 mod breaker;
 mod call;
 mod catalog;
+mod charge;
 mod dialect;
 mod endpoint;
 mod error;
@@ -39,6 +40,7 @@ pub use attempt::Attempt;
 pub use breaker::{BreakerHealth, BreakerSettings, BreakerState};
 pub use call::{CallMode, ModelCall, RetrySettings};
 pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};
+pub use charge::Charge;
 pub use error::ProviderError;
 pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
 

@@ -9,14 +9,14 @@ const TABLE: &[(&str, &[&str])] = &[
         "http",
         &[
             "access", "audit", "chat", "conversation", "db", "definition", "dispatch", "ledger",
-            "prompt", "provider", "registry", "tools",
+            "limits", "prompt", "provider", "registry", "tools",
         ],
     ),
     (
         "conversation",
         &[
-            "access", "chat", "db", "definition", "dispatch", "ledger", "prompt", "provider",
-            "registry", "tools",
+            "access", "chat", "db", "definition", "dispatch", "ledger", "limits", "prompt",
+            "provider", "registry", "tools",
         ],
     ),
     ("dispatch", &["audit", "chat", "db", "definition", "ledger", "provider", "registry", "tools"]),
@@ -25,6 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("provider", &["chat", "db"]),
     ("tools", &["audit", "chat", "db"]),
     ("access", &["audit", "db"]),
+    ("limits", &["access", "chat", "db"]),
     ("ledger", &["chat", "db"]),
     ("audit", &["db"]),
     ("definition", &[]),
