@@ -12,7 +12,6 @@ const MOST: u64 = 1_000_000_000;
 
 /// What a key may use. What is `None` is as it is set for all keys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
 pub struct KeyLimits {
     pub requests_per_minute: Option<Limit<u64>>,
     /// Of prompts and answers together.
@@ -26,44 +25,61 @@ pub struct KeyLimits {
 
 /// A change of them. What is left out stays as it is; `null` makes it what is set for all keys.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct KeyLimitsChange {
-    #[serde(deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<Limit<u64>>)]
-    requests_per_minute: Option<Option<Limit<u64>>>,
+    requests_per_minute: Change<u64>,
     /// Of prompts and answers together.
-    #[serde(deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<Limit<u64>>)]
-    tokens_per_minute: Option<Option<Limit<u64>>>,
-    #[serde(deserialize_with = "said")]
+    tokens_per_minute: Change<u64>,
+    #[serde(default)]
     #[schema(value_type = Option<Limit<u64>>)]
-    concurrent_runs: Option<Option<Limit<u64>>>,
+    concurrent_runs: Change<u64>,
     /// US dollars in a day, UTC.
-    #[serde(deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<Limit<f64>>)]
-    usd_per_day: Option<Option<Limit<f64>>>,
+    usd_per_day: Change<f64>,
     /// US dollars in a calendar month, UTC.
-    #[serde(deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<Limit<f64>>)]
-    usd_per_month: Option<Option<Limit<f64>>>,
+    usd_per_month: Change<f64>,
 }
 
 impl KeyLimitsChange {
     pub fn apply(self, before: &KeyLimits) -> KeyLimits {
         KeyLimits {
-            requests_per_minute: self.requests_per_minute.unwrap_or(before.requests_per_minute),
-            tokens_per_minute: self.tokens_per_minute.unwrap_or(before.tokens_per_minute),
-            concurrent_runs: self.concurrent_runs.unwrap_or(before.concurrent_runs),
-            usd_per_day: self.usd_per_day.unwrap_or(before.usd_per_day),
-            usd_per_month: self.usd_per_month.unwrap_or(before.usd_per_month),
+            requests_per_minute: self.requests_per_minute.apply(before.requests_per_minute),
+            tokens_per_minute: self.tokens_per_minute.apply(before.tokens_per_minute),
+            concurrent_runs: self.concurrent_runs.apply(before.concurrent_runs),
+            usd_per_day: self.usd_per_day.apply(before.usd_per_day),
+            usd_per_month: self.usd_per_month.apply(before.usd_per_month),
         }
     }
 }
 
-fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+/// What is said of a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Change<T> {
+    #[default]
+    Nothing,
+    To(Option<Limit<T>>),
+}
+
+impl<T> Change<T> {
+    fn apply(self, before: Option<Limit<T>>) -> Option<Limit<T>> {
+        match self {
+            Self::Nothing => before,
+            Self::To(limit) => limit,
+        }
+    }
+}
+
+impl<'de, T: Amount> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::To)
+    }
 }
 
 /// A limit of a key's own.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::NewKey;
 use super::key::{ApiKey, KeyOrigin, NewSecret, Scope};
-use super::limits::KeyLimitsChange;
+use super::limits::{KeyLimits, KeyLimitsChange};
 use super::trail;
 use crate::audit::{self, Author};
 
@@ -35,11 +35,18 @@ impl From<Row> for ApiKey {
             origin: KeyOrigin::from_column(&row.origin),
             expires_at: row.expires_at,
             created_at: row.created_at,
-            // A later version's further limits are passed over.
-            limits: serde_json::from_value(row.limits).unwrap_or_default(),
+            limits: read_limits(row.id, row.limits),
             secret_hash: row.secret_hash,
         }
     }
+}
+
+/// A later version's further limits are passed over.
+fn read_limits(id: Uuid, limits: Value) -> KeyLimits {
+    serde_json::from_value(limits).unwrap_or_else(|error| {
+        tracing::error!(key.id = %id, %error, "the limits of a key cannot be read");
+        KeyLimits::default()
+    })
 }
 
 pub(super) async fn find_keys_revision(pool: &PgPool) -> Result<i64, sqlx::Error> {

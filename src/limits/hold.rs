@@ -106,10 +106,7 @@ mod tests {
             let ask = || {
                 let mut admitted = 0;
                 for _ in 0..25 {
-                    let mut hold = match begin(&account, limits) {
-                        Ok(hold) => hold,
-                        Err(_) => continue,
-                    };
+                    let Ok(mut hold) = begin(&account, limits) else { continue };
                     if hold.reserve(cents(2)).is_ok() {
                         std::thread::yield_now();
                         hold.settle(cents(2));

@@ -16,6 +16,7 @@ mod feedback;
 mod idempotency;
 mod judge;
 mod keys;
+mod limits;
 mod operations;
 mod prompts;
 mod revisions;
