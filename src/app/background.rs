@@ -17,6 +17,7 @@ use crate::http::AppState;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::registry::Registry;
+use crate::telemetry::metrics::Metrics;
 
 /// How often changes by other processes are looked for, in case that one was not heard of.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,6 +30,8 @@ const QUIET_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long changes that never stop keep what is fitted as it was.
 const LONGEST_UNFITTED: Duration = Duration::from_secs(10);
+
+const SUM_UP_INTERVAL: Duration = Duration::from_secs(5);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -50,6 +53,7 @@ impl Background {
         background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(keep_fitted(state.dispatcher.clone()));
         background.spawn(keep_spending(state.limits.clone()));
+        background.spawn(sum_up_metrics(state.metrics.clone()));
         background.spawn(beat(state.ledger.clone()));
         background.spawn(memory::give_back(state.conversations.clone()));
         background
@@ -143,6 +147,15 @@ async fn keep_spending(limits: Limits) {
         if let Err(error) = limits.sync().await {
             tracing::debug!(%error, "failed to write or read what keys have spent");
         }
+    }
+}
+
+/// Keeps the memory of what is measured small, whether or not anybody looks at it.
+async fn sum_up_metrics(metrics: Metrics) {
+    let mut tick = interval(SUM_UP_INTERVAL);
+    loop {
+        tick.tick().await;
+        metrics.sum_up();
     }
 }
 

@@ -23,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::telemetry::metrics::Metrics;
 use crate::tools::{StoredToolServers, ToolServers};
 
 use background::Background;
@@ -87,6 +88,7 @@ impl App {
             feedback,
             ledger,
             limits,
+            metrics: Metrics::install(),
             providers,
             registry,
             tool_servers,

@@ -34,6 +34,7 @@ pub(super) struct ConfigFile {
     pub allow_offline: bool,
     pub limits: Limits,
     pub tools: ToolsEntry,
+    pub metrics: MetricsEntry,
     /// Where the file is, and what is written in it.
     #[serde(skip)]
     pub path: PathBuf,
@@ -165,6 +166,12 @@ impl Default for ConversationsEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsEntry {
+    pub require_key: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct ToolsEntry {
     pub required: BTreeMap<String, Vec<String>>,
 }
@@ -265,6 +272,7 @@ impl Default for ConfigFile {
             allow_offline: true,
             limits: Limits::default(),
             tools: ToolsEntry::default(),
+            metrics: MetricsEntry::default(),
             path: PathBuf::new(),
             text: String::new(),
         }

@@ -153,6 +153,7 @@ impl Config {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),
                 keep_alive_interval: milliseconds(limits.keep_alive_interval_ms.max(1)),
+                metrics_require_key: file.metrics.require_key,
             },
             notices,
             data_dir,

@@ -3,12 +3,13 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::{FutureExt, StreamExt};
 
 use super::end::{End, invites_another_try, outcome};
+use super::figures::{RunClock, count_usage};
 use super::funds::{BUDGET_EXCEEDED, Funds, PRICE_UNKNOWN};
 use super::live_run::LiveRun;
 use super::places::Place;
@@ -30,6 +31,7 @@ pub(super) struct Execution {
     pub call: ModelCall,
     pub tools: ToolLoop,
     pub funds: Funds,
+    pub clock: RunClock,
     pub turn: OpenTurn,
     /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
     pub is_held_back: bool,
@@ -52,6 +54,8 @@ impl Execution {
             confidence: decision.confidence,
             handed_over: decision.handed_over.clone(),
         });
+        let judged_ms = decision.judge.as_ref().map_or(0, |judgement| judgement.ms);
+        self.clock.add_waited(Duration::from_millis(judged_ms));
         drop(decision);
         let (live, inner) = (Arc::clone(&self.live), Arc::clone(&self.conversations.inner));
         let timeout: Duration = inner.settings.run_timeout;
@@ -60,7 +64,9 @@ impl Execution {
             if place.is_waiting() {
                 self.record().await;
             }
+            let waits = Instant::now();
             held = Some(inner.places.wait(place).await);
+            self.clock.add_wait(waits);
             self.answer().await
         });
         let end = tokio::select! {
@@ -96,15 +102,19 @@ impl Execution {
 
     /// One model call.
     async fn read_turn(&mut self) -> Result<(), ProviderError> {
-        while let Some(event) = self.call.next().await? {
+        loop {
+            let waits = Instant::now();
+            let event = self.call.next().await;
+            self.clock.add_wait(waits);
+            let Some(event) = event? else { return Ok(()) };
             let is_first = event.is_content() && self.is_connecting();
             self.take(event);
             if is_first {
+                self.clock.note_content();
                 self.live.show_content();
                 self.record().await;
             }
         }
-        Ok(())
     }
 
     fn is_connecting(&self) -> bool {
@@ -217,12 +227,14 @@ impl Execution {
     /// Executes the calls of the turn that stand at these places; returns their results in this order.
     async fn execute(&mut self, places: &[usize]) -> Vec<Message> {
         let mut results: Vec<Option<Message>> = vec![None; places.len()];
+        let waits = Instant::now();
         let mut ends = pin!(self.tools.execute(&self.turn));
         while let Some(end) = ends.next().await {
             if let Some(index) = places.iter().position(|place| *place == end.place) {
                 results[index] = Some(self.end_call(index, end));
             }
         }
+        self.clock.add_wait(waits);
         results.into_iter().flatten().collect()
     }
 
@@ -273,6 +285,7 @@ impl Execution {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
         let is_price_unknown = self.funds.settle(self.call.charges());
+        self.count_usage();
         if matches!(end, End::Finished) && self.keep_exchange().await.is_err() {
             end = End::NotKept;
         }
@@ -301,6 +314,7 @@ impl Execution {
             run.ended_at = Some(Utc::now());
         });
         let run = live.without_texts();
+        self.clock.stop(&run);
         tracing::info!(
             run.id = %run.id,
             agent.name = %run.agent.name,
@@ -322,6 +336,13 @@ impl Execution {
             exchange.release().await;
         }
         self.live.end();
+    }
+
+    fn count_usage(&self) {
+        let catalog = self.conversations.inner.providers.catalog();
+        for (target, usage) in self.funds.usages(self.call.charges()) {
+            count_usage(&self.recorded.agent.name, target, usage, catalog);
+        }
     }
 
     /// Adds the run to its conversation. A refused answer leaves nothing there: shown again, it would be refused again.

@@ -52,13 +52,21 @@ impl Funds {
         self.hold.has_budget() && !is_priced
     }
 
+    /// What was used of each model, request by request.
+    pub fn usages<'a>(
+        &self,
+        charges: &'a [Charge],
+    ) -> impl Iterator<Item = (&'a Target, Usage)> + use<'a> {
+        let prompt_tokens = self.prompt_tokens;
+        charges.iter().map(move |charge| (&*charge.target, charge.used(prompt_tokens)))
+    }
+
     /// What was used, and whether the price of all of it is known.
     fn used(&self, charges: &[Charge]) -> (Amounts, bool) {
         let mut used = Amounts::default();
         let mut is_priced = true;
-        for charge in charges {
-            let usage = charge.used(self.prompt_tokens);
-            let price = charge.target.price(usage);
+        for (target, usage) in self.usages(charges) {
+            let price = target.price(usage);
             is_priced &= price.is_some();
             let this = amounts(usage, price.unwrap_or_default());
             used = Amounts { tokens: used.tokens + this.tokens, cost: used.cost + this.cost };

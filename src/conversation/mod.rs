@@ -5,6 +5,7 @@ mod end;
 mod error;
 mod event;
 mod execution;
+mod figures;
 mod follower;
 mod funds;
 mod handle;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::error::ConversationError;
 use super::execution::Execution;
+use super::figures::RunClock;
 use super::funds::Funds;
 use super::handle::RunHandle;
 use super::live_run::LiveRun;
@@ -118,6 +119,7 @@ impl Conversations {
         let asked = claim.is_some().then(|| new.prompt.messages.clone());
         // Behind the conversation: who has a place must not wait for who waits for one.
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
+        let clock = RunClock::start();
         let hold = self.inner.limits.begin_run(new.key_id)?;
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
@@ -154,6 +156,7 @@ impl Conversations {
             call: self.inner.providers.call(&model.targets, request, mode),
             tools,
             funds,
+            clock,
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
             face,

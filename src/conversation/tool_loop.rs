@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use super::required::Required;
 use super::turn::{AskedCall, ExecutedCall, OpenTurn, milliseconds_since};
 use crate::chat::{FinishReason, Message, Part};
+use crate::telemetry::metrics::{self, OTHER};
 use crate::tools::{Offer, ServerTool, ToolContent, ToolOutcome, ToolServers};
 
 /// Most model calls of a run whose definition does not say.
@@ -184,6 +185,10 @@ async fn execute_one(
 ) -> CallEnd {
     let began = Instant::now();
     let AskedCall { call, broken } = asked;
+    let server = match &owner {
+        Owner::Server(tool) => tool.server.clone(),
+        Owner::Caller | Owner::Nobody => OTHER.to_owned(),
+    };
     let outcome = match (broken, owner) {
         (Some(reason), _) => {
             ToolOutcome::error(format!("the arguments are not valid JSON: {reason}"))
@@ -191,6 +196,8 @@ async fn execute_one(
         (None, Owner::Server(tool)) => servers.call(&tool, &call.arguments).await,
         (None, _) => ToolOutcome::error(format!("there is no tool `{}`", call.name)),
     };
+    let word = if outcome.is_error { "error" } else { "ok" };
+    metrics::tool_called(&server, word, began.elapsed());
     CallEnd { place, outcome, ms: milliseconds_since(began) }
 }
 

@@ -67,6 +67,7 @@ use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
 use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
+use crate::telemetry::metrics;
 use crate::tools::ToolServers;
 
 /// A cheap handle that picks agents.
@@ -128,6 +129,7 @@ impl Dispatcher {
         request: &DispatchRequest,
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
+        let began = Instant::now();
         let Inner { settings, judge, .. } = &*self.inner;
         let request = &self.without_unfit(request);
         judge.count_dispatch();
@@ -150,6 +152,8 @@ impl Dispatcher {
             agent.degraded_by = self.degraded_by(picked);
         }
         decision.conversation_id = request.sticky.as_ref().map(|sticky| sticky.conversation_id);
+        let (outcome, strategy) = (decision.outcome.as_str(), decision.strategy.as_str());
+        metrics::dispatched(outcome, strategy, began.elapsed());
         self.record(&decision, request, key_id).await;
         Ok(decision)
     }

@@ -100,6 +100,11 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     }
 }
 
+/// The figures, which need a key if the operator says so.
+fn metrics_path() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(routes::metrics::get_metrics))
+}
+
 const SCOPES: [Option<Scope>; 5] =
     [None, Some(Scope::Read), Some(Scope::Dispatch), Some(Scope::Run), Some(Scope::Admin)];
 
@@ -118,6 +123,12 @@ pub fn router(state: AppState) -> Router {
         }
         router = router.merge(group);
     }
+    let (mut figures, _) = metrics_path().split_for_parts();
+    if state.settings.metrics_require_key {
+        let guard = auth::Guard { access: state.access.clone(), scope: Scope::Read };
+        figures = figures.route_layer(middleware::from_fn_with_state(guard, auth::check));
+    }
+    router = router.merge(figures);
     let body_bytes = state.settings.body_bytes;
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this path") })
@@ -138,5 +149,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         let (_, part) = paths(scope).split_for_parts();
         document.merge(part);
     }
+    document.merge(metrics_path().split_for_parts().1);
     document
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::error::{ApiError, Problem};
 use super::error_code::ErrorCode;
 use super::faces::Face;
+use crate::telemetry::metrics;
 
 /// The header that carries a request's id, in and out.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -38,6 +39,7 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         }
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    metrics::request_answered(&path, &method, response.status(), started.elapsed());
     let status = response.status().as_u16();
     let elapsed_ms = started.elapsed().as_millis();
     let code = problem.as_ref().map(|problem| problem.0.code().as_str());

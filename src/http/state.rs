@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::telemetry::metrics::Metrics;
 use crate::tools::{StoredToolServers, ToolServers};
 
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Settings {
     pub hold: Duration,
     /// How often a silent stream says that it lives.
     pub keep_alive_interval: Duration,
+    /// Whether `/metrics` is for holders of a key alone.
+    pub metrics_require_key: bool,
 }
 
 #[derive(Debug, Clone, FromRef)]
@@ -37,6 +40,7 @@ pub struct AppState {
     pub evaluations: Evaluations,
     pub ledger: Ledger,
     pub limits: Limits,
+    pub metrics: Metrics,
     pub providers: Providers,
     pub registry: Registry,
     pub tool_servers: ToolServers,

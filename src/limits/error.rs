@@ -27,6 +27,22 @@ pub enum LimitError {
     Database(#[from] sqlx::Error),
 }
 
+impl LimitError {
+    /// The name of the limit; `None` if it is another trouble.
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Requests { .. } => Some("requests_per_minute"),
+            Self::Tokens { .. } => Some("tokens_per_minute"),
+            Self::ConcurrentRuns { .. } => Some("concurrent_runs"),
+            Self::TooDear { period, .. } | Self::Spent { period, .. } => Some(match period {
+                Period::Day => "usd_per_day",
+                Period::Month => "usd_per_month",
+            }),
+            Self::Database(_) => None,
+        }
+    }
+}
+
 /// What a budget is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Period {

@@ -6,7 +6,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::account::Account;
-use super::{AppliedLimits, LimitError};
+use super::{AppliedLimits, LimitError, count_refusal};
 use crate::chat::Money;
 
 /// What is used, or may be.
@@ -29,7 +29,7 @@ pub struct Hold {
 
 impl Hold {
     pub(super) fn begin(account: Arc<Account>, limits: AppliedLimits) -> Result<Self, LimitError> {
-        account.begin_run(&limits, Utc::now())?;
+        account.begin_run(&limits, Utc::now()).inspect_err(count_refusal)?;
         Ok(Self { account, limits, held: Amounts::default(), is_over: false })
     }
 
@@ -40,14 +40,16 @@ impl Hold {
 
     /// Reserves what the run may use, before it begins.
     pub fn reserve(&mut self, wanted: Amounts) -> Result<(), LimitError> {
-        self.account.reserve(&self.limits, wanted, (Instant::now(), Utc::now()))?;
+        let now = (Instant::now(), Utc::now());
+        self.account.reserve(&self.limits, wanted, now).inspect_err(count_refusal)?;
         self.held = wanted;
         Ok(())
     }
 
     /// Makes the reservation another one, for a run that goes on. Only a budget can be in the way.
     pub fn change(&mut self, wanted: Amounts) -> Result<(), LimitError> {
-        self.account.change(&self.limits, (self.held, wanted), Utc::now())?;
+        let change = (self.held, wanted);
+        self.account.change(&self.limits, change, Utc::now()).inspect_err(count_refusal)?;
         self.held = wanted;
         Ok(())
     }

@@ -31,6 +31,7 @@ use account::Account;
 use spending::start_of_month;
 
 use crate::access::{Access, KeyLimits};
+use crate::telemetry::metrics;
 
 /// Rows that were written by statements which began so long before they could be seen are not missed.
 const LATE_ROWS: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
@@ -97,7 +98,7 @@ impl Limits {
     /// Counts a request, or refuses it.
     pub fn take_request(&self, key_id: Uuid) -> Result<(), LimitError> {
         let applied = self.applied(key_id);
-        self.account(key_id).take_request(&applied, Instant::now())
+        self.account(key_id).take_request(&applied, Instant::now()).inspect_err(count_refusal)
     }
 
     /// Counts a run as under way for as long as the hold lives.
@@ -124,6 +125,11 @@ impl Limits {
     /// What a key's runs have cost.
     pub fn spent(&self, key_id: Uuid) -> Spent {
         self.accounts().get(&key_id).map_or(Spent::default(), |account| account.spent(today()))
+    }
+
+    /// How many keys have an account here.
+    pub fn count_accounts(&self) -> usize {
+        self.accounts().len()
     }
 
     /// Writes what has been spent here, reads what has been spent elsewhere, and forgets keys that are gone.
@@ -199,6 +205,12 @@ impl Limits {
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Account>>> {
         self.inner.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count_refusal(error: &LimitError) {
+    if let Some(limit) = error.limit() {
+        metrics::limit_refused(limit);
     }
 }
 

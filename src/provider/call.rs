@@ -16,6 +16,7 @@ use super::error::Remedy;
 use super::random::random_unit;
 use super::{ChatStream, ProviderError, Providers, Target};
 use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought, Usage};
+use crate::telemetry::metrics;
 
 /// How long the first retry on a target waits if the provider does not say; each further one waits twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -183,7 +184,7 @@ impl ModelCall {
         self.request.take_if(|_| outcome != OK || !self.mode.can_go_on);
         if let Some(open) = self.open.take() {
             self.charges.extend(open.charge(outcome == OK));
-            self.attempts.push(open.told(outcome, None));
+            self.note(open.told(outcome, None));
         }
     }
 
@@ -282,10 +283,10 @@ impl ModelCall {
                     open.admission.fail();
                 }
                 self.charges.extend(open.charge(false));
-                self.attempts.push(open.told(error.word(), Some(error.to_string())));
+                self.note(open.told(error.word(), Some(error.to_string())));
             }
             // It was spared the request.
-            None => self.attempts.push(Attempt {
+            None => self.note(Attempt {
                 provider: target.provider.clone(),
                 model: target.model.clone(),
                 outcome: error.word().to_owned(),
@@ -310,6 +311,14 @@ impl ModelCall {
         let first =
             self.first_error.take().filter(|(first, _)| *first != target && error.is_unfit());
         Err(first.map_or(error, |(_, error)| error))
+    }
+
+    fn note(&mut self, attempt: Attempt) {
+        let target = Target::new(&attempt.provider, &attempt.model);
+        let model = self.providers.catalog().label(&target);
+        let took = Duration::from_millis(attempt.ms);
+        metrics::provider_answered(&attempt.provider, &model, &attempt.outcome, took);
+        self.attempts.push(attempt);
     }
 
     /// Whether there is a next attempt, and which. Each target behind the present one keeps a request.

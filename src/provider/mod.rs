@@ -127,6 +127,17 @@ impl Providers {
         self.inner.endpoints.iter().map(of).collect()
     }
 
+    /// The models that figures are kept of, each with whether its breaker is closed (0), half open (1) or open (2).
+    pub fn breaker_levels(&self) -> Vec<(&Target, u8)> {
+        let health = self.inner.breakers.health();
+        let level = |target: &Target| {
+            let name = target.full_name();
+            let found = health.iter().find(|breaker| breaker.target == name);
+            found.map_or(0, |breaker| breaker.state.level())
+        };
+        self.catalog().listed().map(|target| (target, level(target))).collect()
+    }
+
     /// The body that a [`call`](Self::call) would send to its first target, and the parameters that it would leave
     /// out.
     pub fn encode(&self, target: &Target, request: &ChatRequest) -> (Value, Vec<Parameter>) {

@@ -178,7 +178,8 @@ async fn tokens_are_reserved_and_what_was_not_used_is_given_back(pool: PgPool) {
 async fn places_come_back_whatever_ends_a_run(pool: PgPool) {
     let provider = FakeProvider::start().await;
     let (app, _folder) = app(pool, &provider);
-    let app = app.without_retries().start().await;
+    let app = app.without_retries().configure(|config| config.provider.breaker.failures = 1_000);
+    let app = app.start().await;
     let caller = limited(&app, json!({"concurrent_runs": 5})).await;
     let body = |stream| json!({"agent": "helper", "input": "x", "stream": stream});
     let begun = |mut events: crate::support::Events| async move {
@@ -208,7 +209,7 @@ async fn places_come_back_whatever_ends_a_run(pool: PgPool) {
         provider.wait_until_over(5 * (round + 1)).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // Faults, refusals before a run, and panics of nobody: a hundred of them leave all five places.
+    // A hundred faults, and refusals before a run began, leave all five places.
     for _ in 0..34 {
         provider.replies(Reply::reset());
         assert_eq!(caller.post("/v1/runs", body(false)).await.status, 502);

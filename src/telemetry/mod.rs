@@ -1,4 +1,8 @@
-//! Logging: human lines or JSON, to standard error. Message texts and secrets are never logged.
+//! What the service tells of itself: its log here, its figures in `metrics.rs`. Message texts and secrets are told
+//! nowhere.
+
+pub mod metrics;
+pub mod process;
 
 use std::io::IsTerminal;
 
