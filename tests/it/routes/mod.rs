@@ -17,6 +17,7 @@ mod idempotency;
 mod judge;
 mod keys;
 mod limits;
+mod metrics;
 mod operations;
 mod prompts;
 mod revisions;
