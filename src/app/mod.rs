@@ -24,6 +24,7 @@ use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::tools::{StoredToolServers, ToolServers};
 
 use background::Background;
@@ -42,6 +43,7 @@ pub struct App {
     state: AppState,
     shutdown_grace: Duration,
     follows_folder: bool,
+    traces: Option<Traces>,
     /// The admin key, if this start has made the first one.
     pub first_key: FirstKey,
 }
@@ -50,6 +52,7 @@ impl App {
     /// Puts the components together over a migrated database.
     pub async fn build(config: Config, database: &Database) -> anyhow::Result<Self> {
         let pool = database.pool.clone();
+        let traces = config.traces.as_ref().map(Traces::start).transpose()?;
         let access = Access::open(pool.clone()).await?;
         let first_key =
             access.ensure_admin_key(config.admin_key.as_ref(), &config.data_dir).await?;
@@ -98,7 +101,7 @@ impl App {
             settings: config.http,
         };
         let (shutdown_grace, follows_folder) = (config.shutdown_grace, config.follows_folder);
-        Ok(Self { state, shutdown_grace, follows_folder, first_key })
+        Ok(Self { state, shutdown_grace, follows_folder, traces, first_key })
     }
 
     /// Whether no model is configured.
@@ -161,6 +164,9 @@ impl App {
         self.state.tool_servers.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
         self.state.limits.close(CLOSE_PATIENCE).await;
+        if let Some(traces) = self.traces {
+            traces.stop(CLOSE_PATIENCE).await;
+        }
         result
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct ConfigFile {
     pub limits: Limits,
     pub tools: ToolsEntry,
     pub metrics: MetricsEntry,
+    pub telemetry: TelemetryEntry,
     /// Where the file is, and what is written in it.
     #[serde(skip)]
     pub path: PathBuf,
@@ -172,6 +173,12 @@ pub(super) struct MetricsEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct TelemetryEntry {
+    pub otlp_endpoint: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct ToolsEntry {
     pub required: BTreeMap<String, Vec<String>>,
 }
@@ -273,6 +280,7 @@ impl Default for ConfigFile {
             limits: Limits::default(),
             tools: ToolsEntry::default(),
             metrics: MetricsEntry::default(),
+            telemetry: TelemetryEntry::default(),
             path: PathBuf::new(),
             text: String::new(),
         }

@@ -15,6 +15,7 @@ use super::live_run::LiveRun;
 use super::places::Place;
 use super::records::RecordedRun;
 use super::run::RunStatus;
+use super::spans;
 use super::stored::{Exchange, FLUSH_PATIENCE, NotKept};
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
@@ -22,6 +23,7 @@ use super::{Conversations, RunEvent};
 use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
+use crate::telemetry::traces::Span;
 use crate::tools::ToolOutcome;
 
 pub(super) struct Execution {
@@ -32,6 +34,7 @@ pub(super) struct Execution {
     pub tools: ToolLoop,
     pub funds: Funds,
     pub clock: RunClock,
+    pub span: Arc<Span>,
     pub turn: OpenTurn,
     /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
     pub is_held_back: bool,
@@ -315,6 +318,7 @@ impl Execution {
         });
         let run = live.without_texts();
         self.clock.stop(&run);
+        spans::tell(&self.span, &run);
         tracing::info!(
             run.id = %run.id,
             agent.name = %run.agent.name,

@@ -14,6 +14,7 @@ mod places;
 mod records;
 mod required;
 mod run;
+mod spans;
 mod start;
 mod stored;
 mod tool_loop;

@@ -67,7 +67,7 @@ use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
 use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 use crate::tools::ToolServers;
 
 /// A cheap handle that picks agents.
@@ -129,7 +129,7 @@ impl Dispatcher {
         request: &DispatchRequest,
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
-        let began = Instant::now();
+        let (began, span) = (Instant::now(), traces::begin("dispatch"));
         let Inner { settings, judge, .. } = &*self.inner;
         let request = &self.without_unfit(request);
         judge.count_dispatch();
@@ -145,7 +145,7 @@ impl Dispatcher {
             (decision, case)
         };
         if let Some(case) = case {
-            judge.decide(case, request, &mut decision).await;
+            span.around(judge.decide(case, request, &mut decision)).await;
         }
         decision.ranked.truncate(request.top_k());
         if let (Some(agent), Some(picked)) = (&mut decision.agent, &decision.picked) {
@@ -154,6 +154,10 @@ impl Dispatcher {
         decision.conversation_id = request.sticky.as_ref().map(|sticky| sticky.conversation_id);
         let (outcome, strategy) = (decision.outcome.as_str(), decision.strategy.as_str());
         metrics::dispatched(outcome, strategy, began.elapsed());
+        span.set("rolecall.dispatch.id", decision.id.to_string());
+        span.set("rolecall.dispatch.outcome", outcome);
+        span.set("rolecall.dispatch.strategy", strategy);
+        span.set("rolecall.dispatch.confidence", decision.confidence);
         self.record(&decision, request, key_id).await;
         Ok(decision)
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::error::{ApiError, Problem};
 use super::error_code::ErrorCode;
 use super::faces::Face;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 
 /// The header that carries a request's id, in and out.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -28,7 +28,8 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
     let face = Face::of(&path, request.headers());
-    let mut response = next.run(request).await;
+    let headers = request.headers().clone();
+    let mut response = traces::inside(&headers, next.run(request)).await;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(Problem(error)) = &problem {
         response = with_body(response, error, &id, face);

@@ -14,9 +14,11 @@ use super::breaker::Admission;
 use super::charge::{Charge, answer_bytes};
 use super::error::Remedy;
 use super::random::random_unit;
+use super::spans;
 use super::{ChatStream, ProviderError, Providers, Target};
 use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought, Usage};
 use crate::telemetry::metrics;
+use crate::telemetry::traces::Span;
 
 /// How long the first retry on a target waits if the provider does not say; each further one waits twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -82,6 +84,7 @@ struct OpenAttempt {
     /// How much of an answer has come.
     answer_bytes: usize,
     admission: Admission,
+    span: Span,
     /// There once the provider has accepted the request.
     stream: Option<ChatStream>,
 }
@@ -232,9 +235,11 @@ impl ModelCall {
             usage: None,
             answer_bytes: 0,
             admission,
+            span: spans::begin(&target, &request.parameters),
             stream: None,
         });
-        open.stream = Some(self.providers.open(&target, request).await?);
+        let opening = open.span.around(self.providers.open(&target, request));
+        open.stream = Some(opening.await?);
         Ok(ChatEvent::Model(target.model.clone()))
     }
 
@@ -254,10 +259,15 @@ impl ModelCall {
                 ChatEvent::Thought(SealedThought { model, ..thought })
             }
             ChatEvent::Model(model) => {
+                open.span.set(spans::RESPONSE_MODEL, model.clone());
                 ChatEvent::Model(format!("{}/{model}", open.target.provider))
             }
             ChatEvent::Usage(usage) => {
                 open.usage = Some(usage);
+                event
+            }
+            ChatEvent::Finished(reason) => {
+                spans::tell_finish(&open.span, reason);
                 event
             }
             event => event,
@@ -368,6 +378,10 @@ impl OpenAttempt {
     }
 
     fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
+        spans::tell_usage(&self.span, self.usage);
+        if outcome != OK {
+            self.span.fail(outcome);
+        }
         Attempt {
             provider: self.target.provider.clone(),
             model: self.target.model.clone(),

@@ -24,6 +24,7 @@ mod random;
 mod responses;
 mod retry_after;
 mod settings;
+mod spans;
 mod sse;
 mod stream;
 mod transport;

@@ -35,6 +35,7 @@ const TOOL_CALL_DURATION: &str = "rolecall_tool_call_duration_seconds";
 const REFUSALS: &str = "rolecall_limit_refusals_total";
 const ACCOUNTS: &str = "rolecall_key_accounts";
 const LEDGER: &str = "rolecall_ledger_pending_records";
+const SPANS_DROPPED: &str = "rolecall_trace_spans_dropped_total";
 const ROSTER: &str = "rolecall_roster_revision";
 
 const COUNTERS: &[(&str, &str)] = &[
@@ -45,6 +46,7 @@ const COUNTERS: &[(&str, &str)] = &[
     (TOKENS, "Tokens that runs used, by agent, model and kind."),
     (COST, "What runs cost as far as prices are known, in billionths of a US dollar."),
     (TOOL_CALLS, "Calls of tools that ended, by tool server and outcome."),
+    (SPANS_DROPPED, "Spans of traces that did not reach the collector, by reason."),
     (REFUSALS, "Requests and runs that were refused for a limit of their key."),
 ];
 
@@ -209,6 +211,11 @@ pub fn tool_called(server: &str, outcome: &'static str, took: Duration) {
 
 pub fn limit_refused(limit: &'static str) {
     counter!(REFUSALS, "limit" => limit).increment(1);
+}
+
+pub fn spans_dropped(reason: &'static str, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    counter!(SPANS_DROPPED, "reason" => reason).increment(count);
 }
 
 /// What is looked up when somebody asks.

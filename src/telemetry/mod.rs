@@ -1,8 +1,11 @@
-//! What the service tells of itself: its log here, its figures in `metrics.rs`. Message texts and secrets are told
+//! What the service tells of itself: its log here, its figures in `metrics.rs`, its traces in
+//! `traces.rs`. Message texts and secrets are told
 //! nowhere.
 
 pub mod metrics;
+mod outbox;
 pub mod process;
+pub mod traces;
 
 use std::io::IsTerminal;
 

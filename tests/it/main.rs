@@ -23,3 +23,4 @@ mod secrets;
 mod stopping;
 mod support;
 mod tidy;
+mod traces;

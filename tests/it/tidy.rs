@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("prompt", &["chat", "definition"]),
     ("registry", &["audit", "db", "definition"]),
     ("provider", &["chat", "db", "telemetry"]),
-    ("tools", &["audit", "chat", "db"]),
+    ("tools", &["audit", "chat", "db", "telemetry"]),
     ("access", &["audit", "db"]),
     ("limits", &["access", "chat", "db", "telemetry"]),
     ("ledger", &["chat", "db"]),
