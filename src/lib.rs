@@ -8,6 +8,7 @@
 //! - [`dispatch`] picks the agent, [`prompt`] builds what its model is given
 //! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`tools`] to tool servers,
 //!   [`access`] knows the callers
+//! - [`limits`] counts what each caller's key may use and has used
 //! - [`ledger`] keeps the records of decisions and runs, [`audit`] who changed what
 //! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to PostgreSQL
 
@@ -22,6 +23,7 @@ pub mod definition;
 pub mod dispatch;
 pub mod http;
 pub mod ledger;
+pub mod limits;
 pub mod prompt;
 pub mod provider;
 pub mod registry;

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::limits::KeyLimits;
 use crate::audit::Author;
 
 /// What a key permits. Each scope contains those after it: admin, run, dispatch, read.
@@ -77,6 +78,7 @@ pub struct ApiKey {
     pub origin: KeyOrigin,
     pub expires_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    pub limits: KeyLimits,
     pub(super) secret_hash: Vec<u8>,
 }
 

@@ -4,6 +4,7 @@
 
 mod error;
 mod key;
+mod limits;
 mod store;
 mod trail;
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 pub use error::AccessError;
 pub use key::{ApiKey, Caller, Scope};
+pub use limits::{KeyLimits, KeyLimitsChange, Limit};
 
 use key::{KeyOrigin, NewSecret, Presented, hash};
 
@@ -46,6 +48,7 @@ struct Inner {
 struct Snapshot {
     revision: i64,
     by_public_id: HashMap<String, Arc<ApiKey>>,
+    by_id: HashMap<Uuid, Arc<ApiKey>>,
     /// The key of `ROLECALL_ADMIN_KEY`, which has no public id to look it up by.
     environment: Option<Arc<ApiKey>>,
 }
@@ -58,6 +61,7 @@ pub struct NewKey {
     /// Names of the agents that it may use; `None` means all.
     pub agents: Option<Vec<String>>,
     pub expires_at: Option<DateTime<Utc>>,
+    pub limits: KeyLimits,
 }
 
 /// What the start did about the first admin key.
@@ -95,6 +99,7 @@ impl Access {
             if key.origin == KeyOrigin::Environment {
                 snapshot.environment = Some(Arc::clone(&key));
             }
+            snapshot.by_id.insert(key.id, Arc::clone(&key));
             snapshot.by_public_id.insert(key.public_id.clone(), key);
         }
         self.inner.snapshot.store(Arc::new(snapshot));
@@ -140,6 +145,7 @@ impl Access {
                     scopes: vec![Scope::Admin],
                     agents: None,
                     expires_at: None,
+                    limits: KeyLimits::default(),
                 };
                 let origin = KeyOrigin::FirstStart;
                 store::insert(&self.inner.pool, &key, &secret, origin, &author).await?;
@@ -171,6 +177,23 @@ impl Access {
         limit: i64,
     ) -> Result<Vec<ApiKey>, AccessError> {
         Ok(store::list_page(&self.inner.pool, after, limit).await?)
+    }
+
+    /// Changes the limits of a key; `None` if there is none with that id.
+    pub async fn change_limits(
+        &self,
+        id: Uuid,
+        change: KeyLimitsChange,
+        author: &Author,
+    ) -> Result<Option<ApiKey>, AccessError> {
+        let changed = store::change_limits(&self.inner.pool, id, change, author).await?;
+        self.refresh().await?;
+        Ok(changed)
+    }
+
+    /// The limits of a key's own; `None` if there is no such key any more.
+    pub fn find_limits(&self, id: Uuid) -> Option<KeyLimits> {
+        self.inner.snapshot.load().by_id.get(&id).map(|key| key.limits.clone())
     }
 
     /// Ends a key. False if there is none with that id.

@@ -1,11 +1,13 @@
 //! The queries about keys.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::NewKey;
 use super::key::{ApiKey, KeyOrigin, NewSecret, Scope};
+use super::limits::{KeyLimits, KeyLimitsChange};
 use super::trail;
 use crate::audit::{self, Author};
 use crate::db;
@@ -20,6 +22,7 @@ struct Row {
     origin: String,
     expires_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
+    limits: Value,
 }
 
 impl From<Row> for ApiKey {
@@ -33,9 +36,18 @@ impl From<Row> for ApiKey {
             origin: KeyOrigin::from_column(&row.origin),
             expires_at: row.expires_at,
             created_at: row.created_at,
+            limits: read_limits(row.id, row.limits),
             secret_hash: row.secret_hash,
         }
     }
+}
+
+/// A later version's further limits are passed over.
+fn read_limits(id: Uuid, limits: Value) -> KeyLimits {
+    serde_json::from_value(limits).unwrap_or_else(|error| {
+        tracing::error!(key.id = %id, %error, "the limits of a key cannot be read");
+        KeyLimits::default()
+    })
 }
 
 pub(super) async fn find_keys_revision(pool: &PgPool) -> Result<i64, sqlx::Error> {
@@ -48,7 +60,7 @@ pub(super) async fn find_keys_revision(pool: &PgPool) -> Result<i64, sqlx::Error
 pub(super) async fn list_active(pool: &PgPool) -> Result<Vec<ApiKey>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at
+        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits
          FROM api_keys WHERE revoked_at IS NULL"
     )
     .fetch_all(pool)
@@ -63,7 +75,7 @@ pub(super) async fn list_page(
 ) -> Result<Vec<ApiKey>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at
+        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits
          FROM api_keys WHERE revoked_at IS NULL AND ($1::uuid IS NULL OR id > $1)
          ORDER BY id LIMIT $2",
         after,
@@ -85,9 +97,9 @@ pub(super) async fn insert(
     let scopes: Vec<String> = key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
     let row = sqlx::query_as!(
         Row,
-        "INSERT INTO api_keys (id, public_id, secret_hash, name, scopes, agents, origin, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at",
+        "INSERT INTO api_keys (id, public_id, secret_hash, name, scopes, agents, origin, expires_at, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits",
         Uuid::now_v7(),
         secret.public_id,
         secret.hash,
@@ -96,6 +108,7 @@ pub(super) async fn insert(
         key.agents.as_deref(),
         origin.as_str(),
         key.expires_at,
+        json!(key.limits),
     )
     .fetch_one(&mut *transaction)
     .await?;
@@ -129,7 +142,7 @@ pub(super) async fn replace_environment_key(
     let revoked = sqlx::query_as!(
         Row,
         "UPDATE api_keys SET revoked_at = now() WHERE origin = 'environment' AND revoked_at IS NULL
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at"
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits"
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -138,7 +151,7 @@ pub(super) async fn replace_environment_key(
         Row,
         "INSERT INTO api_keys (id, public_id, secret_hash, name, scopes, origin)
          VALUES ($1, $2, $3, 'ROLECALL_ADMIN_KEY', '{admin}', 'environment')
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at",
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits",
         id,
         // No key that is presented can name it: public ids of made keys are shorter.
         id.to_string(),
@@ -154,13 +167,50 @@ pub(super) async fn replace_environment_key(
     transaction.commit().await
 }
 
+/// Changes the limits of a key; `None` if there is none with that id.
+pub(super) async fn change_limits(
+    pool: &PgPool,
+    id: Uuid,
+    change: KeyLimitsChange,
+    author: &Author,
+) -> Result<Option<ApiKey>, sqlx::Error> {
+    let mut transaction = db::begin(pool).await?;
+    let found = sqlx::query_as!(
+        Row,
+        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits
+         FROM api_keys WHERE id = $1 AND revoked_at IS NULL FOR UPDATE",
+        id
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(row) = found else {
+        transaction.rollback().await?;
+        return Ok(None);
+    };
+    let mut key = ApiKey::from(row);
+    let before = std::mem::take(&mut key.limits);
+    key.limits = change.apply(&before);
+    if key.limits == before {
+        transaction.rollback().await?;
+        return Ok(Some(key));
+    }
+    sqlx::query!("UPDATE api_keys SET limits = $2 WHERE id = $1", id, json!(key.limits))
+        .execute(&mut *transaction)
+        .await?;
+    let entry = trail::limits_changed(&key, &before);
+    audit::record(&mut transaction, author, &[entry]).await?;
+    count_change(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Some(key))
+}
+
 /// Ends a key. False if there is none with that id.
 pub(super) async fn revoke(pool: &PgPool, id: Uuid, author: &Author) -> Result<bool, sqlx::Error> {
     let mut transaction = db::begin(pool).await?;
     let row = sqlx::query_as!(
         Row,
         "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at",
+         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits",
         id
     )
     .fetch_optional(&mut *transaction)

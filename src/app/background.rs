@@ -15,7 +15,9 @@ use crate::db::listen_for_changes;
 use crate::dispatch::Dispatcher;
 use crate::http::AppState;
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::registry::Registry;
+use crate::telemetry::metrics::Metrics;
 
 /// How often changes by other processes are looked for, in case that one was not heard of.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,6 +30,8 @@ const QUIET_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long changes that never stop keep what is fitted as it was.
 const LONGEST_UNFITTED: Duration = Duration::from_secs(10);
+
+const SUM_UP_INTERVAL: Duration = Duration::from_secs(5);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -48,6 +52,8 @@ impl Background {
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(keep_fitted(state.dispatcher.clone()));
+        background.spawn(keep_spending(state.limits.clone()));
+        background.spawn(sum_up_metrics(state.metrics.clone()));
         background.spawn(beat(state.ledger.clone()));
         background.spawn(memory::give_back(state.conversations.clone()));
         background
@@ -129,6 +135,27 @@ async fn keep_fitted(dispatcher: Dispatcher) {
             fitted_at = Instant::now();
         }
         seen = revisions;
+    }
+}
+
+/// Writes what keys spend here, and reads what they spend elsewhere.
+async fn keep_spending(limits: Limits) {
+    let mut poll = interval(POLL_INTERVAL);
+    loop {
+        poll.tick().await;
+        // What is not written stays to be written.
+        if let Err(error) = limits.sync().await {
+            tracing::debug!(%error, "failed to write or read what keys have spent");
+        }
+    }
+}
+
+/// Keeps the memory of what is measured small, whether or not anybody looks at it.
+async fn sum_up_metrics(metrics: Metrics) {
+    let mut tick = interval(SUM_UP_INTERVAL);
+    loop {
+        tick.tick().await;
+        metrics.sum_up();
     }
 }
 

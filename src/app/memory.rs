@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::conversation::Conversations;
+use crate::telemetry::process;
 
 /// How often it is looked whether there is anything to give back.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -59,8 +60,5 @@ fn resident_bytes() -> Option<u64> {
     if cfg!(not(all(target_os = "linux", target_env = "gnu"))) {
         return None;
     }
-    let pages: u64 =
-        std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
-    let page_size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
-    Some(pages * u64::try_from(page_size).ok()?)
+    process::resident_bytes()
 }

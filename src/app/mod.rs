@@ -20,8 +20,11 @@ use crate::db::Database;
 use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::http::{self, AppState, Readiness};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::tools::{StoredToolServers, ToolServers};
 
 use background::Background;
@@ -40,6 +43,7 @@ pub struct App {
     state: AppState,
     shutdown_grace: Duration,
     follows_folder: bool,
+    traces: Option<Traces>,
     /// The admin key, if this start has made the first one.
     pub first_key: FirstKey,
 }
@@ -48,12 +52,15 @@ impl App {
     /// Puts the components together over a migrated database.
     pub async fn build(config: Config, database: &Database) -> anyhow::Result<Self> {
         let pool = database.pool.clone();
+        let traces = config.traces.as_ref().map(Traces::start).transpose()?;
         let access = Access::open(pool.clone()).await?;
         let first_key =
             access.ensure_admin_key(config.admin_key.as_ref(), &config.data_dir).await?;
         let registry = Registry::open(pool.clone(), config.registry).await?;
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
         let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
+        let limits =
+            Limits::open(pool.clone(), ledger.instance_id(), access.clone(), config.limits).await?;
         let feedback = Feedback::open(pool.clone()).await?;
         let tool_servers = ToolServers::start(config.tools).map_err(anyhow::Error::msg)?;
         let dispatcher = Dispatcher::new(
@@ -71,6 +78,7 @@ impl App {
             providers.clone(),
             tool_servers.clone(),
             ledger.clone(),
+            limits.clone(),
             pool.clone(),
             config.conversation,
         );
@@ -82,6 +90,8 @@ impl App {
             dispatcher,
             feedback,
             ledger,
+            limits,
+            metrics: Metrics::install(),
             providers,
             registry,
             tool_servers,
@@ -91,7 +101,7 @@ impl App {
             settings: config.http,
         };
         let (shutdown_grace, follows_folder) = (config.shutdown_grace, config.follows_folder);
-        Ok(Self { state, shutdown_grace, follows_folder, first_key })
+        Ok(Self { state, shutdown_grace, follows_folder, traces, first_key })
     }
 
     /// Whether no model is configured.
@@ -153,6 +163,10 @@ impl App {
         background.stop().await;
         self.state.tool_servers.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
+        self.state.limits.close(CLOSE_PATIENCE).await;
+        if let Some(traces) = self.traces {
+            traces.stop(CLOSE_PATIENCE).await;
+        }
         result
     }
 }

@@ -31,6 +31,7 @@ pub enum Action {
     /// A sync changed the agent; the detail says how.
     AgentSync,
     KeyCreate,
+    KeyUpdate,
     KeyRevoke,
     FeedbackForget,
     ToolServerPut,
@@ -47,6 +48,7 @@ impl Action {
             Self::AgentEnable => "agent.enable",
             Self::AgentSync => "agent.sync",
             Self::KeyCreate => "key.create",
+            Self::KeyUpdate => "key.update",
             Self::KeyRevoke => "key.revoke",
             Self::FeedbackForget => "feedback.forget",
             Self::ToolServerPut => "tool_server.put",

@@ -5,6 +5,7 @@
 mod event;
 mod inbound;
 mod message;
+mod money;
 mod parameters;
 mod thought;
 mod tool;
@@ -15,6 +16,7 @@ pub use inbound::{ForeignEvent, Inbound, Protocol};
 pub use message::{
     ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,
 };
+pub use money::Money;
 pub use parameters::{AnswerFormat, Parameter, Parameters, ToolChoice};
 pub use thought::SealedThought;
 pub use tool::{BrokenCall, Tool, ToolCall};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
-use rolecall::access::{Access, ApiKey, NewKey, Scope};
+use rolecall::access::{Access, ApiKey, KeyLimits, NewKey, Scope};
 use rolecall::audit::Author;
 use rolecall::config::Config;
 use secrecy::ExposeSecret;
@@ -49,7 +49,9 @@ pub(super) async fn run(args: Args, config: Config, as_json: bool) -> anyhow::Re
         match args {
             Args::Create { name, scopes, agents, expires_at } => {
                 let agents = (!agents.is_empty()).then_some(agents);
-                create(&access, NewKey { name, scopes, agents, expires_at }, as_json).await
+                let limits = KeyLimits::default();
+                let new = NewKey { name, scopes, agents, expires_at, limits };
+                create(&access, new, as_json).await
             }
             Args::List => list(&access, as_json).await,
             Args::Revoke { id } => revoke(&access, id, as_json).await,
@@ -111,6 +113,7 @@ fn describe(key: &ApiKey) -> Value {
         "agents": key.agents,
         "expires_at": key.expires_at,
         "created_at": key.created_at,
+        "limits": key.limits,
     })
 }
 

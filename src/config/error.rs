@@ -39,4 +39,8 @@ pub enum ConfigError {
     TooManyToolServers(usize),
     #[error("{0}")]
     Models(String),
+    #[error(
+        "telemetry.otlp_endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, is no URL that begins with http:// or https://"
+    )]
+    OtlpEndpoint,
 }

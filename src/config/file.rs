@@ -13,6 +13,7 @@ use super::{ConfigError, Target};
 use crate::conversation::WhenBusy;
 use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
+use crate::limits::AppliedLimits;
 use crate::provider::DialectName;
 
 /// Read if no other file is named, and only if it is there.
@@ -33,6 +34,8 @@ pub(super) struct ConfigFile {
     pub allow_offline: bool,
     pub limits: Limits,
     pub tools: ToolsEntry,
+    pub metrics: MetricsEntry,
+    pub telemetry: TelemetryEntry,
     /// Where the file is, and what is written in it.
     #[serde(skip)]
     pub path: PathBuf,
@@ -164,6 +167,18 @@ impl Default for ConversationsEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsEntry {
+    pub require_key: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TelemetryEntry {
+    pub otlp_endpoint: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct ToolsEntry {
     pub required: BTreeMap<String, Vec<String>>,
 }
@@ -188,6 +203,7 @@ pub(super) struct Limits {
     pub definition_bytes: usize,
     pub tool_call_timeout_ms: u64,
     pub tool_result_bytes: usize,
+    pub keys: KeysEntry,
 }
 
 impl Default for Limits {
@@ -210,7 +226,42 @@ impl Default for Limits {
             definition_bytes: 1024 * 1024,
             tool_call_timeout_ms: 30_000,
             tool_result_bytes: 1024 * 1024,
+            keys: KeysEntry::default(),
         }
+    }
+}
+
+/// What holds for keys that have no limit of their own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct KeysEntry {
+    requests_per_minute: Option<NonZeroU64>,
+    tokens_per_minute: Option<NonZeroU64>,
+    concurrent_runs: Option<NonZeroU64>,
+    #[serde(deserialize_with = "dollars")]
+    usd_per_day: Option<f64>,
+    #[serde(deserialize_with = "dollars")]
+    usd_per_month: Option<f64>,
+}
+
+impl KeysEntry {
+    pub fn applied(&self) -> AppliedLimits {
+        AppliedLimits {
+            requests_per_minute: self.requests_per_minute.map(NonZeroU64::get),
+            tokens_per_minute: self.tokens_per_minute.map(NonZeroU64::get),
+            concurrent_runs: self.concurrent_runs.map(NonZeroU64::get),
+            usd_per_day: self.usd_per_day,
+            usd_per_month: self.usd_per_month,
+        }
+    }
+}
+
+fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let dollars = Option::<f64>::deserialize(deserializer)?;
+    if dollars.is_none_or(|dollars| dollars > 0.0 && dollars <= 1e9) {
+        Ok(dollars)
+    } else {
+        Err(D::Error::custom("usd_per_day and usd_per_month must be above 0"))
     }
 }
 
@@ -228,6 +279,8 @@ impl Default for ConfigFile {
             allow_offline: true,
             limits: Limits::default(),
             tools: ToolsEntry::default(),
+            metrics: MetricsEntry::default(),
+            telemetry: TelemetryEntry::default(),
             path: PathBuf::new(),
             text: String::new(),
         }

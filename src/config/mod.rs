@@ -21,8 +21,9 @@ pub use flags::Flags;
 use crate::definition::{KnownWorld, RENAMED_SERVER_TOOLS};
 use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, JudgeSettings};
 use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
+use crate::telemetry::traces;
 use crate::tools::ServerSettings;
-use crate::{conversation, db, dispatch, http, provider, registry, tools};
+use crate::{conversation, db, dispatch, http, limits as key_limits, provider, registry, tools};
 use file::ConfigFile;
 use variables::Variables;
 
@@ -42,7 +43,10 @@ pub struct Config {
     pub tools: tools::Settings,
     pub dispatch: dispatch::Settings,
     pub conversation: conversation::Settings,
+    pub limits: key_limits::Settings,
     pub http: http::Settings,
+    /// Where traces go, if anywhere.
+    pub traces: Option<traces::Settings>,
     /// What the operator should know of the configuration, said at start.
     pub notices: Vec<String>,
 }
@@ -147,15 +151,39 @@ impl Config {
                 stores_content,
             },
             conversation: conversation_settings(&file),
+            limits: key_limits::Settings { for_all: limits.keys.applied() },
             http: http::Settings {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),
                 keep_alive_interval: milliseconds(limits.keep_alive_interval_ms.max(1)),
+                metrics_require_key: file.metrics.require_key,
             },
+            traces: traces_settings(&file, variables)?,
             notices,
             data_dir,
         })
     }
+}
+
+/// By the names that OpenTelemetry gives the variables.
+/// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
+fn traces_settings(
+    file: &ConfigFile,
+    variables: &Variables,
+) -> Result<Option<traces::Settings>, ConfigError> {
+    let set = |name| variables.get(name).filter(|value| !value.is_empty());
+    let whole = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(str::to_owned);
+    let base = set("OTEL_EXPORTER_OTLP_ENDPOINT").or(file.telemetry.otlp_endpoint.as_deref());
+    let below = |base: &str| format!("{}/v1/traces", base.trim_end_matches('/'));
+    let Some(endpoint) = whole.or_else(|| base.map(below)) else { return Ok(None) };
+    let is_usable = endpoint.parse::<::http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+    });
+    if !is_usable {
+        return Err(ConfigError::OtlpEndpoint);
+    }
+    let service_name = set("OTEL_SERVICE_NAME").unwrap_or("rolecall").to_owned();
+    Ok(Some(traces::Settings { endpoint, service_name }))
 }
 
 fn conversation_settings(file: &ConfigFile) -> conversation::Settings {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::dispatch::{Decision, DispatchError};
 use crate::ledger::LedgerError;
+use crate::limits::LimitError;
 use crate::provider::ProviderError;
 
 /// Why a run did not begin.
@@ -32,6 +33,8 @@ pub enum ConversationError {
     StillRunning(Option<Uuid>),
     #[error("this `Idempotency-Key` was used for another request")]
     OtherRequest,
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     #[error("there is no conversation `{0}`")]
     NotFound(Uuid),
     #[error("a run of the conversation `{0}` is under way")]

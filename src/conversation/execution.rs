@@ -3,16 +3,19 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::{FutureExt, StreamExt};
 
 use super::end::{End, invites_another_try, outcome};
+use super::figures::{RunClock, count_usage};
+use super::funds::{BUDGET_EXCEEDED, Funds, PRICE_UNKNOWN};
 use super::live_run::LiveRun;
 use super::places::Place;
 use super::records::RecordedRun;
 use super::run::RunStatus;
+use super::spans;
 use super::stored::{Exchange, FLUSH_PATIENCE, NotKept};
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
@@ -20,6 +23,7 @@ use super::{Conversations, RunEvent};
 use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
+use crate::telemetry::traces::Span;
 use crate::tools::ToolOutcome;
 
 pub(super) struct Execution {
@@ -28,6 +32,9 @@ pub(super) struct Execution {
     pub recorded: RecordedRun,
     pub call: ModelCall,
     pub tools: ToolLoop,
+    pub funds: Funds,
+    pub clock: RunClock,
+    pub span: Arc<Span>,
     pub turn: OpenTurn,
     /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
     pub is_held_back: bool,
@@ -50,6 +57,8 @@ impl Execution {
             confidence: decision.confidence,
             handed_over: decision.handed_over.clone(),
         });
+        let judged_ms = decision.judge.as_ref().map_or(0, |judgement| judgement.ms);
+        self.clock.add_waited(Duration::from_millis(judged_ms));
         drop(decision);
         let (live, inner) = (Arc::clone(&self.live), Arc::clone(&self.conversations.inner));
         let timeout: Duration = inner.settings.run_timeout;
@@ -58,7 +67,9 @@ impl Execution {
             if place.is_waiting() {
                 self.record().await;
             }
+            let waits = Instant::now();
             held = Some(inner.places.wait(place).await);
+            self.clock.add_wait(waits);
             self.answer().await
         });
         let end = tokio::select! {
@@ -85,20 +96,28 @@ impl Execution {
             let Some(messages) = self.end_turn().await else { return Ok(()) };
             self.record().await;
             self.begin_turn(messages);
+            if !self.funds.reserve_turn(&self.call) {
+                self.cut_short(BUDGET_EXCEEDED);
+                return Ok(());
+            }
         }
     }
 
     /// One model call.
     async fn read_turn(&mut self) -> Result<(), ProviderError> {
-        while let Some(event) = self.call.next().await? {
+        loop {
+            let waits = Instant::now();
+            let event = self.call.next().await;
+            self.clock.add_wait(waits);
+            let Some(event) = event? else { return Ok(()) };
             let is_first = event.is_content() && self.is_connecting();
             self.take(event);
             if is_first {
+                self.clock.note_content();
                 self.live.show_content();
                 self.record().await;
             }
         }
-        Ok(())
     }
 
     fn is_connecting(&self) -> bool {
@@ -211,12 +230,14 @@ impl Execution {
     /// Executes the calls of the turn that stand at these places; returns their results in this order.
     async fn execute(&mut self, places: &[usize]) -> Vec<Message> {
         let mut results: Vec<Option<Message>> = vec![None; places.len()];
+        let waits = Instant::now();
         let mut ends = pin!(self.tools.execute(&self.turn));
         while let Some(end) = ends.next().await {
             if let Some(index) = places.iter().position(|place| *place == end.place) {
                 results[index] = Some(self.end_call(index, end));
             }
         }
+        self.clock.add_wait(waits);
         results.into_iter().flatten().collect()
     }
 
@@ -243,12 +264,17 @@ impl Execution {
             self.end_call(index, CallEnd { place: *place, outcome, ms: 0 })
         });
         let results = left.collect();
+        self.cut_short("max_turns_reached");
+        results
+    }
+
+    /// What there is has to do: a limit is in the way of more.
+    fn cut_short(&self, warning: &str) {
         self.live.update(|run| {
-            run.warnings.push("max_turns_reached".to_owned());
+            run.warnings.push(warning.to_owned());
             // As of any answer that a limit has cut: there is no call that the caller could answer.
             run.finish_reason = Some(FinishReason::Length);
         });
-        results
     }
 
     fn begin_turn(&mut self, messages: Vec<Message>) {
@@ -261,6 +287,8 @@ impl Execution {
     async fn settle(mut self, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
+        let is_price_unknown = self.funds.settle(self.call.charges());
+        self.count_usage();
         if self.keep_exchange(&end).await.is_err() {
             end = End::NotKept;
         }
@@ -273,6 +301,7 @@ impl Execution {
         live.update(|run| {
             run.turns.extend(cut_turn);
             run.attempts = call.attempts().to_vec();
+            run.warnings.extend(is_price_unknown.then(|| PRICE_UNKNOWN.to_owned()));
             let dropped = call.dropped_parameters().iter();
             run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
             // Some compatible servers say `stop` when the model has called tools.
@@ -288,6 +317,8 @@ impl Execution {
             run.ended_at = Some(Utc::now());
         });
         let run = live.without_texts();
+        self.clock.stop(&run);
+        spans::tell(&self.span, &run);
         tracing::info!(
             run.id = %run.id,
             agent.name = %run.agent.name,
@@ -309,6 +340,13 @@ impl Execution {
             exchange.release().await;
         }
         self.live.end();
+    }
+
+    fn count_usage(&self) {
+        let catalog = self.conversations.inner.providers.catalog();
+        for (target, usage) in self.funds.usages(self.call.charges()) {
+            count_usage(&self.recorded.agent.name, target, usage, catalog);
+        }
     }
 
     /// Adds the run to its conversation. A refused answer leaves nothing there: shown again, it would be refused again.

@@ -5,13 +5,16 @@ mod end;
 mod error;
 mod event;
 mod execution;
+mod figures;
 mod follower;
+mod funds;
 mod handle;
 mod live_run;
 mod places;
 mod records;
 mod required;
 mod run;
+mod spans;
 mod start;
 mod stored;
 mod tool_loop;
@@ -45,6 +48,7 @@ use stored::Claims;
 
 use crate::dispatch::Dispatcher;
 use crate::ledger::{Ledger, LedgerError};
+use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::tools::ToolServers;
 
@@ -77,6 +81,7 @@ struct Inner {
     providers: Providers,
     tool_servers: ToolServers,
     ledger: Ledger,
+    limits: Limits,
     settings: Settings,
     places: Places,
     claims: Arc<Claims>,
@@ -95,6 +100,7 @@ impl Conversations {
         providers: Providers,
         tool_servers: ToolServers,
         ledger: Ledger,
+        limits: Limits,
         pool: PgPool,
         settings: Settings,
     ) -> Self {
@@ -107,6 +113,7 @@ impl Conversations {
             providers,
             tool_servers,
             ledger,
+            limits,
             places: Places::new(settings.concurrent_runs),
             settings,
             claims,

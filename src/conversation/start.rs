@@ -9,10 +9,13 @@ use uuid::Uuid;
 
 use super::error::ConversationError;
 use super::execution::Execution;
+use super::figures::RunClock;
+use super::funds::Funds;
 use super::handle::RunHandle;
 use super::live_run::LiveRun;
 use super::records::{Idempotency, RecordedRun};
 use super::required::Required;
+use super::spans;
 use super::stored::{self, Before, Exchange, InConversation};
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
@@ -24,6 +27,7 @@ use crate::dispatch::{
 use crate::prompt::{self, PromptInput};
 use crate::provider::{CallMode, ResolutionRule, ResolvedModel};
 use crate::registry::Agent;
+use crate::telemetry::traces;
 use crate::tools::{Offer, ServerTool, Wanted};
 
 /// How long an idempotency key is waited for that is free and on record as taken, and how often it is asked for.
@@ -118,14 +122,20 @@ impl Conversations {
         let asked = joined.keeping.is_some().then(|| new.prompt.messages.clone());
         // Behind the conversation: who has a place must not wait for who waits for one.
         let place = self.inner.places.take(new.is_background).ok_or(ConversationError::Busy)?;
+        let hold = self.inner.limits.begin_run(new.key_id)?;
+        let (clock, span) = (RunClock::start(), spans::begin());
         let (key_id, is_background) = (new.key_id, new.is_background);
         let (metadata, idempotency) = (new.metadata.clone(), new.idempotency.clone());
         let asked_as_response = new.asked_as_response.clone();
         let face = new.prompt.inbound.as_ref().map(|inbound| inbound.protocol);
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
         let is_held_back = !new.is_streaming && !is_background;
-        let Prepared { decision, agent, model, request, tools, warnings } =
-            self.prepare(new, joined.before, Judging::IfClose).await?;
+        let Prepared { decision, agent, model, request, tools, warnings } = span
+            .around(self.prepare(new, joined.before, Judging::IfClose))
+            .await
+            .inspect_err(|_| span.fail("not_begun"))?;
+        let funds = Funds::reserve(hold, &request, &model.targets)
+            .inspect_err(|_| span.fail("not_begun"))?;
         let status = if place.is_waiting() { RunStatus::Queued } else { RunStatus::Picked };
         let run = Run {
             status,
@@ -160,6 +170,9 @@ impl Conversations {
             recorded,
             call: self.inner.providers.call(&model.targets, request, mode),
             tools,
+            funds,
+            clock,
+            span,
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
             face,
@@ -167,7 +180,8 @@ impl Conversations {
             exchange,
         };
         self.inner.tasks.spawn(async move {
-            execution.run(place, decision).await;
+            let span = Arc::clone(&execution.span);
+            span.around(execution.run(place, decision)).await;
             drop(registration);
         });
         Ok(StartedRun::New(handle))
@@ -283,12 +297,14 @@ impl Conversations {
         }
         let required = self.required(&agent, &offer, &new.prompt);
         let mut warnings = warnings(&model, &offer);
+        let span = traces::begin("prompt");
         let mut request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
         if is_stored {
             let assumed = self.inner.settings.stored.context_tokens;
             is_shortened |=
                 prompt::shorten(&mut request, model.first().context_tokens.unwrap_or(assumed));
         }
+        drop(span);
         if is_shortened {
             warnings.push("conversation_shortened".to_owned());
         }

@@ -7,8 +7,10 @@ use std::time::Instant;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::required::Required;
+use super::spans;
 use super::turn::{AskedCall, ExecutedCall, OpenTurn, milliseconds_since};
 use crate::chat::{FinishReason, Message, Part};
+use crate::telemetry::metrics::{self, OTHER};
 use crate::tools::{Offer, ServerTool, ToolContent, ToolOutcome, ToolServers};
 
 /// Most model calls of a run whose definition does not say.
@@ -184,13 +186,23 @@ async fn execute_one(
 ) -> CallEnd {
     let began = Instant::now();
     let AskedCall { call, broken } = asked;
+    let server = match &owner {
+        Owner::Server(tool) => Some(tool.server.clone()),
+        Owner::Caller | Owner::Nobody => None,
+    };
+    let span = spans::begin_tool(&call, server.as_deref());
     let outcome = match (broken, owner) {
         (Some(reason), _) => {
             ToolOutcome::error(format!("the arguments are not valid JSON: {reason}"))
         }
-        (None, Owner::Server(tool)) => servers.call(&tool, &call.arguments).await,
+        (None, Owner::Server(tool)) => span.around(servers.call(&tool, &call.arguments)).await,
         (None, _) => ToolOutcome::error(format!("there is no tool `{}`", call.name)),
     };
+    if outcome.is_error {
+        span.fail("tool_error");
+    }
+    let word = if outcome.is_error { "error" } else { "ok" };
+    metrics::tool_called(server.as_deref().unwrap_or(OTHER), word, began.elapsed());
     CallEnd { place, outcome, ms: milliseconds_since(began) }
 }
 

@@ -47,6 +47,18 @@ pub enum Strategy {
     Judge,
 }
 
+impl Strategy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Local => "local",
+            Self::Default => "default",
+            Self::Sticky => "sticky",
+            Self::Judge => "judge",
+        }
+    }
+}
+
 /// An agent at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentRef {

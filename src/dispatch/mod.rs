@@ -67,6 +67,7 @@ use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger};
 use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
+use crate::telemetry::{metrics, traces};
 use crate::tools::ToolServers;
 
 /// A cheap handle that picks agents.
@@ -128,6 +129,7 @@ impl Dispatcher {
         request: &DispatchRequest,
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
+        let (began, span) = (Instant::now(), traces::begin("dispatch"));
         let Inner { settings, judge, .. } = &*self.inner;
         let request = &self.without_unfit(request);
         judge.count_dispatch();
@@ -143,13 +145,19 @@ impl Dispatcher {
             (decision, case)
         };
         if let Some(case) = case {
-            judge.decide(case, request, &mut decision).await;
+            span.around(judge.decide(case, request, &mut decision)).await;
         }
         decision.ranked.truncate(request.top_k());
         if let (Some(agent), Some(picked)) = (&mut decision.agent, &decision.picked) {
             agent.degraded_by = self.degraded_by(picked);
         }
         decision.conversation_id = request.sticky.as_ref().map(|sticky| sticky.conversation_id);
+        let (outcome, strategy) = (decision.outcome.as_str(), decision.strategy.as_str());
+        metrics::dispatched(outcome, strategy, began.elapsed());
+        span.set("rolecall.dispatch.id", decision.id.to_string());
+        span.set("rolecall.dispatch.outcome", outcome);
+        span.set("rolecall.dispatch.strategy", strategy);
+        span.set("rolecall.dispatch.confidence", decision.confidence);
         self.record(&decision, request, key_id).await;
         Ok(decision)
     }

@@ -55,6 +55,7 @@ error_codes! {
     IdempotencyKeyReused, "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency key reused";
     NoMatchingAgent, "no_matching_agent", UNPROCESSABLE_ENTITY, "No matching agent";
     RateLimited, "rate_limited", TOO_MANY_REQUESTS, "Rate limited";
+    BudgetExceeded, "budget_exceeded", TOO_MANY_REQUESTS, "Budget exceeded";
     Internal, "internal", INTERNAL_SERVER_ERROR, "Internal error";
     ProviderFailed, "provider_failed", BAD_GATEWAY, "Provider failed";
     ProviderOverloaded, "provider_overloaded", SERVICE_UNAVAILABLE, "Provider overloaded";

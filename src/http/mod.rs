@@ -9,6 +9,7 @@ mod extract;
 mod faces;
 mod openapi;
 mod pagination;
+mod rate_limits;
 mod request_log;
 mod roster_revision;
 mod routes;
@@ -100,8 +101,13 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
                 mcp_servers::delete_mcp_server
             ))
             .routes(routes!(keys::create_key, keys::list_keys))
-            .routes(routes!(keys::delete_key)),
+            .routes(routes!(keys::update_key, keys::delete_key)),
     }
+}
+
+/// The figures, which need a key if the operator says so.
+fn metrics_path() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(routes::metrics::get_metrics))
 }
 
 const SCOPES: [Option<Scope>; 5] =
@@ -112,12 +118,22 @@ pub fn router(state: AppState) -> Router {
     let mut router = Router::new();
     for scope in SCOPES {
         let (mut group, _) = paths(scope).split_for_parts();
+        if matches!(scope, Some(Scope::Dispatch | Scope::Run)) {
+            let limits = state.limits.clone();
+            group = group.route_layer(middleware::from_fn_with_state(limits, rate_limits::count));
+        }
         if let Some(scope) = scope {
             let guard = auth::Guard { access: state.access.clone(), scope };
             group = group.route_layer(middleware::from_fn_with_state(guard, auth::check));
         }
         router = router.merge(group);
     }
+    let (mut figures, _) = metrics_path().split_for_parts();
+    if state.settings.metrics_require_key {
+        let guard = auth::Guard { access: state.access.clone(), scope: Scope::Read };
+        figures = figures.route_layer(middleware::from_fn_with_state(guard, auth::check));
+    }
+    router = router.merge(figures);
     let body_bytes = state.settings.body_bytes;
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this path") })
@@ -138,5 +154,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         let (_, part) = paths(scope).split_for_parts();
         document.merge(part);
     }
+    document.merge(metrics_path().split_for_parts().1);
     document
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::error::{ApiError, Problem};
 use super::error_code::ErrorCode;
 use super::faces::Face;
+use crate::telemetry::{metrics, traces};
 
 /// The header that carries a request's id, in and out.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -27,7 +28,8 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
     let face = Face::of(&path, request.headers());
-    let mut response = next.run(request).await;
+    let headers = request.headers().clone();
+    let mut response = traces::inside(&headers, next.run(request)).await;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(Problem(error)) = &problem {
         response = with_body(response, error, &id, face);
@@ -38,6 +40,7 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         }
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    metrics::request_answered(&path, &method, response.status(), started.elapsed());
     let status = response.status().as_u16();
     let elapsed_ms = started.elapsed().as_millis();
     let code = problem.as_ref().map(|problem| problem.0.code().as_str());

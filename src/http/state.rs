@@ -12,8 +12,10 @@ use crate::audit::Audit;
 use crate::conversation::Conversations;
 use crate::dispatch::{Dispatcher, Evaluations, Feedback};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::provider::Providers;
 use crate::registry::Registry;
+use crate::telemetry::metrics::Metrics;
 use crate::tools::{StoredToolServers, ToolServers};
 
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Settings {
     pub hold: Duration,
     /// How often a silent stream says that it lives.
     pub keep_alive_interval: Duration,
+    /// Whether `/metrics` is for holders of a key alone.
+    pub metrics_require_key: bool,
 }
 
 #[derive(Debug, Clone, FromRef)]
@@ -35,6 +39,8 @@ pub struct AppState {
     pub feedback: Feedback,
     pub evaluations: Evaluations,
     pub ledger: Ledger,
+    pub limits: Limits,
+    pub metrics: Metrics,
     pub providers: Providers,
     pub registry: Registry,
     pub tool_servers: ToolServers,

@@ -80,6 +80,12 @@ impl Ledger {
         self.inner.instance_id
     }
 
+    /// How many records are not known to be written.
+    pub fn count_pending(&self) -> usize {
+        let pending = self.pending();
+        pending.dispatches.len() + pending.runs.len() + pending.run_events.len()
+    }
+
     /// Keeps a decision.
     pub async fn record_dispatch(&self, mut record: DispatchRecord) {
         record.input = record.input.map(without_nul);

@@ -11,7 +11,7 @@ const IMAGE_TOKENS: usize = 1_600;
 const MESSAGE_TOKENS: usize = 4;
 
 /// Tokens that are kept free for an answer whose length nobody has said: as much as a dialect asks for by itself.
-const ANSWER_TOKENS: usize = 32_768;
+pub const ANSWER_TOKENS: u32 = 32_768;
 
 /// Roughly how many tokens a request has.
 pub fn estimate_tokens(request: &ChatRequest) -> usize {
@@ -24,7 +24,8 @@ pub fn estimate_tokens(request: &ChatRequest) -> usize {
 pub fn shorten(request: &mut ChatRequest, context_tokens: u32) -> bool {
     let context = usize::try_from(context_tokens).unwrap_or(usize::MAX);
     let asked = request.parameters.max_tokens.and_then(|tokens| usize::try_from(tokens).ok());
-    let answer = asked.unwrap_or(ANSWER_TOKENS.min(context / 4)).min(context / 2);
+    let assumed = usize::try_from(ANSWER_TOKENS).unwrap_or(usize::MAX);
+    let answer = asked.unwrap_or(assumed.min(context / 4)).min(context / 2);
     // An estimate is wrong by some.
     let room = (context - answer) / 10 * 9;
     let room = room.saturating_sub(fixed_tokens(request));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use budget::{estimate_tokens, shorten};
+pub use budget::{ANSWER_TOKENS, estimate_tokens, shorten};
 
 use crate::chat::{ChatRequest, Inbound, Message, Parameters, Tool};
 use crate::definition::AgentDefinition;

@@ -59,6 +59,17 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+impl BreakerState {
+    /// As a figure: the more of a breaker is open, the more.
+    pub(super) fn level(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
 /// A target that has failed since its last success.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BreakerHealth {

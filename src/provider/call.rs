@@ -11,10 +11,14 @@ use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::breaker::Admission;
+use super::charge::{Charge, answer_bytes};
 use super::error::Remedy;
 use super::random::random_unit;
+use super::spans;
 use super::{ChatStream, ProviderError, Providers, Target};
 use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought, Usage};
+use crate::telemetry::metrics;
+use crate::telemetry::traces::Span;
 
 /// How long the first retry on a target waits if the provider does not say; each further one waits twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -59,6 +63,7 @@ pub struct ModelCall {
     due: Instant,
     open: Option<OpenAttempt>,
     attempts: Vec<Attempt>,
+    charges: Vec<Charge>,
     requests_left: u32,
     /// How many there may be in all.
     requests_allowed: u32,
@@ -76,7 +81,10 @@ struct OpenAttempt {
     target: Arc<Target>,
     started: Instant,
     usage: Option<Usage>,
+    /// How much of an answer has come.
+    answer_bytes: usize,
     admission: Admission,
+    span: Span,
     /// There once the provider has accepted the request.
     stream: Option<ChatStream>,
 }
@@ -102,6 +110,7 @@ impl ModelCall {
             due: now,
             open: None,
             attempts: Vec::new(),
+            charges: Vec::new(),
             retries_here: 0,
             has_content: false,
             is_over: false,
@@ -177,13 +186,24 @@ impl ModelCall {
         self.is_over = true;
         self.request.take_if(|_| outcome != OK || !self.mode.can_go_on);
         if let Some(open) = self.open.take() {
-            self.attempts.push(open.told(outcome, None));
+            self.charges.extend(open.charge(outcome == OK));
+            self.note(open.told(outcome, None));
         }
     }
 
     /// The requests so far, the one under way aside.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// What the requests that are over have used.
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
+    }
+
+    /// The request, as long as it may be sent again.
+    pub fn request(&self) -> Option<&ChatRequest> {
+        self.request.as_ref()
     }
 
     /// How many requests have been sent, the one under way included.
@@ -213,16 +233,20 @@ impl ModelCall {
             target: Arc::clone(&target),
             started: Instant::now(),
             usage: None,
+            answer_bytes: 0,
             admission,
+            span: spans::begin(&target, &request.parameters),
             stream: None,
         });
-        open.stream = Some(self.providers.open(&target, request).await?);
+        let opening = open.span.around(self.providers.open(&target, request));
+        open.stream = Some(opening.await?);
         Ok(ChatEvent::Model(target.model.clone()))
     }
 
     fn take(&mut self, event: ChatEvent) -> Result<Option<ChatEvent>, ProviderError> {
         let open = self.open.as_mut().expect("events come from an open attempt");
         let is_content = event.is_content();
+        open.answer_bytes += answer_bytes(&event);
         let event = match event {
             ChatEvent::Model(model) if model.is_empty() => return Ok(None),
             // Only a model that is asked again can be told what is wrong with it.
@@ -235,10 +259,15 @@ impl ModelCall {
                 ChatEvent::Thought(SealedThought { model, ..thought })
             }
             ChatEvent::Model(model) => {
+                open.span.set(spans::RESPONSE_MODEL, model.clone());
                 ChatEvent::Model(format!("{}/{model}", open.target.provider))
             }
             ChatEvent::Usage(usage) => {
                 open.usage = Some(usage);
+                event
+            }
+            ChatEvent::Finished(reason) => {
+                spans::tell_finish(&open.span, reason);
                 event
             }
             event => event,
@@ -263,10 +292,11 @@ impl ModelCall {
                 if error.is_targets_fault() {
                     open.admission.fail();
                 }
-                self.attempts.push(open.told(error.word(), Some(error.to_string())));
+                self.charges.extend(open.charge(false));
+                self.note(open.told(error.word(), Some(error.to_string())));
             }
             // It was spared the request.
-            None => self.attempts.push(Attempt {
+            None => self.note(Attempt {
                 provider: target.provider.clone(),
                 model: target.model.clone(),
                 outcome: error.word().to_owned(),
@@ -291,6 +321,14 @@ impl ModelCall {
         let first =
             self.first_error.take().filter(|(first, _)| *first != target && error.is_unfit());
         Err(first.map_or(error, |(_, error)| error))
+    }
+
+    fn note(&mut self, attempt: Attempt) {
+        let target = Target::new(&attempt.provider, &attempt.model);
+        let model = self.providers.catalog().label(&target);
+        let took = Duration::from_millis(attempt.ms);
+        metrics::provider_answered(&attempt.provider, &model, &attempt.outcome, took);
+        self.attempts.push(attempt);
     }
 
     /// Whether there is a next attempt, and which. Each target behind the present one keeps a request.
@@ -328,7 +366,22 @@ impl ModelCall {
 }
 
 impl OpenAttempt {
+    /// What it has used; `None` if that is nothing, as far as anybody knows.
+    fn charge(&self, is_whole: bool) -> Option<Charge> {
+        let has_used = is_whole || self.usage.is_some() || self.answer_bytes > 0;
+        has_used.then(|| Charge {
+            target: Arc::clone(&self.target),
+            usage: self.usage,
+            is_whole,
+            answer_bytes: self.answer_bytes,
+        })
+    }
+
     fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
+        spans::tell_usage(&self.span, self.usage);
+        if outcome != OK {
+            self.span.fail(outcome);
+        }
         Attempt {
             provider: self.target.provider.clone(),
             model: self.target.model.clone(),

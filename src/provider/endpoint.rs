@@ -14,6 +14,7 @@ use super::{
     openai, responses,
 };
 use crate::chat::ChatRequest;
+use crate::telemetry::traces;
 
 /// How long the body of an error may pause, and how much of it is read.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,7 +77,8 @@ impl Endpoint {
         } else {
             clocks.response_header.max(clocks.first_token)
         };
-        let headers = self.headers_for(request);
+        let mut headers = self.headers_for(request);
+        traces::name_in(&mut headers);
         let mut answer = transport.post(uri, headers, body, header_timeout).await?;
         if !answer.status.is_success() {
             let body = answer.read_whole(ERROR_BODY_TIMEOUT, ERROR_BODY_BYTES).await;

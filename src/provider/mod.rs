@@ -7,6 +7,7 @@ mod attempt;
 mod breaker;
 mod call;
 mod catalog;
+mod charge;
 mod dialect;
 mod endpoint;
 mod error;
@@ -23,6 +24,7 @@ mod random;
 mod responses;
 mod retry_after;
 mod settings;
+mod spans;
 mod sse;
 mod stream;
 mod transport;
@@ -39,6 +41,7 @@ pub use attempt::Attempt;
 pub use breaker::{BreakerHealth, BreakerSettings, BreakerState};
 pub use call::{CallMode, ModelCall, RetrySettings};
 pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};
+pub use charge::Charge;
 pub use error::ProviderError;
 pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
 
@@ -123,6 +126,17 @@ impl Providers {
                 .collect(),
         };
         self.inner.endpoints.iter().map(of).collect()
+    }
+
+    /// The models that figures are kept of, each with whether its breaker is closed (0), half open (1) or open (2).
+    pub fn breaker_levels(&self) -> Vec<(&Target, u8)> {
+        let health = self.inner.breakers.health();
+        let level = |target: &Target| {
+            let name = target.full_name();
+            let found = health.iter().find(|breaker| breaker.target == name);
+            found.map_or(0, |breaker| breaker.state.level())
+        };
+        self.catalog().listed().map(|target| (target, level(target))).collect()
     }
 
     /// The body that a [`call`](Self::call) would send to its first target, and the parameters that it would leave

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
-use rmcp::model::{CallToolRequestParams, CallToolResponse};
+use rmcp::model::{CallToolRequestParams, CallToolResponse, RequestParamsMeta};
 use rmcp::service::{Peer, RoleClient, ServiceError};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
@@ -18,6 +18,7 @@ use super::redaction::Redaction;
 use super::{
     Condition, ServerSettings, ServerState, ServerTool, ToolOutcome, ToolSummary, failure,
 };
+use crate::telemetry::traces;
 
 /// How long a server that is down is left alone: doubled each time, until it has stayed up for a while.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -262,6 +263,10 @@ impl Server {
         };
         let mut request = CallToolRequestParams::new(tool.tool.clone());
         request.arguments = Some(arguments);
+        // <https://modelcontextprotocol.io/seps/414-request-meta>: over HTTP and to processes alike.
+        if let Some(traceparent) = traces::traceparent() {
+            request.set_traceparent(&traceparent);
+        }
         let call = async {
             // The semaphore is never closed.
             let _place = self.places.acquire().await;

@@ -207,8 +207,10 @@ impl IntoResponse for ApiError {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             429 | 503 => {
-                let seconds =
-                    self.problem.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).as_secs().max(1);
+                let retry_after = self.problem.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
+                // Up to the next second: who comes before its end comes too early.
+                let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
+                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             _ => {}

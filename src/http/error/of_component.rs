@@ -11,6 +11,7 @@ use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
 use crate::dispatch::{DispatchError, EvaluationError};
 use crate::http::error_code::ErrorCode;
 use crate::ledger::LedgerError;
+use crate::limits::LimitError;
 use crate::registry::RegistryError;
 use crate::tools::ToolServerError;
 
@@ -139,7 +140,29 @@ impl From<ConversationError> for ApiError {
             ConversationError::Database(error) => Self::database(error),
             ConversationError::OtherRequest => Self::new(ErrorCode::IdempotencyKeyReused, detail),
             ConversationError::Ledger(error) => error.into(),
+            ConversationError::Limit(error) => error.into(),
         }
+    }
+}
+
+impl From<LimitError> for ApiError {
+    fn from(error: LimitError) -> Self {
+        let detail = error.to_string();
+        let (code, retry_after) = match error {
+            LimitError::Requests { retry_after, .. } | LimitError::Tokens { retry_after, .. } => {
+                (ErrorCode::RateLimited, Some(retry_after))
+            }
+            LimitError::ConcurrentRuns { .. } => (ErrorCode::RateLimited, None),
+            LimitError::TooDear { retry_after, .. } | LimitError::Spent { retry_after, .. } => {
+                (ErrorCode::BudgetExceeded, Some(retry_after))
+            }
+            LimitError::Database(error) => return Self::database(error),
+        };
+        let mut refusal = Self::new(code, detail);
+        refusal.problem.retry_after = retry_after;
+        // What is spent is not there again within a client's patience.
+        refusal.problem.is_final = code == ErrorCode::BudgetExceeded;
+        refusal
     }
 }
 

@@ -1,4 +1,4 @@
-//! API keys: making, listing and revoking them.
+//! API keys: making, listing and revoking them, and what they may use.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::{Access, ApiKey, Caller, NewKey, Scope};
+use crate::access::{Access, ApiKey, Caller, KeyLimits, KeyLimitsChange, NewKey, Scope};
 use crate::definition::AgentName;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
+use crate::limits::{AppliedLimits, Limits, Spent};
 
 const MAX_NAME_LENGTH: usize = 100;
 
@@ -28,6 +29,16 @@ pub struct CreateKey {
     /// The only agents it may use; `null` means all.
     agents: Option<Vec<String>>,
     expires_at: Option<DateTime<Utc>>,
+    /// What the key may use, where that is not what is set for all keys.
+    #[serde(default)]
+    limits: KeyLimitsChange,
+}
+
+/// A change of a key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateKey {
+    limits: KeyLimitsChange,
 }
 
 /// A key, without its text.
@@ -39,6 +50,24 @@ pub struct KeyBody {
     agents: Option<Vec<String>>,
     expires_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
+    /// Of the key's own; `null` is what is set for all keys.
+    limits: KeyLimits,
+    /// What holds, with what is set for all keys; `null` is without a limit.
+    applied_limits: AppliedLimits,
+    spent: SpentBody,
+}
+
+/// What a key's runs have cost, as far as prices are known.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SpentBody {
+    usd_today: f64,
+    usd_this_month: f64,
+}
+
+impl From<Spent> for SpentBody {
+    fn from(spent: Spent) -> Self {
+        Self { usd_today: spent.today.to_usd(), usd_this_month: spent.this_month.to_usd() }
+    }
 }
 
 /// A new key. Its text is shown this once.
@@ -49,9 +78,12 @@ pub struct CreatedKey {
     body: KeyBody,
 }
 
-impl From<ApiKey> for KeyBody {
-    fn from(key: ApiKey) -> Self {
+impl KeyBody {
+    fn new(key: ApiKey, limits: &Limits) -> Self {
         Self {
+            applied_limits: limits.apply(&key.limits),
+            spent: limits.spent(key.id).into(),
+            limits: key.limits,
             id: key.id,
             name: key.name,
             scopes: key.scopes,
@@ -72,6 +104,7 @@ impl From<ApiKey> for KeyBody {
 )]
 pub async fn create_key(
     State(access): State<Access>,
+    State(limits): State<Limits>,
     Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
@@ -100,9 +133,11 @@ pub async fn create_key(
         scopes: body.scopes,
         agents: body.agents,
         expires_at: body.expires_at,
+        limits: body.limits.apply(&KeyLimits::default()),
     };
     let (stored, text) = access.create_key(new, &caller.author()).await?;
-    let created = CreatedKey { key: text.expose_secret().to_owned(), body: stored.into() };
+    let body = KeyBody::new(stored, &limits);
+    let created = CreatedKey { key: text.expose_secret().to_owned(), body };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -114,12 +149,34 @@ pub async fn create_key(
 )]
 pub async fn list_keys(
     State(access): State<Access>,
+    State(limits): State<Limits>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<KeyBody>>, ApiError> {
-    let limit = query.limit()?;
+    let page = query.limit()?;
     let keys = access.list_keys(query.parse_after()?, query.rows()?).await?;
-    let items = keys.into_iter().map(KeyBody::from).collect();
-    Ok(Json(Page::new(items, limit, |key: &KeyBody| key.id.to_string())))
+    let items = keys.into_iter().map(|key| KeyBody::new(key, &limits)).collect();
+    Ok(Json(Page::new(items, page, |key: &KeyBody| key.id.to_string())))
+}
+
+/// Changes what a key may use. It holds for what is asked from then on.
+#[utoipa::path(
+    patch, path = "/admin/v1/keys/{id}", tag = "admin",
+    params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, description = "The key as it is now", body = KeyBody),
+        (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn update_key(
+    State(access): State<Access>,
+    State(limits): State<Limits>,
+    Extension(caller): Extension<Caller>,
+    ApiPath(id): ApiPath<Uuid>,
+    ApiJson(body): ApiJson<UpdateKey>,
+) -> Result<Json<KeyBody>, ApiError> {
+    let changed = access.change_limits(id, body.limits, &caller.author()).await?;
+    let key = changed.ok_or_else(|| no_key(id))?;
+    Ok(Json(KeyBody::new(key, &limits)))
 }
 
 /// Revokes a key.
@@ -139,5 +196,9 @@ pub async fn delete_key(
     if access.revoke_key(id, &caller.author()).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(ApiError::new(ErrorCode::KeyNotFound, format!("there is no key `{id}`")))
+    Err(no_key(id))
+}
+
+fn no_key(id: Uuid) -> ApiError {
+    ApiError::new(ErrorCode::KeyNotFound, format!("there is no key `{id}`"))
 }

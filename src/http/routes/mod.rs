@@ -14,6 +14,7 @@ pub(super) mod feedback;
 pub(super) mod keys;
 pub(super) mod mcp_servers;
 mod messages;
+pub(super) mod metrics;
 pub(super) mod operations;
 pub(super) mod prompts;
 pub(super) mod providers;

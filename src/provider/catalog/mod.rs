@@ -13,6 +13,7 @@ pub use target::Target;
 
 use super::offline;
 use super::random::random_below;
+use crate::telemetry::metrics::OTHER;
 
 /// How a requested model became the resolved one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -145,6 +146,21 @@ impl Catalog {
             .filter(|target| self.is_configured(target))
             .or_else(|| by_prefix().filter(|target| self.is_configured(target)))?;
         Some((vec![Arc::new(target.with_known_facts())], ResolutionRule::Exact))
+    }
+
+    /// The targets that the operator or the built-in table names, and whose providers are configured.
+    pub fn listed(&self) -> impl Iterator<Item = &Target> {
+        let named = self.aliases.values().flatten().map(|target| &**target);
+        let configured = named.filter(|target| self.is_configured(target));
+        configured.chain([&*self.default])
+    }
+
+    /// `provider/model` of a target that is [listed](Self::listed), else a word for all others: callers may name any
+    /// model, and figures are kept for each name.
+    pub fn label(&self, target: &Target) -> String {
+        let is_same =
+            |listed: &Target| listed.provider == target.provider && listed.model == target.model;
+        if self.listed().any(is_same) { target.full_name() } else { OTHER.to_owned() }
     }
 
     /// Whether the target's provider is configured.

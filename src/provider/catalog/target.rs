@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::built_in;
-use crate::chat::Parameter;
+use crate::chat::{Money, Parameter, Usage};
 use crate::provider::offline;
 
 /// A model of one provider. What is `None` is as the built-in table has it.
@@ -92,6 +92,19 @@ impl Target {
     /// `provider/model`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.provider, self.model)
+    }
+
+    /// What tokens of it cost; `None` if its prices are not known. Cached tokens count in full.
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    pub fn price(&self, usage: Usage) -> Option<Money> {
+        // Nobody is asked, and nobody is paid.
+        if self.is_offline() {
+            return Some(Money::ZERO);
+        }
+        let (input, output) = self.input_price.zip(self.output_price)?;
+        let usd_for_millions =
+            usage.input_tokens as f64 * input + usage.output_tokens as f64 * output;
+        Some(Money::from_usd(usd_for_millions / 1e6))
     }
 
     /// Parameters that the model answers with an error.

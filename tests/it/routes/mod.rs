@@ -16,6 +16,8 @@ mod feedback;
 mod idempotency;
 mod judge;
 mod keys;
+mod limits;
+mod metrics;
 mod operations;
 mod prompts;
 mod revisions;

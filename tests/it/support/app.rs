@@ -50,6 +50,7 @@ impl TestApp {
         let mut config = Config::load(&flags).expect("the defaults are valid");
         // Whatever keys the developer's shell holds, no test may use them.
         config.provider.providers.clear();
+        config.traces = None;
         config.data_dir = files.path().into();
         config.registry.agents_dir = shipped_agents();
         config.admin_key = Some(SecretString::from(ADMIN_KEY));

@@ -23,6 +23,8 @@ struct Shared {
     tools: Mutex<BTreeMap<String, FakeTool>>,
     /// The names of the tools that were called, in the order in which the calls came.
     calls: Mutex<Vec<String>>,
+    /// The traces that calls named, if they did.
+    traces: Mutex<Vec<Option<String>>>,
     begun: watch::Sender<usize>,
     /// How many calls are over: answered, or left by the service.
     over: watch::Sender<usize>,
@@ -65,6 +67,7 @@ impl FakeToolServer {
         let state = Arc::new(Shared {
             tools: Mutex::new(tools),
             calls: Mutex::default(),
+            traces: Mutex::default(),
             begun: watch::Sender::new(0),
             over: watch::Sender::new(0),
         });
@@ -78,6 +81,11 @@ impl FakeToolServer {
     /// The tools that were called so far, in the order in which the calls came.
     pub fn calls(&self) -> Vec<String> {
         self.state.calls.lock().expect("not poisoned").clone()
+    }
+
+    /// The trace that each call named, if it did.
+    pub fn traces(&self) -> Vec<Option<String>> {
+        self.state.traces.lock().expect("not poisoned").clone()
     }
 
     pub async fn wait_for_calls(&self, count: usize) {
@@ -143,6 +151,8 @@ impl Shared {
         let name = params["name"].as_str().expect("a name").to_owned();
         let tool = self.tools.lock().expect("not poisoned").get(&name).cloned();
         self.calls.lock().expect("not poisoned").push(name);
+        let trace = params["_meta"]["traceparent"].as_str().map(str::to_owned);
+        self.traces.lock().expect("not poisoned").push(trace);
         self.begun.send_modify(|count| *count += 1);
         let FakeTool { result, delay } = tool.expect("a tool that is listed");
         tokio::time::sleep(delay).await;

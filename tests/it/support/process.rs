@@ -13,7 +13,7 @@ use super::caller::Caller;
 pub fn rolecall() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
     for (name, _) in std::env::vars() {
-        let is_ours = ["ROLECALL_", "ANTHROPIC_", "OPENAI_", "GEMINI_"]
+        let is_ours = ["ROLECALL_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "OTEL_"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
         if is_ours || name == "DATABASE_URL" {

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
 
+/// The protocol's word for an account without money: its clients tell it from a rate that will be lower in a moment.
+const NO_MONEY: &str = "insufficient_quota";
+
 /// The body of an error.
 pub(in crate::http::faces) fn error_body(error: &ApiError) -> Value {
     let param = match error.code() {
@@ -21,6 +24,7 @@ pub(in crate::http::faces) fn error_body(error: &ApiError) -> Value {
 
 fn kind(code: ErrorCode) -> &'static str {
     match code.status().as_u16() {
+        429 if code == ErrorCode::BudgetExceeded => NO_MONEY,
         429 => "rate_limit_error",
         403 => "permission_error",
         500.. => "server_error",
@@ -39,6 +43,7 @@ fn code(code: ErrorCode) -> &'static str {
         ErrorCode::Unauthenticated => "invalid_api_key",
         ErrorCode::ContentFiltered => "content_policy_violation",
         ErrorCode::RateLimited => "rate_limit_exceeded",
+        ErrorCode::BudgetExceeded => NO_MONEY,
         code => code.as_str(),
     }
 }

@@ -1,4 +1,11 @@
-//! Logging: human lines or JSON, to standard error. Message texts and secrets are never logged.
+//! What the service tells of itself: its log here, its figures in `metrics.rs`, its traces in
+//! `traces.rs`. Message texts and secrets are told
+//! nowhere.
+
+pub mod metrics;
+mod outbox;
+pub mod process;
+pub mod traces;
 
 use std::io::IsTerminal;
 

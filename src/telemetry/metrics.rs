@@ -1,0 +1,247 @@
+//! Every metric of the service: its name, its meaning, and the function that counts it. No label comes from a caller's
+//! text: agents are those of the roster, models those of the configuration, paths the patterns of routes.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ::metrics::{
+    counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    set_global_recorder,
+};
+use http::{Method, StatusCode};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::process;
+
+/// Label of what is not told apart, so that labels stay few.
+pub const OTHER: &str = "other";
+
+const HTTP_REQUESTS: &str = "rolecall_http_requests_total";
+const HTTP_DURATION: &str = "rolecall_http_request_duration_seconds";
+const RUNS: &str = "rolecall_runs_total";
+const RUNS_UNDER_WAY: &str = "rolecall_runs_under_way";
+const RUN_DURATION: &str = "rolecall_run_duration_seconds";
+const FIRST_CONTENT: &str = "rolecall_run_first_content_seconds";
+const OVERHEAD: &str = "rolecall_run_overhead_seconds";
+const DISPATCHES: &str = "rolecall_dispatches_total";
+const DISPATCH_DURATION: &str = "rolecall_dispatch_duration_seconds";
+const ATTEMPTS: &str = "rolecall_provider_attempts_total";
+const ATTEMPT_DURATION: &str = "rolecall_provider_attempt_duration_seconds";
+const BREAKER: &str = "rolecall_breaker_state";
+const TOKENS: &str = "rolecall_tokens_total";
+const COST: &str = "rolecall_cost_nano_usd_total";
+const TOOL_CALLS: &str = "rolecall_tool_calls_total";
+const TOOL_CALL_DURATION: &str = "rolecall_tool_call_duration_seconds";
+const REFUSALS: &str = "rolecall_limit_refusals_total";
+const ACCOUNTS: &str = "rolecall_key_accounts";
+const LEDGER: &str = "rolecall_ledger_pending_records";
+const SPANS_DROPPED: &str = "rolecall_trace_spans_dropped_total";
+const ROSTER: &str = "rolecall_roster_revision";
+
+const COUNTERS: &[(&str, &str)] = &[
+    (HTTP_REQUESTS, "Requests of callers that were answered, by route, method and status."),
+    (RUNS, "Runs that ended, by agent and outcome."),
+    (DISPATCHES, "Decisions, by outcome and strategy."),
+    (ATTEMPTS, "Requests to providers that ended, by provider, model and outcome."),
+    (TOKENS, "Tokens that runs used, by agent, model and kind."),
+    (COST, "What runs cost as far as prices are known, in billionths of a US dollar."),
+    (TOOL_CALLS, "Calls of tools that ended, by tool server and outcome."),
+    (SPANS_DROPPED, "Spans of traces that did not reach the collector, by reason."),
+    (REFUSALS, "Requests and runs that were refused for a limit of their key."),
+];
+
+const GAUGES: &[(&str, &str)] = &[
+    (RUNS_UNDER_WAY, "Runs under way."),
+    (
+        BREAKER,
+        "0: requests are sent. 1: one finds out whether the model is well. 2: it is left alone.",
+    ),
+    (ACCOUNTS, "Keys whose use is counted here."),
+    (LEDGER, "Records that are not known to be written."),
+    (ROSTER, "The revision of the roster that is served."),
+];
+
+/// What takes as long as a model.
+const LONG: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0];
+
+/// What takes as long as a computation.
+const SHORT: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+const MIXED: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+const HISTOGRAMS: &[(&str, &str, &[f64])] = &[
+    (HTTP_DURATION, "Time to the headers of an answer.", MIXED),
+    (RUN_DURATION, "Time of a run in all, by outcome.", LONG),
+    (FIRST_CONTENT, "Time from a request to the first content of its run.", LONG),
+    (
+        OVERHEAD,
+        "Time of a completed run that was spent here, not in providers, tools or queues.",
+        SHORT,
+    ),
+    (DISPATCH_DURATION, "Time of a decision, the judge's included, by strategy.", SHORT),
+    (ATTEMPT_DURATION, "Time of a request to a provider, by provider.", LONG),
+    (TOOL_CALL_DURATION, "Time of a call of a tool, by tool server.", MIXED),
+];
+
+/// A cheap handle to what has been counted in this process.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Starts counting, once for the whole process.
+    ///
+    /// # Panics
+    /// If something else in the process counts already.
+    pub fn install() -> Self {
+        static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+        let handle = HANDLE.get_or_init(|| {
+            let builder =
+                HISTOGRAMS.iter().fold(PrometheusBuilder::new(), |builder, (name, _, buckets)| {
+                    let matcher = Matcher::Full((*name).to_owned());
+                    builder.set_buckets_for_metric(matcher, buckets).expect("there are buckets")
+                });
+            let recorder = builder.build_recorder();
+            let handle = recorder.handle();
+            set_global_recorder(recorder).expect("nothing else counts in this process");
+            describe();
+            handle
+        });
+        Self { handle: handle.clone() }
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub fn render(&self) -> String {
+        self.handle.render() + &process::render()
+    }
+
+    /// Sums up the samples that have come in. They pile up where nobody does.
+    pub fn sum_up(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn describe() {
+    for (name, help) in COUNTERS {
+        describe_counter!(*name, *help);
+    }
+    for (name, help) in GAUGES {
+        describe_gauge!(*name, *help);
+    }
+    for (name, help, _) in HISTOGRAMS {
+        describe_histogram!(*name, *help);
+    }
+}
+
+/// `route` is the pattern of a path.
+pub fn request_answered(route: &str, method: &Method, status: StatusCode, took: Duration) {
+    let route = route.to_owned();
+    let method = known_method(method);
+    let status = status.as_str().to_owned();
+    counter!(HTTP_REQUESTS, "route" => route.clone(), "method" => method, "status" => status)
+        .increment(1);
+    histogram!(HTTP_DURATION, "route" => route, "method" => method).record(took);
+}
+
+/// Callers may invent methods.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => OTHER,
+    }
+}
+
+pub fn run_ended(agent: &str, outcome: &'static str, took: Duration) {
+    counter!(RUNS, "agent" => agent.to_owned(), "outcome" => outcome).increment(1);
+    histogram!(RUN_DURATION, "outcome" => outcome).record(took);
+}
+
+pub fn run_showed_content(took: Duration) {
+    histogram!(FIRST_CONTENT).record(took);
+}
+
+pub fn run_cost_time(overhead: Duration) {
+    histogram!(OVERHEAD).record(overhead);
+}
+
+pub fn dispatched(outcome: &'static str, strategy: &'static str, took: Duration) {
+    counter!(DISPATCHES, "outcome" => outcome, "strategy" => strategy).increment(1);
+    histogram!(DISPATCH_DURATION, "strategy" => strategy).record(took);
+}
+
+pub fn provider_answered(provider: &str, model: &str, outcome: &str, took: Duration) {
+    let (provider, model) = (provider.to_owned(), model.to_owned());
+    let outcome = outcome.to_owned();
+    counter!(ATTEMPTS, "provider" => provider.clone(), "model" => model, "outcome" => outcome)
+        .increment(1);
+    histogram!(ATTEMPT_DURATION, "provider" => provider).record(took);
+}
+
+pub fn tokens_used(agent: &str, model: &str, kind: &'static str, count: u64) {
+    let (agent, model) = (agent.to_owned(), model.to_owned());
+    counter!(TOKENS, "agent" => agent, "model" => model, "kind" => kind).increment(count);
+}
+
+pub fn money_spent(agent: &str, model: &str, nano_usd: u64) {
+    let (agent, model) = (agent.to_owned(), model.to_owned());
+    counter!(COST, "agent" => agent, "model" => model).increment(nano_usd);
+}
+
+pub fn tool_called(server: &str, outcome: &'static str, took: Duration) {
+    let server = server.to_owned();
+    counter!(TOOL_CALLS, "server" => server.clone(), "outcome" => outcome).increment(1);
+    histogram!(TOOL_CALL_DURATION, "server" => server).record(took);
+}
+
+pub fn limit_refused(limit: &'static str) {
+    counter!(REFUSALS, "limit" => limit).increment(1);
+}
+
+pub fn spans_dropped(reason: &'static str, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    counter!(SPANS_DROPPED, "reason" => reason).increment(count);
+}
+
+/// What is looked up when somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Levels {
+    pub runs_under_way: usize,
+    pub pending_records: usize,
+    pub key_accounts: usize,
+    pub roster_revision: i64,
+}
+
+pub fn set_levels(levels: Levels) {
+    gauge!(RUNS_UNDER_WAY).set(of_count(levels.runs_under_way));
+    gauge!(LEDGER).set(of_count(levels.pending_records));
+    gauge!(ACCOUNTS).set(of_count(levels.key_accounts));
+    #[expect(clippy::cast_precision_loss, reason = "it counts changes, far fewer than 2^52")]
+    gauge!(ROSTER).set(levels.roster_revision as f64);
+}
+
+/// `state` is 0, 1 or 2, see the metric's description.
+pub fn set_breaker(provider: &str, model: &str, state: u8) {
+    let (provider, model) = (provider.to_owned(), model.to_owned());
+    gauge!(BREAKER, "provider" => provider, "model" => model).set(f64::from(state));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn of_count(count: usize) -> f64 {
+    count as f64
+}
