@@ -124,7 +124,7 @@ fn redacted(mut value: Value) -> Value {
                     "created" | "created_at" | "ms" => json!(0),
                     "completed_at" | "ended_at" if !member.is_null() => json!(0),
                     "run_id" | "dispatch_id" | "request_id" => json!("[id]"),
-                    "id" | "item_id" => redacted_id(member),
+                    "id" | "item_id" | "call_id" => redacted_id(member),
                     _ => redacted(member.take()),
                 };
             }
