@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod flags;
+mod limits;
 mod providers;
 #[cfg(test)]
 mod tests;

@@ -28,8 +28,8 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
     let face = Face::of(&path, request.headers());
-    let headers = request.headers().clone();
-    let mut response = traces::inside(&headers, next.run(request)).await;
+    let trace = traces::of_caller(request.headers());
+    let mut response = trace.around(next.run(request)).await;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(Problem(error)) = &problem {
         response = with_body(response, error, &id, face);

@@ -10,22 +10,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::breaker::Admission;
 use super::charge::{Charge, answer_bytes};
 use super::error::Remedy;
+use super::open_attempt::{OK, OpenAttempt};
 use super::random::random_unit;
 use super::spans;
-use super::{ChatStream, ProviderError, Providers, Target};
-use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought, Usage};
+use super::{ProviderError, Providers, Target};
+use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought};
 use crate::telemetry::metrics;
-use crate::telemetry::traces::Span;
 
 /// How long the first retry on a target waits if the provider does not say; each further one waits twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
-
-/// The outcome of a request whose answer is whole.
-const OK: &str = "ok";
 
 /// How many requests a call may take, and for how long it may try again.
 #[derive(Debug, Clone, Copy)]
@@ -73,20 +69,6 @@ pub struct ModelCall {
     dropped: Vec<Parameter>,
     /// What went wrong with the target that was tried first.
     first_error: Option<(Arc<Target>, ProviderError)>,
-}
-
-/// The request that is under way.
-#[derive(Debug)]
-struct OpenAttempt {
-    target: Arc<Target>,
-    started: Instant,
-    usage: Option<Usage>,
-    /// How much of an answer has come.
-    answer_bytes: usize,
-    admission: Admission,
-    span: Span,
-    /// There once the provider has accepted the request.
-    stream: Option<ChatStream>,
 }
 
 impl ModelCall {
@@ -362,34 +344,6 @@ impl ModelCall {
         self.retries_here = 0;
         self.due = Instant::now();
         true
-    }
-}
-
-impl OpenAttempt {
-    /// What it has used; `None` if that is nothing, as far as anybody knows.
-    fn charge(&self, is_whole: bool) -> Option<Charge> {
-        let has_used = is_whole || self.usage.is_some() || self.answer_bytes > 0;
-        has_used.then(|| Charge {
-            target: Arc::clone(&self.target),
-            usage: self.usage,
-            is_whole,
-            answer_bytes: self.answer_bytes,
-        })
-    }
-
-    fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
-        spans::tell_usage(&self.span, self.usage);
-        if outcome != OK {
-            self.span.fail(outcome);
-        }
-        Attempt {
-            provider: self.target.provider.clone(),
-            model: self.target.model.clone(),
-            usage: self.usage.filter(|_| outcome != OK),
-            outcome: outcome.to_owned(),
-            detail,
-            ms: self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
-        }
     }
 }
 

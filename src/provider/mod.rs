@@ -16,6 +16,7 @@ mod gemini;
 mod golden_tests;
 mod lenient;
 mod offline;
+mod open_attempt;
 mod openai;
 mod openai_error;
 mod openai_words;

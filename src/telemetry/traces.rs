@@ -138,13 +138,10 @@ impl Drop for Span {
     }
 }
 
-/// Answers a request inside the trace that its caller names, if one is named.
-pub fn inside<F: Future>(
-    headers: &HeaderMap,
-    inner: F,
-) -> impl Future<Output = F::Output> + use<F> {
-    let named = TraceContextPropagator::new().extract_with_context(&Context::new(), &In(headers));
-    inner.with_context(named)
+/// The caller's span, if the headers of its request name one: what is done around it is below it. It is not ours to end.
+pub fn of_caller(headers: &HeaderMap) -> Span {
+    let propagator = TraceContextPropagator::new();
+    Span { context: propagator.extract_with_context(&Context::new(), &In(headers)) }
 }
 
 /// Names the present trace in the headers of a request.
@@ -189,7 +186,7 @@ impl Injector for Out<'_> {
 mod tests {
     use http::HeaderMap;
 
-    use super::{inside, name_in, traceparent};
+    use super::{name_in, of_caller, traceparent};
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -198,7 +195,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", PARENT.parse().expect("a value"));
         headers.insert("tracestate", "vendor=1".parse().expect("a value"));
-        let passed_on = inside(&headers, async {
+        let passed_on = of_caller(&headers).around(async {
             let mut passed_on = HeaderMap::new();
             name_in(&mut passed_on);
             passed_on
@@ -210,7 +207,7 @@ mod tests {
     async fn what_names_no_trace_is_passed_over() {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", "00-nonsense".parse().expect("a value"));
-        assert_eq!(inside(&headers, async { traceparent() }).await, None);
+        assert_eq!(of_caller(&headers).around(async { traceparent() }).await, None);
         assert_eq!(traceparent(), None);
     }
 }

@@ -1,0 +1,57 @@
+//! One request to a provider that is under way, and what is told of it when it is over.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::attempt::Attempt;
+use super::breaker::Admission;
+use super::charge::Charge;
+use super::{ChatStream, Target, spans};
+use crate::chat::Usage;
+use crate::telemetry::traces::Span;
+
+/// The outcome of a request whose answer is whole.
+pub(super) const OK: &str = "ok";
+
+/// The request that is under way.
+#[derive(Debug)]
+pub(super) struct OpenAttempt {
+    pub target: Arc<Target>,
+    pub started: Instant,
+    pub usage: Option<Usage>,
+    /// How much of an answer has come.
+    pub answer_bytes: usize,
+    pub admission: Admission,
+    pub span: Span,
+    /// There once the provider has accepted the request.
+    pub stream: Option<ChatStream>,
+}
+
+impl OpenAttempt {
+    /// What it has used; `None` if that is nothing, as far as anybody knows.
+    pub fn charge(&self, is_whole: bool) -> Option<Charge> {
+        let has_used = is_whole || self.usage.is_some() || self.answer_bytes > 0;
+        has_used.then(|| Charge {
+            target: Arc::clone(&self.target),
+            usage: self.usage,
+            is_whole,
+            answer_bytes: self.answer_bytes,
+        })
+    }
+
+    pub fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
+        spans::tell_usage(&self.span, self.usage);
+        if outcome != OK {
+            self.span.fail(outcome);
+        }
+        Attempt {
+            provider: self.target.provider.clone(),
+            model: self.target.model.clone(),
+            usage: self.usage.filter(|_| outcome != OK),
+            outcome: outcome.to_owned(),
+            detail,
+            ms: self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+        }
+    }
+}
