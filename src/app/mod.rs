@@ -53,7 +53,7 @@ impl App {
             access.ensure_admin_key(config.admin_key.as_ref(), &config.data_dir).await?;
         let registry = Registry::open(pool.clone(), config.registry).await?;
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
-        let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
+        let ledger = Ledger::open(pool.clone(), &config.ledger, database.is_exclusive()).await?;
         let feedback = Feedback::open(pool.clone()).await?;
         let tool_servers = ToolServers::start(config.tools).map_err(anyhow::Error::msg)?;
         let dispatcher = Dispatcher::new(

@@ -136,11 +136,12 @@ fn some_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>,
 pub(super) struct StorageEntry {
     pub content: bool,
     retention_days: Option<u32>,
+    pub journal_bytes: u64,
 }
 
 impl Default for StorageEntry {
     fn default() -> Self {
-        Self { content: true, retention_days: None }
+        Self { content: true, retention_days: None, journal_bytes: 1024 * 1024 * 1024 }
     }
 }
 

@@ -10,7 +10,7 @@ mod tests;
 mod tool_servers;
 mod variables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -22,7 +22,7 @@ use crate::definition::{KnownWorld, RENAMED_SERVER_TOOLS};
 use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, JudgeSettings};
 use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
 use crate::tools::ServerSettings;
-use crate::{conversation, db, dispatch, http, provider, registry, tools};
+use crate::{conversation, db, dispatch, http, ledger, provider, registry, tools};
 use file::ConfigFile;
 use variables::Variables;
 
@@ -42,6 +42,7 @@ pub struct Config {
     pub tools: tools::Settings,
     pub dispatch: dispatch::Settings,
     pub conversation: conversation::Settings,
+    pub ledger: ledger::Settings,
     pub http: http::Settings,
     /// What the operator should know of the configuration, said at start.
     pub notices: Vec<String>,
@@ -147,6 +148,7 @@ impl Config {
                 stores_content,
             },
             conversation: conversation_settings(&file),
+            ledger: ledger_settings(&file, &data_dir),
             http: http::Settings {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),
@@ -170,6 +172,10 @@ fn conversation_settings(file: &ConfigFile) -> conversation::Settings {
             context_tokens: file.conversations.context_tokens.get(),
         },
     }
+}
+
+fn ledger_settings(file: &ConfigFile, data_dir: &Path) -> ledger::Settings {
+    ledger::Settings { data_dir: data_dir.into(), journal_bytes: file.storage.journal_bytes }
 }
 
 /// The judge's settings. Its model is looked up now, so that a misspelt one does not wait for the first close pick.

@@ -55,9 +55,6 @@ impl Execution {
         let timeout: Duration = inner.settings.run_timeout;
         let mut held = None;
         let answer = AssertUnwindSafe(async {
-            if place.is_waiting() {
-                self.record().await;
-            }
             held = Some(inner.places.wait(place).await);
             self.answer().await
         });

@@ -109,7 +109,7 @@ impl Conversations {
         }
         let _storing = live.storing.lock().await;
         if let Some(events) = live.take_unstored() {
-            self.inner.ledger.record_run_events(events).await;
+            self.inner.ledger.record_run_events(&events);
         }
     }
 
@@ -120,7 +120,7 @@ impl Conversations {
         let Some(mut run) = read_run(&record.record) else { return Ok(None) };
         if run.output.is_none() {
             let pieces = self.inner.ledger.list_run_events(record.id, 0).await?;
-            let events = pieces.iter().flat_map(|piece| read_events(piece));
+            let events = pieces.iter().flat_map(read_events);
             let mut has_events = false;
             let (mut output, mut calls) = (String::new(), CallsForCaller::default());
             for event in events {

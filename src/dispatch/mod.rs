@@ -122,13 +122,14 @@ impl Dispatcher {
     /// Picks an agent and keeps the decision on record.
     ///
     /// # Errors
-    /// If a named agent or candidate does not exist, is disabled, or is not permitted.
+    /// If a named agent or candidate does not exist, is disabled, or is not permitted; or there is no room for records.
     pub async fn pick(
         &self,
         request: &DispatchRequest,
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
         let Inner { settings, judge, .. } = &*self.inner;
+        self.inner.ledger.check_room()?;
         let request = &self.without_unfit(request);
         judge.count_dispatch();
         // The index is let go before the judge is waited for: it may be of a roster that is gone by then.

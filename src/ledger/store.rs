@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::journal::Kind;
 use super::record::{
-    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, Record, RunEvents,
-    RunFilter, RunRecord,
+    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter,
+    RunRecord,
 };
+use super::writer::{Row, Taken};
 
 /// A statement takes rows up to about this size.
 const STATEMENT_BYTES: usize = 256 * 1024;
@@ -20,32 +21,29 @@ const STATEMENT_BYTES: usize = 256 * 1024;
 /// Texts of decided requests that are held at once.
 const LIST_BYTES: usize = 64 * 1024 * 1024;
 
-/// Writes all of them or none. Many records are few statements: each takes a JSON array of rows.
-pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), sqlx::Error> {
+/// Writes all of them or none, and with them up to where the journal is written. Many records are few statements: each
+/// takes a JSON array of rows.
+pub(super) async fn write_batch(
+    pool: &PgPool,
+    rows: &[Row],
+    taken: Option<Taken>,
+) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
-    let dispatches = batch.iter().filter_map(|record| match record {
-        Record::Dispatch(record) => Some(record.as_ref()),
-        _ => None,
-    });
-    for rows in json_rows(dispatches) {
+    for rows in json_arrays(of_kind(rows, Kind::Dispatch)) {
         insert_dispatches(&mut transaction, &rows).await?;
     }
-    let runs = batch.iter().filter_map(|record| match record {
-        Record::Run(record) => Some((record.id, record.as_ref())),
-        _ => None,
-    });
     // A statement changes a row once, and the last record of a run is the one that counts.
-    let newest: BTreeMap<Uuid, &RunRecord> = runs.collect();
-    for rows in json_rows(newest.into_values()) {
+    let runs = rows.iter().filter(|row| row.label.kind == Kind::Run);
+    let newest: BTreeMap<Uuid, &str> = runs.map(|row| (row.label.id, row.json.as_str())).collect();
+    for rows in json_arrays(newest.into_values()) {
         upsert_runs(&mut transaction, &rows).await?;
     }
-    let run_events = batch.iter().filter_map(|record| match record {
-        Record::RunEvents(record) => Some(record.as_ref()),
-        _ => None,
-    });
-    for rows in json_rows(run_events) {
+    for rows in json_arrays(of_kind(rows, Kind::RunEvents)) {
         insert_run_events(&mut transaction, &rows).await?;
+    }
+    if let Some(taken) = taken {
+        set_taken(&mut transaction, taken).await?;
     }
     transaction.commit().await?;
     // Each connection of the pool would come to hold the largest statement that it has sent.
@@ -53,15 +51,18 @@ pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), s
     Ok(())
 }
 
-/// JSON arrays of all records, none of them much larger than a statement may be.
-fn json_rows<'a, T: Serialize + 'a>(records: impl Iterator<Item = &'a T>) -> Vec<String> {
+fn of_kind(rows: &[Row], kind: Kind) -> impl Iterator<Item = &str> {
+    rows.iter().filter(move |row| row.label.kind == kind).map(|row| row.json.as_str())
+}
+
+/// JSON arrays of all rows, none of them much larger than a statement may be.
+fn json_arrays<'a>(rows: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut arrays: Vec<String> = Vec::new();
-    for record in records {
-        let row = serde_json::to_string(record).expect("records are plain");
+    for row in rows {
         match arrays.last_mut() {
             Some(array) if array.len() + row.len() < STATEMENT_BYTES => {
                 array.push(',');
-                array.push_str(&row);
+                array.push_str(row);
             }
             _ => arrays.push(format!("[{row}")),
         }
@@ -70,6 +71,27 @@ fn json_rows<'a, T: Serialize + 'a>(records: impl Iterator<Item = &'a T>) -> Vec
         array.push(']');
     }
     arrays
+}
+
+async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO journals (instance_id, taken) VALUES ($1, $2)
+         ON CONFLICT (instance_id) DO UPDATE SET taken = excluded.taken",
+        taken.instance_id,
+        i64::try_from(taken.position).unwrap_or(i64::MAX),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Up to where the journal of an instance is written.
+pub(super) async fn find_taken(pool: &PgPool, instance_id: Uuid) -> Result<u64, sqlx::Error> {
+    let taken =
+        sqlx::query_scalar!("SELECT taken FROM journals WHERE instance_id = $1", instance_id)
+            .fetch_optional(pool)
+            .await?;
+    Ok(taken.and_then(|taken| u64::try_from(taken).ok()).unwrap_or(0))
 }
 
 async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
@@ -90,7 +112,8 @@ async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<
     Ok(())
 }
 
-/// A run that has ended does not change any more.
+/// A run that has ended does not change any more, unless it was only taken to have: its instance was silent for long, and
+/// knows better. It does not get its idempotency key back, which others may have by now.
 async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO runs
@@ -104,8 +127,9 @@ async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<(), sq
              ended_at timestamptz, idempotency_key text, event_count integer)
          ON CONFLICT (id) DO UPDATE SET
             status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
-            idempotency_key = excluded.idempotency_key, event_count = excluded.event_count
-         WHERE runs.ended_at IS NULL",
+            idempotency_key = CASE WHEN runs.ended_at IS NULL THEN excluded.idempotency_key END,
+            event_count = excluded.event_count
+         WHERE runs.ended_at IS NULL OR (runs.event_count IS NULL AND excluded.event_count IS NOT NULL)",
         rows
     )
     .execute(connection)
@@ -372,8 +396,15 @@ pub(super) async fn beat(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::E
     Ok(())
 }
 
+/// Forgets an instance that has written all of its journal.
 pub(super) async fn sign_off(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM instances WHERE id = $1", instance_id).execute(pool).await?;
+    sqlx::query!(
+        "WITH signed_off AS (DELETE FROM instances WHERE id = $1)
+         DELETE FROM journals WHERE instance_id = $1",
+        instance_id
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

@@ -1,66 +1,127 @@
-//! The task that writes records: whatever has queued up goes into one transaction.
+//! Out of a journal and into PostgreSQL: many records are one transaction.
 
 use std::sync::Weak;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::record::Record;
-use super::{Inner, store};
+use super::journal::{Frames, Label, Place};
+use super::{Inner, LedgerError, store};
 
-const MAX_BATCH: usize = 500;
+const BATCH_RECORDS: usize = 500;
+const BATCH_BYTES: usize = 1024 * 1024;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) async fn write(ledger: Weak<Inner>, pool: PgPool, mut records: mpsc::Receiver<Record>) {
-    let mut batch = Vec::new();
-    while records.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        let is_last = batch.iter().any(|record| matches!(record, Record::End));
-        if let Some(ledger) = ledger.upgrade() {
-            // Most runs are over before they are first written: one row then does for all their states.
-            batch.retain(|record| !ledger.is_superseded(record));
-        }
-        while let Err(error) = store::write_batch(&pool, &batch).await {
-            if is_refused(&error) {
-                let refused;
-                (batch, refused) = write_one_by_one(&pool, batch).await;
-                if let Some(ledger) = ledger.upgrade() {
-                    ledger.forget(&refused);
-                }
-                continue;
+/// A record to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub label: Label,
+    /// JSON.
+    pub json: String,
+}
+
+/// Up to where a journal is written with a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub instance_id: Uuid,
+    pub position: u64,
+}
+
+/// Writes what comes into this instance's journal, until that is closed and empty.
+pub(super) async fn write(ledger: Weak<Inner>, closing: CancellationToken) {
+    let Some(mut written) = ledger.upgrade().map(|ledger| ledger.journal.watch_written()) else {
+        return;
+    };
+    let mut position = 0;
+    loop {
+        let more = closing.run_until_cancelled(written.wait_for(|written| *written > position));
+        let is_over = more.await.is_some_and(|more| more.is_err());
+        let Some(ledger) = ledger.upgrade().filter(|_| !is_over) else { return };
+        if closing.is_cancelled() {
+            let end = ledger.journal.end();
+            if position == end {
+                return;
             }
-            tracing::warn!(%error, records = batch.len(), "records wait: the database does not take them");
-            tokio::time::sleep(RETRY_PAUSE).await;
+            ledger.journal.written(end).await;
         }
-        if let Some(ledger) = ledger.upgrade() {
-            ledger.forget(&batch);
-        }
-        batch.clear();
-        if is_last {
-            return;
+        match ledger.take(position).await {
+            Ok(end) => position = end,
+            Err(error) => {
+                let records = ledger.pending().count;
+                tracing::warn!(%error, records, "records wait: the database does not take them");
+                // What it has not taken may wait for long.
+                ledger.journal.sync().await;
+                drop(ledger);
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
         }
     }
 }
 
-/// Whether the database answered, and will not take the batch however often it is sent.
-fn is_refused(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+impl Inner {
+    /// Writes some records from a position of the journal on, and returns where the next one stands.
+    async fn take(&self, position: u64) -> Result<u64, LedgerError> {
+        let bytes = self.journal.read_from(position, BATCH_BYTES).await?;
+        let mut frames = Frames::of(&bytes);
+        let (mut read, mut rows, mut start) = (Vec::new(), Vec::new(), position);
+        while read.len() < BATCH_RECORDS
+            && let Some(frame) = frames.next()
+        {
+            let end = position + frames.position as u64;
+            let length = usize::try_from(end - start).expect("it was read");
+            let place = Place { position: start, length };
+            if !self.pending().is_superseded(frame.label, place) {
+                rows.push(Row { label: frame.label, json: frame.row.to_owned() });
+            }
+            read.push((frame.label, place));
+            start = end;
+        }
+        if read.is_empty() && !bytes.is_empty() {
+            tracing::error!(
+                bytes = bytes.len(),
+                "a part of the journal cannot be read, and is lost"
+            );
+            start += bytes.len() as u64;
+        }
+        let taken = Taken { instance_id: self.instance_id, position: start };
+        write_rows(&self.pool, &rows, taken).await?;
+        let mut pending = self.pending();
+        for (label, place) in read {
+            pending.forget(label, place);
+        }
+        drop(pending);
+        self.taken.send_replace(start);
+        self.journal.let_go(start);
+        Ok(start)
+    }
 }
 
-/// Sorts out the records that are refused, so that they do not hold up the others; returns the others and them.
-async fn write_one_by_one(pool: &PgPool, batch: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
-    let (mut rest, mut refused) = (Vec::new(), Vec::new());
-    for record in batch {
-        match store::write_batch(pool, std::slice::from_ref(&record)).await {
+/// Writes rows, but for those that the database will not take however often they are sent: these must not hold up the
+/// others.
+pub(super) async fn write_rows(
+    pool: &PgPool,
+    rows: &[Row],
+    taken: Taken,
+) -> Result<(), sqlx::Error> {
+    match store::write_batch(pool, rows, Some(taken)).await {
+        Err(error) if is_refused(&error) => {}
+        written => return written,
+    }
+    for row in rows {
+        match store::write_batch(pool, std::slice::from_ref(row), None).await {
             Err(error) if is_refused(&error) => {
-                tracing::error!(%error, "the database refuses a record, which is lost");
-                refused.push(record);
+                tracing::error!(%error, id = %row.label.id, "the database refuses a record, which is lost");
             }
-            _ => rest.push(record),
+            written => written?,
         }
     }
-    (rest, refused)
+    store::write_batch(pool, &[], Some(taken)).await
+}
+
+/// Whether the database has answered, and it is the data that it does not like.
+fn is_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }
