@@ -29,6 +29,9 @@ const QUIET_INTERVAL: Duration = Duration::from_millis(200);
 /// How long changes that never stop keep what is fitted as it was.
 const LONGEST_UNFITTED: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether anything is older than it is kept.
+const REMOVAL_INTERVAL: Duration = Duration::from_mins(1);
+
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Tasks that run until they are stopped. A stop does not wait for what they have begun.
@@ -51,6 +54,11 @@ impl Background {
         background.spawn(beat(state.ledger.clone()));
         background.spawn(memory::give_back(state.conversations.clone()));
         background
+    }
+
+    /// Removes what has become older than that many days.
+    pub fn remove_old(&self, state: &AppState, days: u32) {
+        self.spawn(remove_old(state.ledger.clone(), state.conversations.clone(), days));
     }
 
     pub fn follow_folder(&self, registry: Registry) {
@@ -129,6 +137,22 @@ async fn keep_fitted(dispatcher: Dispatcher) {
             fitted_at = Instant::now();
         }
         seen = revisions;
+    }
+}
+
+async fn remove_old(ledger: Ledger, conversations: Conversations, days: u32) {
+    let mut look = interval(REMOVAL_INTERVAL);
+    loop {
+        look.tick().await;
+        let records = ledger.remove_older_than(days).await;
+        match (records, conversations.remove_untouched_for(days).await) {
+            (Ok(0), Ok(0)) => {}
+            (Ok(records), Ok(conversations)) => {
+                tracing::info!(records, conversations, "what was older than it is kept is removed");
+            }
+            (Err(error), _) => tracing::warn!(%error, "failed to remove old records"),
+            (_, Err(error)) => tracing::warn!(%error, "failed to remove old conversations"),
+        }
     }
 }
 

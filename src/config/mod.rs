@@ -10,7 +10,8 @@ mod tests;
 mod tool_servers;
 mod variables;
 
-use std::path::{Path, PathBuf};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -33,6 +34,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub admin_key: Option<SecretString>,
     pub shutdown_grace: Duration,
+    /// How many days records and conversations are kept; `None` is for ever.
+    pub retention_days: Option<u32>,
     /// Whether changes in the agents folder are taken over by themselves. No setting: always, but for tests that
     /// sync step by step.
     pub follows_folder: bool,
@@ -71,7 +74,7 @@ impl Config {
             .map(|text| Target::parse(text).ok_or_else(|| ConfigError::DefaultModel(text.clone())))
             .transpose()?;
         let providers = providers::configured(&file, variables)?;
-        let mut notices = file.notices();
+        let mut notices = Vec::new();
         for target in file.models.values().flat_map(|model| &model.targets) {
             providers::check_known(&file, &target.provider)?;
         }
@@ -116,6 +119,7 @@ impl Config {
             // No flag: a process list would show it.
             admin_key: variables.get("ROLECALL_ADMIN_KEY").map(SecretString::from),
             shutdown_grace: milliseconds(limits.shutdown_grace_ms),
+            retention_days: file.storage.retention_days.map(NonZeroU32::get),
             follows_folder: true,
             db: db::Settings {
                 url: flags.database_url.clone().map(SecretString::from),
@@ -148,7 +152,7 @@ impl Config {
                 stores_content,
             },
             conversation: conversation_settings(&file),
-            ledger: ledger_settings(&file, &data_dir),
+            ledger: ledger::Settings { journal_bytes: file.storage.journal_bytes },
             http: http::Settings {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),
@@ -172,10 +176,6 @@ fn conversation_settings(file: &ConfigFile) -> conversation::Settings {
             context_tokens: file.conversations.context_tokens.get(),
         },
     }
-}
-
-fn ledger_settings(file: &ConfigFile, data_dir: &Path) -> ledger::Settings {
-    ledger::Settings { data_dir: data_dir.into(), journal_bytes: file.storage.journal_bytes }
 }
 
 /// The judge's settings. Its model is looked up now, so that a misspelt one does not wait for the first close pick.

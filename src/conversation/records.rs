@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::event::{CallsForCaller, NumberedEvent, read_stored};
 use super::live_run::LiveRun;
-use super::{Conversations, Run};
+use super::{Conversations, Run, charges};
 use crate::dispatch::AgentRef;
 use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord};
 
@@ -60,6 +60,8 @@ impl RecordedRun {
             // The last event is the run itself, which is told behind this record.
             event_count: has_ended
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
+            charges: has_ended
+                .then(|| serde_json::to_string(&charges::of_run(&run)).unwrap_or_default()),
             record: serde_json::to_string(&run).unwrap_or_default(),
         }
     }

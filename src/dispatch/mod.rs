@@ -151,7 +151,7 @@ impl Dispatcher {
             agent.degraded_by = self.degraded_by(picked);
         }
         decision.conversation_id = request.sticky.as_ref().map(|sticky| sticky.conversation_id);
-        self.record(&decision, request, key_id).await;
+        self.record(&decision, request, key_id).await?;
         Ok(decision)
     }
 
@@ -288,7 +288,12 @@ impl Dispatcher {
         index
     }
 
-    async fn record(&self, decision: &Decision, request: &DispatchRequest, key_id: Uuid) {
+    async fn record(
+        &self,
+        decision: &Decision,
+        request: &DispatchRequest,
+        key_id: Uuid,
+    ) -> Result<(), DispatchError> {
         let agent = decision.agent.as_ref();
         let record = DispatchRecord {
             id: decision.id,
@@ -302,7 +307,7 @@ impl Dispatcher {
             input: self.inner.settings.stores_content.then(|| request.input.clone()),
             created_at: Utc::now(),
         };
-        self.inner.ledger.record_dispatch(record).await;
+        Ok(self.inner.ledger.record_dispatch(record).await?)
     }
 }
 

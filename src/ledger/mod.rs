@@ -12,10 +12,11 @@ mod pending;
 mod read;
 mod record;
 mod replay;
+mod retention;
 mod store;
+mod usage;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,14 +28,14 @@ use uuid::Uuid;
 
 pub use error::LedgerError;
 pub use record::{DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord};
+pub use usage::{UsageFilter, UsageGroups, UsageSum};
 
 use journal::{Frame, Journal, Kind, Label, Place};
 use nul::{json_without_nul, without_nul};
 use pending::{Pending, PendingRun};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    pub data_dir: PathBuf,
     /// How large the journal may become before nothing new is taken.
     pub journal_bytes: u64,
 }
@@ -60,7 +61,8 @@ struct Inner {
 /// What waits to be written, as of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backlog {
-    pub records: usize,
+    /// Records that the database has not taken yet.
+    pub waiting: usize,
     pub journal_bytes: u64,
     /// Whether anything new is taken.
     pub has_room: bool,
@@ -80,20 +82,24 @@ impl Ledger {
     }
 
     pub fn backlog(&self) -> Backlog {
-        let records = self.inner.pending().count;
+        let waiting = self.inner.pending().count;
         let journal = &self.inner.journal;
-        Backlog { records, journal_bytes: journal.size_bytes(), has_room: journal.has_room() }
+        Backlog { waiting, journal_bytes: journal.size_bytes(), has_room: journal.has_room() }
     }
 
     /// Keeps a decision. It is safe when this returns.
-    pub async fn record_dispatch(&self, mut record: DispatchRecord) {
+    ///
+    /// # Errors
+    /// If the disk refuses it for now. It is kept later, for nobody who was told of it.
+    pub async fn record_dispatch(&self, mut record: DispatchRecord) -> Result<(), LedgerError> {
         record.input = record.input.map(without_nul);
         record.decision = json_without_nul(record.decision);
         let label = Label { kind: Kind::Dispatch, id: record.id, number: 0 };
         let place = self.inner.append(label, &record, |pending, place| {
             pending.dispatches.insert(record.id, place);
         });
-        self.inner.journal.written(place.end()).await;
+        let is_safe = self.inner.journal.is_written(place.end()).await;
+        if is_safe { Ok(()) } else { Err(LedgerError::NoRoom) }
     }
 
     /// Keeps the state of a run; a later record of the same run replaces it. It is safe when this returns, and so is

@@ -96,6 +96,8 @@ pub struct RunRecord {
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
     pub event_count: Option<i32>,
+    /// What it has used, model by model: a JSON array. Set when the run ends, and not read again.
+    pub charges: Option<String>,
 }
 
 /// Some events of a run, one behind the other.

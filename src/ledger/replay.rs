@@ -4,16 +4,24 @@ use std::path::Path;
 
 use sqlx::PgPool;
 
+use super::LedgerError;
+use super::instance::store;
 use super::journal::{Folder, Frames, Segment};
 use super::writer::{Row, Taken, write_rows};
-use super::{LedgerError, store};
 
 const BATCH_RECORDS: usize = 500;
 
 /// Writes all records below `root` whose instances are gone. Their runs are known to be over from then on.
 pub(super) async fn replay(pool: &PgPool, root: &Path) -> Result<(), LedgerError> {
     for folder in Folder::list_abandoned(root)? {
-        let records = replay_folder(pool, &folder).await?;
+        let Some(taken) = store::find_taken(pool, folder.instance_id).await? else {
+            tracing::warn!(
+                folder = %folder.path.display(),
+                "a journal belongs to another database, and is left alone"
+            );
+            continue;
+        };
+        let records = replay_folder(pool, &folder, taken).await?;
         store::sign_off(pool, folder.instance_id).await?;
         folder.remove()?;
         tracing::info!(records, "the journal of an instance that is gone is written");
@@ -22,9 +30,9 @@ pub(super) async fn replay(pool: &PgPool, root: &Path) -> Result<(), LedgerError
 }
 
 /// Returns how many records were not written before.
-async fn replay_folder(pool: &PgPool, folder: &Folder) -> Result<usize, LedgerError> {
+async fn replay_folder(pool: &PgPool, folder: &Folder, taken: u64) -> Result<usize, LedgerError> {
     let instance_id = folder.instance_id;
-    let mut position = store::find_taken(pool, instance_id).await?;
+    let mut position = taken;
     let mut records = 0;
     for segment in Segment::list(&folder.path)? {
         let bytes = segment.read_all()?;

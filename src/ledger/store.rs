@@ -1,154 +1,17 @@
-//! The queries about records and instances.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! The queries that find records, and those about single runs.
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::journal::Kind;
 use super::record::{
     BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter,
     RunRecord,
 };
-use super::writer::{Row, Taken};
-
-/// A statement takes rows up to about this size.
-const STATEMENT_BYTES: usize = 256 * 1024;
 
 /// Texts of decided requests that are held at once.
 const LIST_BYTES: usize = 64 * 1024 * 1024;
-
-/// Writes all of them or none, and with them up to where the journal is written. Many records are few statements: each
-/// takes a JSON array of rows.
-pub(super) async fn write_batch(
-    pool: &PgPool,
-    rows: &[Row],
-    taken: Option<Taken>,
-) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
-    for rows in json_arrays(of_kind(rows, Kind::Dispatch)) {
-        insert_dispatches(&mut transaction, &rows).await?;
-    }
-    // A statement changes a row once, and the last record of a run is the one that counts.
-    let runs = rows.iter().filter(|row| row.label.kind == Kind::Run);
-    let newest: BTreeMap<Uuid, &str> = runs.map(|row| (row.label.id, row.json.as_str())).collect();
-    for rows in json_arrays(newest.into_values()) {
-        upsert_runs(&mut transaction, &rows).await?;
-    }
-    for rows in json_arrays(of_kind(rows, Kind::RunEvents)) {
-        insert_run_events(&mut transaction, &rows).await?;
-    }
-    if let Some(taken) = taken {
-        set_taken(&mut transaction, taken).await?;
-    }
-    transaction.commit().await?;
-    // Each connection of the pool would come to hold the largest statement that it has sent.
-    connection.shrink_buffers();
-    Ok(())
-}
-
-fn of_kind(rows: &[Row], kind: Kind) -> impl Iterator<Item = &str> {
-    rows.iter().filter(move |row| row.label.kind == kind).map(|row| row.json.as_str())
-}
-
-/// JSON arrays of all rows, none of them much larger than a statement may be.
-fn json_arrays<'a>(rows: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut arrays: Vec<String> = Vec::new();
-    for row in rows {
-        match arrays.last_mut() {
-            Some(array) if array.len() + row.len() < STATEMENT_BYTES => {
-                array.push(',');
-                array.push_str(row);
-            }
-            _ => arrays.push(format!("[{row}")),
-        }
-    }
-    for array in &mut arrays {
-        array.push(']');
-    }
-    arrays
-}
-
-async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO journals (instance_id, taken) VALUES ($1, $2)
-         ON CONFLICT (instance_id) DO UPDATE SET taken = excluded.taken",
-        taken.instance_id,
-        i64::try_from(taken.position).unwrap_or(i64::MAX),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Up to where the journal of an instance is written.
-pub(super) async fn find_taken(pool: &PgPool, instance_id: Uuid) -> Result<u64, sqlx::Error> {
-    let taken =
-        sqlx::query_scalar!("SELECT taken FROM journals WHERE instance_id = $1", instance_id)
-            .fetch_optional(pool)
-            .await?;
-    Ok(taken.and_then(|taken| u64::try_from(taken).ok()).unwrap_or(0))
-}
-
-async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO dispatches
-            (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
-             created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::jsonb,
-             input, created_at
-         FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, outcome text, agent_name text, agent_revision integer,
-             roster_revision bigint, conversation_id uuid, decision text, input text, created_at timestamptz)
-         ON CONFLICT (id) DO NOTHING",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// A run that has ended does not change any more, unless it was only taken to have: its instance was silent for long, and
-/// knows better. It does not get its idempotency key back, which others may have by now.
-async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO runs
-            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at, idempotency_key, event_count)
-         SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record::jsonb, created_at, ended_at, idempotency_key, event_count
-         FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, conversation_id uuid, agent_name text,
-             agent_revision integer, agent_sha256 text, status text, record text, created_at timestamptz,
-             ended_at timestamptz, idempotency_key text, event_count integer)
-         ON CONFLICT (id) DO UPDATE SET
-            status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
-            idempotency_key = CASE WHEN runs.ended_at IS NULL THEN excluded.idempotency_key END,
-            event_count = excluded.event_count
-         WHERE runs.ended_at IS NULL OR (runs.event_count IS NULL AND excluded.event_count IS NOT NULL)",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn insert_run_events(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO run_events (run_id, first_sequence, events)
-         SELECT run_id, first_sequence, events::json
-         FROM json_to_recordset($1::text::json) AS new (run_id uuid, first_sequence integer, events text)
-         ON CONFLICT (run_id, first_sequence) DO NOTHING",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
 
 /// Writes a run that has an idempotency key, unless another run of the caller's has it. True if it was written.
 pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool, sqlx::Error> {
@@ -239,7 +102,7 @@ pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count
+                event_count, NULL AS charges
          FROM runs WHERE id = $1"#,
         id
     )
@@ -256,7 +119,7 @@ pub(super) async fn find_run_of_request(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count
+                event_count, NULL AS charges
          FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
         key_id,
         idempotency_key
@@ -278,7 +141,7 @@ pub(super) async fn list_runs(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                     (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                    request_sha256, event_count
+                    request_sha256, event_count, NULL AS charges
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
                 AND ($4::text IS NULL OR status = $4)
@@ -296,7 +159,7 @@ pub(super) async fn list_runs(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                request_sha256, event_count
+                request_sha256, event_count, NULL AS charges
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
          ORDER BY id DESC LIMIT $4"#,
@@ -383,55 +246,4 @@ pub(super) async fn list_cancel_requests(
     )
     .fetch_all(pool)
     .await
-}
-
-pub(super) async fn beat(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO instances (id) VALUES ($1)
-         ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()",
-        instance_id
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Forgets an instance that has written all of its journal.
-pub(super) async fn sign_off(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "WITH signed_off AS (DELETE FROM instances WHERE id = $1)
-         DELETE FROM journals WHERE instance_id = $1",
-        instance_id
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Fails the unfinished runs of instances that are gone, and forgets those instances. Returns how many runs.
-pub(super) async fn interrupt_lapsed(
-    pool: &PgPool,
-    own_id: Uuid,
-    lease: Duration,
-) -> Result<u64, sqlx::Error> {
-    let lease_seconds = lease.as_secs_f64();
-    let mut transaction = pool.begin().await?;
-    sqlx::query!(
-        "DELETE FROM instances WHERE id <> $1 AND heartbeat_at <= now() - make_interval(secs => $2)",
-        own_id,
-        lease_seconds
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let result = sqlx::query!(
-        r#"UPDATE runs SET status = 'failed', ended_at = now(), idempotency_key = NULL,
-               record = record || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
-                   jsonb_build_object('code', 'interrupted',
-                       'detail', 'the service was stopped while the run was under way'))
-           WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE instances.id = instance_id)"#
-    )
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(result.rows_affected())
 }

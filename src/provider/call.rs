@@ -186,6 +186,14 @@ impl ModelCall {
         &self.attempts
     }
 
+    /// What the last request has cost in US dollars, by what was counted; `None` if that is not known.
+    pub fn cost_usd(&self, usage: &Usage) -> Option<f64> {
+        let last = self.attempts.last()?;
+        let is_asked =
+            |target: &&Arc<Target>| target.provider == last.provider && target.model == last.model;
+        self.all_targets.iter().find(is_asked)?.cost_usd(usage)
+    }
+
     /// How many requests have been sent, the one under way included.
     pub fn request_count(&self) -> u32 {
         self.requests_allowed - self.requests_left

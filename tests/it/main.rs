@@ -4,6 +4,7 @@
 mod cli;
 mod concurrent_changes;
 mod dispatch_quality;
+mod durability;
 mod endurance;
 mod faces;
 mod feedback_snapshot;
@@ -17,6 +18,7 @@ mod mcp_servers;
 mod migrations;
 mod private_postgres;
 mod replicas;
+mod retention;
 mod routes;
 mod scorecard;
 mod secrets;

@@ -323,16 +323,12 @@ async fn read_answer(call: &mut ModelCall, usage: &mut Option<Usage>) -> Option<
     }
 }
 
-/// US dollars. Tokens from a cache count in full: what they cost is not in the table.
+/// US dollars.
 fn price(model: &ResolvedModel, attempt: &Attempt, usage: Usage) -> Option<f64> {
     let is_asked = |target: &&Arc<Target>| {
         target.provider == attempt.provider && target.model == attempt.model
     };
-    let target = model.targets.iter().find(is_asked)?;
-    let (input, output) = target.input_price.zip(target.output_price)?;
-    #[expect(clippy::cast_precision_loss, reason = "an answer has far fewer than 2^52 tokens")]
-    let dollars = (usage.input_tokens as f64 * input + usage.output_tokens as f64 * output) / 1e6;
-    Some(dollars)
+    model.targets.iter().find(is_asked)?.cost_usd(&usage)
 }
 
 /// Makes a decision what the judge says. Scores stay as they are: the order of `ranked` says what was decided.

@@ -19,3 +19,4 @@ pub(super) mod prompts;
 pub(super) mod providers;
 pub(super) mod revisions;
 pub(super) mod runs;
+pub(super) mod usage;

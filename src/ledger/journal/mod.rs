@@ -56,6 +56,8 @@ struct Shared {
     /// By where they begin; there always is one.
     segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
     synced: AtomicU64,
+    /// Up to where nothing is needed.
+    let_go: AtomicU64,
     /// Whether the disk refuses what is written.
     is_failing: AtomicBool,
 }
@@ -83,6 +85,7 @@ impl Journal {
             written: watch::Sender::new(0),
             segments: Mutex::new(BTreeMap::from([(0, first)])),
             synced: AtomicU64::new(0),
+            let_go: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
         });
         thread::start(Arc::clone(&shared))?;
@@ -105,6 +108,13 @@ impl Journal {
         let mut written = self.shared.written.subscribe();
         // The sender is ours: it is not dropped meanwhile.
         let _ = written.wait_for(|written| *written >= position).await;
+    }
+
+    /// The same, unless the disk refuses meanwhile: false then.
+    pub async fn is_written(&self, position: u64) -> bool {
+        let mut written = self.shared.written.subscribe();
+        let is_over = |written: &u64| *written >= position || self.is_failing();
+        written.wait_for(is_over).await.is_ok_and(|written| *written >= position)
     }
 
     /// Up to where the files hold all, each time that this has changed.
@@ -146,16 +156,13 @@ impl Journal {
             .map(Some)
     }
 
-    /// Removes the segments that end at this position or before.
+    /// What stands before this position is not needed any more.
     pub fn let_go(&self, position: u64) {
-        let mut segments = self.shared.segments();
-        while let Some(next) = segments.keys().nth(1).copied()
-            && next <= position
-            && let Some((_, segment)) = segments.pop_first()
-        {
-            if let Err(error) = segment.remove() {
-                tracing::warn!(%error, "failed to remove a part of the journal");
-            }
+        self.shared.let_go.store(position, Ordering::Release);
+        self.shared.remove_segments();
+        if !self.has_room() {
+            // What is left of it may be in the present segment.
+            self.turn_over();
         }
     }
 
@@ -219,6 +226,20 @@ impl Shared {
     /// Where the segment of a position ends, if another one follows.
     fn end_of_segment(&self, position: u64) -> Option<u64> {
         self.segments().range(position + 1..).next().map(|(start, _)| *start)
+    }
+
+    /// Removes the segments of which nothing is needed, but for the last.
+    fn remove_segments(&self) {
+        let position = self.let_go.load(Ordering::Acquire);
+        let mut segments = self.segments();
+        while let Some(next) = segments.keys().nth(1).copied()
+            && next <= position
+            && let Some((_, segment)) = segments.pop_first()
+        {
+            if let Err(error) = segment.remove() {
+                tracing::warn!(%error, "failed to remove a part of the journal");
+            }
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -47,6 +47,8 @@ fn insist(shared: &Shared, action: impl Fn() -> io::Result<()>) {
     while let Err(error) = action() {
         if !shared.is_failing.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, "the journal cannot be written: nothing new is taken until it can");
+            // Whoever need not wait for it learns of it.
+            shared.written.send_modify(|_| {});
         }
         if shared.buffer().is_closed {
             return;
@@ -79,5 +81,6 @@ fn turn_over(shared: &Shared, is_wanted: bool) -> io::Result<()> {
     }
     let next = Segment::create(&shared.folder.path, end)?;
     shared.segments().insert(end, Arc::new(next));
+    shared.remove_segments();
     Ok(())
 }

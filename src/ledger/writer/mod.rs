@@ -1,5 +1,7 @@
 //! Out of a journal and into PostgreSQL: many records are one transaction.
 
+mod store;
+
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::journal::{Frames, Label, Place};
-use super::{Inner, LedgerError, store};
+use super::{Inner, LedgerError};
 
 const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 1024 * 1024;

@@ -1,5 +1,8 @@
 //! The life of this instance as the records know it: its start, its heartbeat, its end.
 
+pub(super) mod store;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::journal::Journal;
-use super::{Inner, Ledger, LedgerError, Settings, replay, store, writer};
+use super::{Inner, Ledger, LedgerError, Settings, replay, writer};
 
 /// An instance whose heart has not beaten for this long is taken for dead.
 const LEASE: Duration = Duration::from_secs(30);
@@ -21,12 +24,14 @@ impl Ledger {
     /// `is_exclusive` says that no other instance can be alive.
     pub async fn open(
         pool: PgPool,
-        settings: &Settings,
+        data_dir: &Path,
+        settings: Settings,
         is_exclusive: bool,
     ) -> Result<Self, LedgerError> {
-        let root = settings.data_dir.join("journal");
+        let root = data_dir.join("journal");
         replay::replay(&pool, &root).await?;
         let instance_id = Uuid::now_v7();
+        store::begin_journal(&pool, instance_id).await?;
         let journal = Journal::create(&root, instance_id, settings.journal_bytes)?;
         store::beat(&pool, instance_id).await?;
         let lease = if is_exclusive { Duration::ZERO } else { LEASE };
