@@ -27,9 +27,11 @@ CREATE TABLE usage_by_day (
     CONSTRAINT usage_by_day_pkey PRIMARY KEY (day, agent_name, agent_revision, key_id, model, status)
 );
 
--- Ended runs as they are counted. Of a run without charges there is what its record says, and no price.
+-- Ended runs as they are counted. Of a run without charges there is what its record says, and no price. Callers may name
+-- models as they like, and an index takes no name of any length.
 CREATE VIEW run_charges AS
-SELECT runs.id AS run_id, (ended_at AT TIME ZONE 'UTC')::date AS day, agent_name, agent_revision, key_id, charge.model,
+SELECT runs.id AS run_id, (ended_at AT TIME ZONE 'UTC')::date AS day, agent_name, agent_revision, key_id,
+    left(charge.model, 200) AS model,
     status, (place = 1)::integer AS runs, (charge.cost_usd IS NULL)::integer AS unpriced,
     coalesce(charge.input_tokens, 0) AS input_tokens, coalesce(charge.output_tokens, 0) AS output_tokens,
     coalesce(charge.cached_input_tokens, 0) AS cached_input_tokens,

@@ -106,6 +106,7 @@ impl Ledger {
     /// all that was kept before.
     pub async fn record_run(&self, mut record: RunRecord) {
         record.record = json_without_nul(record.record);
+        record.charges = record.charges.map(json_without_nul);
         let label = Label { kind: Kind::Run, id: record.id, number: 0 };
         let place = self.inner.append(label, &record, |pending, place| {
             pending.runs.insert(record.id, PendingRun::new(&record, place));

@@ -7,6 +7,8 @@
 mod folder;
 mod frame;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::collections::BTreeMap;

@@ -144,3 +144,18 @@ async fn another_price_does_not_change_the_past(pool: PgPool) {
     run(&app, "code-reviewer", "priced").await;
     assert!(close(&usage(&app, "").await[0]["cost_usd"], 11.0 * cost()));
 }
+
+#[sqlx::test]
+async fn a_model_with_an_endless_name_costs_no_record(pool: PgPool) {
+    let (app, _vendor) = start(pool, PRICES).await;
+    // Nothing that could be compressed.
+    let name: String = (0..600).map(|_| uuid::Uuid::now_v7().simple().to_string()).collect();
+    let model = format!("anthropic/{name}");
+    let id = run(&app, "code-reviewer", &model).await["id"].as_str().expect("an id").to_owned();
+    let [sum] = &usage(&app, "?group_by=model").await[..] else { panic!("one sum") };
+    assert_eq!(
+        (sum["model"].as_str().map(str::len), &sum["runs"]["total"]),
+        (Some(200), &json!(1))
+    );
+    assert_eq!(app.admin.get(&format!("/v1/runs/{id}")).await.body["status"], "completed");
+}
