@@ -32,6 +32,8 @@ const QUIET_INTERVAL: Duration = Duration::from_millis(200);
 const LONGEST_UNFITTED: Duration = Duration::from_secs(10);
 
 const SUM_UP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether anything is older than it is kept.
+const REMOVAL_INTERVAL: Duration = Duration::from_mins(1);
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -57,6 +59,11 @@ impl Background {
         background.spawn(beat(state.ledger.clone()));
         background.spawn(memory::give_back(state.conversations.clone()));
         background
+    }
+
+    /// Removes what has become older than that many days.
+    pub fn remove_old(&self, state: &AppState, days: u32) {
+        self.spawn(remove_old(state.ledger.clone(), state.conversations.clone(), days));
     }
 
     pub fn follow_folder(&self, registry: Registry) {
@@ -146,6 +153,22 @@ async fn keep_spending(limits: Limits) {
         // What is not written stays to be written.
         if let Err(error) = limits.sync().await {
             tracing::debug!(%error, "failed to write or read what keys have spent");
+        }
+    }
+}
+
+async fn remove_old(ledger: Ledger, conversations: Conversations, days: u32) {
+    let mut look = interval(REMOVAL_INTERVAL);
+    loop {
+        look.tick().await;
+        let records = ledger.remove_older_than(days).await;
+        match (records, conversations.remove_untouched_for(days).await) {
+            (Ok(0), Ok(0)) => {}
+            (Ok(records), Ok(conversations)) => {
+                tracing::info!(records, conversations, "what was older than it is kept is removed");
+            }
+            (Err(error), _) => tracing::warn!(%error, "failed to remove old records"),
+            (_, Err(error)) => tracing::warn!(%error, "failed to remove old conversations"),
         }
     }
 }

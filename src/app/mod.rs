@@ -42,6 +42,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct App {
     state: AppState,
     shutdown_grace: Duration,
+    retention_days: Option<u32>,
     follows_folder: bool,
     traces: Option<Traces>,
     /// The admin key, if this start has made the first one.
@@ -58,7 +59,8 @@ impl App {
             access.ensure_admin_key(config.admin_key.as_ref(), &config.data_dir).await?;
         let registry = Registry::open(pool.clone(), config.registry).await?;
         let providers = Providers::new(config.provider).map_err(anyhow::Error::msg)?;
-        let ledger = Ledger::open(pool.clone(), database.is_exclusive()).await?;
+        let (data_dir, is_exclusive) = (&config.data_dir, database.is_exclusive());
+        let ledger = Ledger::open(pool.clone(), data_dir, config.ledger, is_exclusive).await?;
         let limits =
             Limits::open(pool.clone(), ledger.instance_id(), access.clone(), config.limits).await?;
         let feedback = Feedback::open(pool.clone()).await?;
@@ -100,8 +102,8 @@ impl App {
             readiness: Readiness::default(),
             settings: config.http,
         };
-        let (shutdown_grace, follows_folder) = (config.shutdown_grace, config.follows_folder);
-        Ok(Self { state, shutdown_grace, follows_folder, traces, first_key })
+        let Config { shutdown_grace, retention_days, follows_folder, .. } = config;
+        Ok(Self { state, shutdown_grace, retention_days, follows_folder, traces, first_key })
     }
 
     /// Whether no model is configured.
@@ -117,6 +119,9 @@ impl App {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let background = Background::start(&self.state);
+        if let Some(days) = self.retention_days {
+            background.remove_old(&self.state, days);
+        }
         let state = self.state.clone();
         let syncing = tokio::spawn(async move { first_sync(&state).await });
 

@@ -138,12 +138,13 @@ fn some_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>,
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StorageEntry {
     pub content: bool,
-    retention_days: Option<u32>,
+    pub retention_days: Option<NonZeroU32>,
+    pub journal_bytes: u64,
 }
 
 impl Default for StorageEntry {
     fn default() -> Self {
-        Self { content: true, retention_days: None }
+        Self { content: true, retention_days: None, journal_bytes: 1024 * 1024 * 1024 }
     }
 }
 
@@ -242,15 +243,6 @@ impl ConfigFile {
         let targets =
             |(alias, entry): (&String, &ModelEntry)| (alias.clone(), entry.targets.clone());
         self.models.iter().map(targets).collect()
-    }
-
-    /// Settings that are valid and have no effect yet: an operator must not be left to believe that they do.
-    pub fn notices(&self) -> Vec<String> {
-        [("storage.retention_days", self.storage.retention_days.is_some())]
-            .into_iter()
-            .filter(|(_, is_set)| *is_set)
-            .map(|(key, _)| format!("the setting `{key}` has no effect in this version"))
-            .collect()
     }
 }
 

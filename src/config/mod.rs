@@ -11,6 +11,7 @@ mod tests;
 mod tool_servers;
 mod variables;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,7 +25,9 @@ use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, JudgeSettings};
 use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
 use crate::telemetry::traces;
 use crate::tools::ServerSettings;
-use crate::{conversation, db, dispatch, http, limits as key_limits, provider, registry, tools};
+use crate::{
+    conversation, db, dispatch, http, ledger, limits as key_limits, provider, registry, tools,
+};
 use file::ConfigFile;
 use variables::Variables;
 
@@ -35,6 +38,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub admin_key: Option<SecretString>,
     pub shutdown_grace: Duration,
+    /// How many days records and conversations are kept; `None` is for ever.
+    pub retention_days: Option<u32>,
     /// Whether changes in the agents folder are taken over by themselves. No setting: always, but for tests that
     /// sync step by step.
     pub follows_folder: bool,
@@ -45,6 +50,7 @@ pub struct Config {
     pub dispatch: dispatch::Settings,
     pub conversation: conversation::Settings,
     pub limits: key_limits::Settings,
+    pub ledger: ledger::Settings,
     pub http: http::Settings,
     /// Where traces go, if anywhere.
     pub traces: Option<traces::Settings>,
@@ -75,7 +81,7 @@ impl Config {
             .map(|text| Target::parse(text).ok_or_else(|| ConfigError::DefaultModel(text.clone())))
             .transpose()?;
         let providers = providers::configured(&file, variables)?;
-        let mut notices = file.notices();
+        let mut notices = Vec::new();
         for target in file.models.values().flat_map(|model| &model.targets) {
             providers::check_known(&file, &target.provider)?;
         }
@@ -120,6 +126,7 @@ impl Config {
             // No flag: a process list would show it.
             admin_key: variables.get("ROLECALL_ADMIN_KEY").map(SecretString::from),
             shutdown_grace: milliseconds(limits.shutdown_grace_ms),
+            retention_days: file.storage.retention_days.map(NonZeroU32::get),
             follows_folder: true,
             db: db::Settings {
                 url: flags.database_url.clone().map(SecretString::from),
@@ -153,6 +160,7 @@ impl Config {
             },
             conversation: conversation_settings(&file),
             limits: key_limits::Settings { for_all: limits.keys.applied() },
+            ledger: ledger::Settings { journal_bytes: file.storage.journal_bytes },
             http: http::Settings {
                 body_bytes: limits.body_bytes,
                 hold: milliseconds(limits.hold_ms),

@@ -19,8 +19,8 @@ use super::spans;
 use super::stored::{Exchange, FLUSH_PATIENCE, NotKept};
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
-use super::{Conversations, RunEvent};
-use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
+use super::{Conversations, RunEvent, charges};
+use crate::chat::{ChatEvent, FinishReason, Message, Money, Protocol, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
 use crate::telemetry::traces::Span;
@@ -64,9 +64,6 @@ impl Execution {
         let timeout: Duration = inner.settings.run_timeout;
         let mut held = None;
         let answer = AssertUnwindSafe(async {
-            if place.is_waiting() {
-                self.record().await;
-            }
             let waits = Instant::now();
             held = Some(inner.places.wait(place).await);
             self.clock.add_wait(waits);
@@ -202,7 +199,8 @@ impl Execution {
         let calls = self.tools.list_calls(&self.turn);
         let (places, calls): (Vec<usize>, Vec<ExecutedCall>) = calls.into_iter().unzip();
         let is_answer_kept_back = matches!(step, Step::Remind(_));
-        let told = Turn { held_back: is_answer_kept_back, ..self.turn.end(calls) };
+        let cost_usd = self.call.price(self.turn.usage).map(Money::to_usd);
+        let told = Turn { held_back: is_answer_kept_back, cost_usd, ..self.turn.end(calls) };
         self.usage = self.usage + told.usage;
         self.live.update(|run| run.turns.push(told));
         let released = self.turn.release();
@@ -314,6 +312,7 @@ impl Execution {
                 run.warnings.push("required_tool_skipped".to_owned());
             }
             (run.status, run.error) = outcome(&end, run);
+            run.cost_usd = charges::total(&charges::of_run(run));
             run.ended_at = Some(Utc::now());
         });
         let run = live.without_texts();
@@ -371,7 +370,9 @@ impl Execution {
 
     /// The turn that was under way when the run ended.
     fn cut_turn(&self) -> Option<Turn> {
-        self.turn.is_under_way().then(|| self.turn.told(Vec::new()))
+        let cost_usd = self.call.price(self.turn.usage).map(Money::to_usd);
+        let told = || Turn { cost_usd, ..self.turn.told(Vec::new()) };
+        self.turn.is_under_way().then(told)
     }
 
     /// Puts the run on record as it stands.

@@ -1,6 +1,7 @@
 //! Runs: one request answered by one agent, from the pick to the settled record; and the stored conversations that runs
 //! go on with.
 
+mod charges;
 mod end;
 mod error;
 mod event;
@@ -239,6 +240,7 @@ mod tests {
             turns: Vec::new(),
             finish_reason: None,
             usage: Usage::default(),
+            cost_usd: None,
             attempts: Vec::new(),
             warnings: Vec::new(),
             error: None,

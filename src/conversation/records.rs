@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::event::{CallsForCaller, NumberedEvent, read_stored};
 use super::live_run::LiveRun;
-use super::{Conversations, Run};
+use super::{Conversations, Run, charges};
 use crate::dispatch::AgentRef;
 use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord};
 
@@ -60,6 +60,8 @@ impl RecordedRun {
             // The last event is the run itself, which is told behind this record.
             event_count: has_ended
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
+            charges: has_ended
+                .then(|| serde_json::to_string(&charges::of_run(&run)).unwrap_or_default()),
             record: serde_json::to_string(&run).unwrap_or_default(),
         }
     }
@@ -109,7 +111,7 @@ impl Conversations {
         }
         let _storing = live.storing.lock().await;
         if let Some(events) = live.take_unstored() {
-            self.inner.ledger.record_run_events(events).await;
+            self.inner.ledger.record_run_events(&events);
         }
     }
 
@@ -120,7 +122,7 @@ impl Conversations {
         let Some(mut run) = read_run(&record.record) else { return Ok(None) };
         if run.output.is_none() {
             let pieces = self.inner.ledger.list_run_events(record.id, 0).await?;
-            let events = pieces.iter().flat_map(|piece| read_events(piece));
+            let events = pieces.iter().flat_map(read_events);
             let mut has_events = false;
             let (mut output, mut calls) = (String::new(), CallsForCaller::default());
             for event in events {

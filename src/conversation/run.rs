@@ -94,6 +94,9 @@ pub struct Run {
     pub finish_reason: Option<FinishReason>,
     /// Of all turns.
     pub usage: Usage,
+    /// What that cost in US dollars when the run ended; null before, and if any of it is not known.
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
     /// Every request to a provider, in order.
     pub attempts: Vec<Attempt>,
     pub warnings: Vec<String>,
@@ -129,6 +132,7 @@ impl Run {
             turns: Vec::new(),
             finish_reason: None,
             usage: Usage::default(),
+            cost_usd: None,
             attempts: Vec::new(),
             warnings: Vec::new(),
             error: None,

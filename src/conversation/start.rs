@@ -155,6 +155,10 @@ impl Conversations {
         if let Some(run) = self.claim_key(&recorded, &live).await? {
             return Ok(StartedRun::Repeated(Box::new(run)));
         }
+        if is_background {
+            // Its caller is told of it, and may be gone when it begins.
+            self.inner.ledger.record_run(recorded.record(self, &live)).await;
+        }
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();

@@ -18,6 +18,9 @@ pub struct Turn {
     /// The model that answered, as `provider/model`.
     pub model: String,
     pub usage: Usage,
+    /// What that cost in US dollars; null if it is not known.
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
     /// How long the model took, attempts that failed included and tools aside.
     pub ms: u64,
     #[schema(value_type = Option<String>)]
@@ -166,6 +169,7 @@ impl OpenTurn {
         Turn {
             model: self.model.clone(),
             usage: self.usage,
+            cost_usd: None,
             ms: milliseconds_since(self.began),
             finish_reason,
             tool_calls,

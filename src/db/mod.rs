@@ -26,6 +26,9 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// How long a task waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long connections may take to end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The operator's own server. Unset: a private one in the data directory.
@@ -80,7 +83,8 @@ impl Database {
     }
 
     pub async fn close(self) {
-        self.pool.close().await;
+        // A server that is out of reach takes no leave.
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.pool.close()).await;
         if let Some(private) = self.private {
             private.stop().await;
         }

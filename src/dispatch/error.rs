@@ -1,5 +1,7 @@
 //! Why a request for an agent was refused before any was picked, and why a decision cannot be corrected.
 
+use crate::ledger::LedgerError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     #[error("there is no agent `{0}`")]
@@ -17,4 +19,6 @@ pub enum DispatchError {
     UnreadableDecision(#[source] serde_json::Error),
     #[error("failed to read or write feedback")]
     Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }

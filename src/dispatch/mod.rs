@@ -123,7 +123,7 @@ impl Dispatcher {
     /// Picks an agent and keeps the decision on record.
     ///
     /// # Errors
-    /// If a named agent or candidate does not exist, is disabled, or is not permitted.
+    /// If a named agent or candidate does not exist, is disabled, or is not permitted; or there is no room for records.
     pub async fn pick(
         &self,
         request: &DispatchRequest,
@@ -131,6 +131,7 @@ impl Dispatcher {
     ) -> Result<Decision, DispatchError> {
         let (began, span) = (Instant::now(), traces::begin("dispatch"));
         let Inner { settings, judge, .. } = &*self.inner;
+        self.inner.ledger.check_room()?;
         let request = &self.without_unfit(request);
         judge.count_dispatch();
         // The index is let go before the judge is waited for: it may be of a roster that is gone by then.
@@ -158,7 +159,7 @@ impl Dispatcher {
         span.set("rolecall.dispatch.outcome", outcome);
         span.set("rolecall.dispatch.strategy", strategy);
         span.set("rolecall.dispatch.confidence", decision.confidence);
-        self.record(&decision, request, key_id).await;
+        self.record(&decision, request, key_id).await?;
         Ok(decision)
     }
 
@@ -295,7 +296,12 @@ impl Dispatcher {
         index
     }
 
-    async fn record(&self, decision: &Decision, request: &DispatchRequest, key_id: Uuid) {
+    async fn record(
+        &self,
+        decision: &Decision,
+        request: &DispatchRequest,
+        key_id: Uuid,
+    ) -> Result<(), DispatchError> {
         let agent = decision.agent.as_ref();
         let record = DispatchRecord {
             id: decision.id,
@@ -309,7 +315,7 @@ impl Dispatcher {
             input: self.inner.settings.stores_content.then(|| request.input.clone()),
             created_at: Utc::now(),
         };
-        self.inner.ledger.record_dispatch(record).await;
+        Ok(self.inner.ledger.record_dispatch(record).await?)
     }
 }
 

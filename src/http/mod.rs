@@ -37,6 +37,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
     use routes::{
         admin_agents, admin_sync, agent_states, agents, audit, conversations, dispatches, evals,
         export, feedback, keys, mcp_servers, operations, prompts, providers, revisions, runs,
+        usage,
     };
     let router: OpenApiRouter<AppState> = OpenApiRouter::new();
     match scope {
@@ -90,6 +91,7 @@ fn paths(scope: Option<Scope>) -> OpenApiRouter<AppState> {
             .routes(routes!(admin_sync::list_quarantine))
             .routes(routes!(evals::create_dispatch_eval))
             .routes(routes!(audit::list_audit_entries))
+            .routes(routes!(usage::list_usage))
             .routes(routes!(feedback::list_feedback, feedback::delete_feedback))
             .routes(routes!(dispatches::get_judge))
             .routes(routes!(providers::list_providers))

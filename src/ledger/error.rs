@@ -1,7 +1,14 @@
-//! What can go wrong when records are read.
+//! What can go wrong when records are kept or read.
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error("failed to read or write records")]
     Database(#[from] sqlx::Error),
+    #[error("failed to read or write the journal")]
+    Journal(#[from] std::io::Error),
+    #[error("failed to read a record of the journal")]
+    UnreadableRecord(#[from] serde_json::Error),
+    /// The disk or the operator's limit leaves none.
+    #[error("there is no room for further records: too many wait for the database")]
+    NoRoom,
 }

@@ -1,32 +1,44 @@
-//! The records of decisions and runs, written behind the answers, in batches.
+//! The records of decisions and runs. They are kept in a journal on disk before anybody is told of what they say, and
+//! written to PostgreSQL from there, in batches.
 //!
-//! What is not written yet is found in memory, so that a caller reads its own writes. Record types are plain;
+//! What is not written yet is found in the journal, so that a caller reads its own writes. Record types are plain;
 //! their meaning belongs to `dispatch` and `conversation`.
 
 mod error;
+mod instance;
+mod journal;
+mod nul;
+mod pending;
+mod read;
 mod record;
+mod replay;
+mod retention;
 mod store;
+mod usage;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use error::LedgerError;
 pub use record::{DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord};
+pub use usage::{UsageFilter, UsageGroups, UsageSum};
 
-use record::Record;
+use journal::{Frame, Journal, Kind, Label, Place};
+use nul::{json_without_nul, without_nul};
+use pending::{Pending, PendingRun};
 
-/// Records that may wait to be written. A full queue makes writers of records wait, which bounds memory.
-const QUEUE_LENGTH: usize = 10_000;
-
-/// An instance whose heart has not beaten for this long is taken for dead.
-const LEASE: Duration = Duration::from_secs(30);
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How large the journal may become before nothing new is taken.
+    pub journal_bytes: u64,
+}
 
 /// A cheap handle to the ledger.
 #[derive(Debug, Clone)]
@@ -38,77 +50,77 @@ pub struct Ledger {
 struct Inner {
     pool: PgPool,
     instance_id: Uuid,
-    queue: mpsc::Sender<Record>,
+    journal: Journal,
     pending: Mutex<Pending>,
+    /// Up to where the journal is written.
+    taken: watch::Sender<u64>,
+    closing: CancellationToken,
     writer: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
-/// What is queued and not known to be written.
-#[derive(Debug, Default)]
-struct Pending {
-    dispatches: HashMap<Uuid, Arc<DispatchRecord>>,
-    runs: HashMap<Uuid, Arc<RunRecord>>,
-    /// By run and sequence number of the first one.
-    run_events: BTreeMap<(Uuid, i32), Arc<RunEvents>>,
+/// What waits to be written, as of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    /// Records that the database has not taken yet.
+    pub waiting: usize,
+    pub journal_bytes: u64,
+    /// Whether anything new is taken.
+    pub has_room: bool,
 }
 
 impl Ledger {
-    /// Registers this instance and starts the writer.
-    ///
-    /// Runs that another instance left unfinished become `failed` if its lease has lapsed, or at once if
-    /// `is_exclusive` says that no other instance can be alive.
-    pub async fn open(pool: PgPool, is_exclusive: bool) -> Result<Self, LedgerError> {
-        let instance_id = Uuid::now_v7();
-        store::beat(&pool, instance_id).await?;
-        let lease = if is_exclusive { Duration::ZERO } else { LEASE };
-        interrupt_lapsed(&pool, instance_id, lease).await?;
-        let (queue, records) = mpsc::channel(QUEUE_LENGTH);
-        let inner = Arc::new(Inner {
-            pool,
-            instance_id,
-            queue,
-            pending: Mutex::default(),
-            writer: Mutex::default(),
-        });
-        let writer =
-            tokio::spawn(writer::write(Arc::downgrade(&inner), inner.pool.clone(), records));
-        *inner.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
-        Ok(Self { inner })
-    }
-
     pub fn instance_id(&self) -> Uuid {
         self.inner.instance_id
     }
 
-    /// How many records are not known to be written.
-    pub fn count_pending(&self) -> usize {
-        let pending = self.pending();
-        pending.dispatches.len() + pending.runs.len() + pending.run_events.len()
+    /// Whether what is new can be kept. What is under way can be, even if this fails.
+    ///
+    /// # Errors
+    /// If the journal has become as large as it may, or its disk takes nothing.
+    pub fn check_room(&self) -> Result<(), LedgerError> {
+        if self.inner.journal.has_room() { Ok(()) } else { Err(LedgerError::NoRoom) }
     }
 
-    /// Keeps a decision.
-    pub async fn record_dispatch(&self, mut record: DispatchRecord) {
+    pub fn backlog(&self) -> Backlog {
+        let waiting = self.inner.pending().count;
+        let journal = &self.inner.journal;
+        Backlog { waiting, journal_bytes: journal.size_bytes(), has_room: journal.has_room() }
+    }
+
+    /// Keeps a decision. It is safe when this returns.
+    ///
+    /// # Errors
+    /// If the disk refuses it for now. It is kept later, for nobody who was told of it.
+    pub async fn record_dispatch(&self, mut record: DispatchRecord) -> Result<(), LedgerError> {
         record.input = record.input.map(without_nul);
         record.decision = json_without_nul(record.decision);
-        let record = Arc::new(record);
-        self.pending().dispatches.insert(record.id, Arc::clone(&record));
-        self.enqueue(Record::Dispatch(record)).await;
+        let label = Label { kind: Kind::Dispatch, id: record.id, number: 0 };
+        let place = self.inner.append(label, &record, |pending, place| {
+            pending.dispatches.insert(record.id, place);
+        });
+        let is_safe = self.inner.journal.is_written(place.end()).await;
+        if is_safe { Ok(()) } else { Err(LedgerError::NoRoom) }
     }
 
-    /// Keeps the state of a run; a later record of the same run replaces it.
+    /// Keeps the state of a run; a later record of the same run replaces it. It is safe when this returns, and so is
+    /// all that was kept before.
     pub async fn record_run(&self, mut record: RunRecord) {
         record.record = json_without_nul(record.record);
-        let record = Arc::new(record);
-        self.pending().runs.insert(record.id, Arc::clone(&record));
-        self.enqueue(Record::Run(record)).await;
+        record.charges = record.charges.map(json_without_nul);
+        let label = Label { kind: Kind::Run, id: record.id, number: 0 };
+        let place = self.inner.append(label, &record, |pending, place| {
+            pending.runs.insert(record.id, PendingRun::new(&record, place));
+        });
+        self.inner.journal.written(place.end()).await;
     }
 
     /// Keeps some events of a run. Those before them must have been kept before.
-    pub async fn record_run_events(&self, events: RunEvents) {
-        let events = Arc::new(events);
-        let place = (events.run_id, events.first_sequence);
-        self.pending().run_events.insert(place, Arc::clone(&events));
-        self.enqueue(Record::RunEvents(events)).await;
+    pub fn record_run_events(&self, events: &RunEvents) {
+        let (id, number) = (events.run_id, events.first_sequence);
+        let label = Label { kind: Kind::RunEvents, id, number };
+        self.inner.append(label, events, |pending, place| {
+            pending.run_events.insert((id, number), place);
+        });
     }
 
     /// Writes a run that has an idempotency key at once, unless another run of the caller's has the key. True if
@@ -118,109 +130,11 @@ impl Ledger {
         Ok(store::claim_run(&self.inner.pool, &record).await?)
     }
 
-    pub async fn find_dispatch(
-        &self,
-        id: Uuid,
-    ) -> Result<Option<Arc<DispatchRecord>>, LedgerError> {
-        let pending = self.pending().dispatches.get(&id).cloned();
-        match pending {
-            Some(record) => Ok(Some(record)),
-            None => Ok(store::find_dispatch(&self.inner.pool, id).await?.map(Arc::new)),
-        }
-    }
-
-    /// Requests whose agent was picked for them, newest first, with what was decided. Named agents are left out, and
-    /// so are decisions without their input. Fewer than `limit` if their texts are very long.
-    pub async fn list_decided_requests(
-        &self,
-        filter: &DecidedFilter,
-        limit: usize,
-    ) -> Result<Vec<DecidedRequest>, LedgerError> {
-        // Before the rows are read: what is written meanwhile is found twice rather than not at all.
-        let pending: Vec<_> = self.pending().dispatches.values().cloned().collect();
-        let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let written = store::list_decided_requests(&self.inner.pool, filter, rows).await?;
-        let pending = pending.iter().filter_map(|record| record.decided_request(filter));
-        let requests: BTreeMap<Uuid, DecidedRequest> =
-            written.into_iter().chain(pending).map(|request| (request.id, request)).collect();
-        Ok(requests.into_values().rev().take(limit).collect())
-    }
-
-    pub async fn find_run(&self, id: Uuid) -> Result<Option<Arc<RunRecord>>, LedgerError> {
-        let pending = self.pending().runs.get(&id).cloned();
-        match pending {
-            Some(record) => Ok(Some(record)),
-            None => Ok(store::find_run(&self.inner.pool, id).await?.map(Arc::new)),
-        }
-    }
-
-    /// The run that a caller has made under an idempotency key.
-    pub async fn find_run_of_request(
-        &self,
-        key_id: Uuid,
-        idempotency_key: &str,
-    ) -> Result<Option<Arc<RunRecord>>, LedgerError> {
-        let find = || store::find_run_of_request(&self.inner.pool, key_id, idempotency_key);
-        let Some(found) = find().await? else { return Ok(None) };
-        // It may have ended since it was written, and given the key up.
-        if let Some(newest) = self.pending().runs.get(&found.id) {
-            return Ok(Some(Arc::clone(newest)));
-        }
-        // And its end may have been written since it was read.
-        let found = if found.ended_at.is_some() { Some(found) } else { find().await? };
-        Ok(found.map(Arc::new))
-    }
-
-    /// Runs, newest first, older than `before`; without their texts.
-    pub async fn list_runs(
-        &self,
-        filter: &RunFilter,
-        before: Option<Uuid>,
-        limit: usize,
-    ) -> Result<Vec<Arc<RunRecord>>, LedgerError> {
-        let before = before.unwrap_or(Uuid::max());
-        // Before the rows are read: what is written meanwhile is found twice rather than not at all.
-        let pending: Vec<_> =
-            self.pending().runs.values().filter(|run| run.id < before).cloned().collect();
-        // Rows that are out of date by now must not make the page short: a short page is the last one.
-        let outdated = pending.iter().filter(|run| !filter.fits(run)).count();
-        let rows = i64::try_from(limit + outdated).unwrap_or(i64::MAX);
-        let written = store::list_runs(&self.inner.pool, filter, before, rows).await?;
-        let mut runs: BTreeMap<Uuid, Arc<RunRecord>> =
-            written.into_iter().map(|run| (run.id, Arc::new(run))).collect();
-        for run in pending {
-            if filter.fits(&run) {
-                runs.insert(run.id, run);
-            } else {
-                runs.remove(&run.id);
-            }
-        }
-        Ok(runs.into_values().rev().take(limit).collect())
-    }
-
-    /// The pieces of a run's events that go beyond the sequence number `after`, in order.
-    pub async fn list_run_events(
-        &self,
-        run_id: Uuid,
-        after: i32,
-    ) -> Result<Vec<Arc<RunEvents>>, LedgerError> {
-        let pending: Vec<_> = {
-            let pending = self.pending();
-            let of_run = pending.run_events.range((run_id, 0)..=(run_id, i32::MAX));
-            of_run.map(|(_, events)| Arc::clone(events)).collect()
-        };
-        let written = store::list_run_events(&self.inner.pool, run_id, after).await?;
-        let mut pieces: BTreeMap<i32, Arc<RunEvents>> =
-            written.into_iter().map(|piece| (piece.first_sequence, Arc::new(piece))).collect();
-        pieces.extend(pending.into_iter().map(|piece| (piece.first_sequence, piece)));
-        Ok(pieces.into_values().collect())
-    }
-
     /// Waits until all that was kept before is written, for `patience` at most. False if it is not.
     pub async fn flush(&self, patience: Duration) -> bool {
-        let mark = Arc::new(Notify::new());
-        self.enqueue(Record::Mark(Arc::clone(&mark))).await;
-        tokio::time::timeout(patience, mark.notified()).await.is_ok()
+        let end = self.inner.journal.end();
+        let mut taken = self.inner.taken.subscribe();
+        tokio::time::timeout(patience, taken.wait_for(|taken| *taken >= end)).await.is_ok()
     }
 
     /// Asks whichever instance runs it to end a run.
@@ -232,76 +146,28 @@ impl Ledger {
     pub async fn list_cancel_requests(&self) -> Result<Vec<Uuid>, LedgerError> {
         Ok(store::list_cancel_requests(&self.inner.pool, self.inner.instance_id).await?)
     }
-
-    /// Says that this instance lives, and ends the runs of those that do not.
-    pub async fn beat(&self) -> Result<(), LedgerError> {
-        store::beat(&self.inner.pool, self.inner.instance_id).await?;
-        interrupt_lapsed(&self.inner.pool, self.inner.instance_id, LEASE).await
-    }
-
-    /// Writes everything that waits, for `patience` at most, and signs this instance off.
-    pub async fn close(&self, patience: Duration) {
-        let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut writer) = writer else { return };
-        // The queue stays open for handles that still exist; this record tells the writer to end.
-        self.enqueue(Record::End).await;
-        if tokio::time::timeout(patience, &mut writer).await.is_err() {
-            writer.abort();
-            let pending = self.pending();
-            let count = pending.dispatches.len() + pending.runs.len() + pending.run_events.len();
-            tracing::error!(records = count, "records could not be written before the stop");
-        }
-        if let Err(error) = store::sign_off(&self.inner.pool, self.inner.instance_id).await {
-            tracing::warn!(%error, "failed to sign the instance off");
-        }
-    }
-
-    async fn enqueue(&self, record: Record) {
-        if self.inner.queue.send(record).await.is_err() {
-            tracing::error!("a record came after the ledger was closed, and is lost");
-        }
-    }
-
-    fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
-        self.inner.pending()
-    }
 }
 
 impl Inner {
-    fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what has been written, unless a newer record has taken its place.
-    fn forget(&self, written: &[Record]) {
+    /// Puts a record into the journal. `note` says where it can be found.
+    fn append(
+        &self,
+        label: Label,
+        record: &impl Serialize,
+        note: impl FnOnce(&mut Pending, Place),
+    ) -> Place {
+        let row = serde_json::to_string(record).expect("records are plain");
+        let frame = Frame { label, row: &row }.encode();
+        // Held over both: nobody may forget the record before it is noted.
         let mut pending = self.pending();
-        for record in written {
-            match record {
-                Record::Dispatch(record) => {
-                    pending.dispatches.remove(&record.id);
-                }
-                Record::Run(record) => {
-                    if pending
-                        .runs
-                        .get(&record.id)
-                        .is_some_and(|newest| Arc::ptr_eq(newest, record))
-                    {
-                        pending.runs.remove(&record.id);
-                    }
-                }
-                Record::RunEvents(record) => {
-                    pending.run_events.remove(&(record.run_id, record.first_sequence));
-                }
-                Record::Mark(mark) => mark.notify_one(),
-                Record::End => {}
-            }
-        }
-    }
-
-    /// Whether a newer record of the same run is on its way.
-    fn is_superseded(&self, record: &Record) -> bool {
-        let Record::Run(run) = record else { return false };
-        self.pending().runs.get(&run.id).is_some_and(|newest| !Arc::ptr_eq(newest, run))
+        let place = self.journal.append(&frame);
+        pending.count += 1;
+        note(&mut pending, place);
+        place
     }
 }
 
@@ -319,45 +185,4 @@ pub async fn forget_texts_of_run(
     run_id: Uuid,
 ) -> Result<(), sqlx::Error> {
     store::forget_texts_of_run(connection, run_id).await
-}
-
-/// PostgreSQL takes no NUL in a text.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
-}
-
-/// The same for a text that is JSON, where it is written as an escape.
-fn json_without_nul(json: String) -> String {
-    if !json.contains("\\u0000") {
-        return json;
-    }
-    let mut value: Value = serde_json::from_str(&json).unwrap_or_default();
-    remove_nul(&mut value);
-    value.to_string()
-}
-
-fn remove_nul(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = without_nul(std::mem::take(text)),
-        Value::Array(items) => items.iter_mut().for_each(remove_nul),
-        Value::Object(map) if map.keys().any(|key| key.contains('\0')) => {
-            let members = std::mem::take(map).into_iter();
-            *map = members.map(|(key, value)| (without_nul(key), value)).collect();
-            map.values_mut().for_each(remove_nul);
-        }
-        Value::Object(map) => map.values_mut().for_each(remove_nul),
-        _ => {}
-    }
-}
-
-async fn interrupt_lapsed(
-    pool: &PgPool,
-    instance_id: Uuid,
-    lease: Duration,
-) -> Result<(), LedgerError> {
-    let interrupted = store::interrupt_lapsed(pool, instance_id, lease).await?;
-    if interrupted > 0 {
-        tracing::warn!(runs = interrupted, "runs of an instance that is gone are marked as failed");
-    }
-    Ok(())
 }

@@ -1,10 +1,7 @@
-//! Records as they are stored. JSON is text here: many of them wait at times, and a tree of each would be large.
-
-use std::sync::Arc;
+//! Records as they are stored. JSON is text here: nothing in it is looked at on the way.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The strategy of decisions that the caller made.
@@ -14,7 +11,7 @@ pub(super) const BY_NAME: &str = "named";
 pub(super) const BY_CONVERSATION: &str = "sticky";
 
 /// A decision.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DispatchRecord {
     pub id: Uuid,
     pub key_id: Uuid,
@@ -76,7 +73,7 @@ impl DispatchRecord {
 }
 
 /// The state of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
     pub id: Uuid,
     pub key_id: Uuid,
@@ -95,14 +92,16 @@ pub struct RunRecord {
     /// The caller's own name for the request.
     pub idempotency_key: Option<String>,
     /// Tells the same request from another one under the same key. Written when the run claims its key.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
     pub event_count: Option<i32>,
+    /// What it has used, model by model: a JSON array. Set when the run ends, and not read again.
+    pub charges: Option<String>,
 }
 
 /// Some events of a run, one behind the other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEvents {
     pub run_id: Uuid,
     /// The sequence number of the first one, counted from 1.
@@ -118,23 +117,4 @@ pub struct RunFilter {
     pub key_id: Option<Uuid>,
     pub agent_name: Option<String>,
     pub status: Option<String>,
-}
-
-impl RunFilter {
-    pub(super) fn fits(&self, run: &RunRecord) -> bool {
-        self.key_id.is_none_or(|key_id| key_id == run.key_id)
-            && self.agent_name.as_ref().is_none_or(|agent| *agent == run.agent_name)
-            && self.status.as_ref().is_none_or(|status| *status == run.status)
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Record {
-    Dispatch(Arc<DispatchRecord>),
-    Run(Arc<RunRecord>),
-    RunEvents(Arc<RunEvents>),
-    /// Notified once all that came before it is written.
-    Mark(Arc<Notify>),
-    /// Nothing comes after this.
-    End,
 }

@@ -1,132 +1,17 @@
-//! The queries about records and instances.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! The queries that find records, and those about single runs.
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use serde::Serialize;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::record::{
-    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, Record, RunEvents,
-    RunFilter, RunRecord,
+    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter,
+    RunRecord,
 };
-
-use crate::db;
-
-/// A statement takes rows up to about this size.
-const STATEMENT_BYTES: usize = 256 * 1024;
 
 /// Texts of decided requests that are held at once.
 const LIST_BYTES: usize = 64 * 1024 * 1024;
-
-/// Writes all of them or none. Many records are few statements: each takes a JSON array of rows.
-pub(super) async fn write_batch(pool: &PgPool, batch: &[Record]) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
-    let dispatches = batch.iter().filter_map(|record| match record {
-        Record::Dispatch(record) => Some(record.as_ref()),
-        _ => None,
-    });
-    for rows in json_rows(dispatches) {
-        insert_dispatches(&mut transaction, &rows).await?;
-    }
-    let runs = batch.iter().filter_map(|record| match record {
-        Record::Run(record) => Some((record.id, record.as_ref())),
-        _ => None,
-    });
-    // A statement changes a row once, and the last record of a run is the one that counts.
-    let newest: BTreeMap<Uuid, &RunRecord> = runs.collect();
-    for rows in json_rows(newest.into_values()) {
-        upsert_runs(&mut transaction, &rows).await?;
-    }
-    let run_events = batch.iter().filter_map(|record| match record {
-        Record::RunEvents(record) => Some(record.as_ref()),
-        _ => None,
-    });
-    for rows in json_rows(run_events) {
-        insert_run_events(&mut transaction, &rows).await?;
-    }
-    transaction.commit().await?;
-    // Each connection of the pool would come to hold the largest statement that it has sent.
-    connection.shrink_buffers();
-    Ok(())
-}
-
-/// JSON arrays of all records, none of them much larger than a statement may be.
-fn json_rows<'a, T: Serialize + 'a>(records: impl Iterator<Item = &'a T>) -> Vec<String> {
-    let mut arrays: Vec<String> = Vec::new();
-    for record in records {
-        let row = serde_json::to_string(record).expect("records are plain");
-        match arrays.last_mut() {
-            Some(array) if array.len() + row.len() < STATEMENT_BYTES => {
-                array.push(',');
-                array.push_str(&row);
-            }
-            _ => arrays.push(format!("[{row}")),
-        }
-    }
-    for array in &mut arrays {
-        array.push(']');
-    }
-    arrays
-}
-
-async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO dispatches
-            (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
-             created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::jsonb,
-             input, created_at
-         FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, outcome text, agent_name text, agent_revision integer,
-             roster_revision bigint, conversation_id uuid, decision text, input text, created_at timestamptz)
-         ON CONFLICT (id) DO NOTHING",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// A run that has ended does not change any more.
-async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO runs
-            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at, idempotency_key, event_count)
-         SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record::jsonb, created_at, ended_at, idempotency_key, event_count
-         FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, conversation_id uuid, agent_name text,
-             agent_revision integer, agent_sha256 text, status text, record text, created_at timestamptz,
-             ended_at timestamptz, idempotency_key text, event_count integer)
-         ON CONFLICT (id) DO UPDATE SET
-            status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
-            idempotency_key = excluded.idempotency_key, event_count = excluded.event_count
-         WHERE runs.ended_at IS NULL",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn insert_run_events(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO run_events (run_id, first_sequence, events)
-         SELECT run_id, first_sequence, events::json
-         FROM json_to_recordset($1::text::json) AS new (run_id uuid, first_sequence integer, events text)
-         ON CONFLICT (run_id, first_sequence) DO NOTHING",
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
 
 /// Writes a run that has an idempotency key, unless another run of the caller's has it. True if it was written.
 pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool, sqlx::Error> {
@@ -217,7 +102,7 @@ pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count
+                event_count, NULL AS charges
          FROM runs WHERE id = $1"#,
         id
     )
@@ -234,7 +119,7 @@ pub(super) async fn find_run_of_request(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count
+                event_count, NULL AS charges
          FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
         key_id,
         idempotency_key
@@ -256,7 +141,7 @@ pub(super) async fn list_runs(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                     (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                    request_sha256, event_count
+                    request_sha256, event_count, NULL AS charges
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
                 AND ($4::text IS NULL OR status = $4)
@@ -274,7 +159,7 @@ pub(super) async fn list_runs(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                request_sha256, event_count
+                request_sha256, event_count, NULL AS charges
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
          ORDER BY id DESC LIMIT $4"#,
@@ -387,48 +272,4 @@ pub(super) async fn list_cancel_requests(
     )
     .fetch_all(pool)
     .await
-}
-
-pub(super) async fn beat(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO instances (id) VALUES ($1)
-         ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()",
-        instance_id
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn sign_off(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM instances WHERE id = $1", instance_id).execute(pool).await?;
-    Ok(())
-}
-
-/// Fails the unfinished runs of instances that are gone, and forgets those instances. Returns how many runs.
-pub(super) async fn interrupt_lapsed(
-    pool: &PgPool,
-    own_id: Uuid,
-    lease: Duration,
-) -> Result<u64, sqlx::Error> {
-    let lease_seconds = lease.as_secs_f64();
-    let mut transaction = db::begin(pool).await?;
-    sqlx::query!(
-        "DELETE FROM instances WHERE id <> $1 AND heartbeat_at <= now() - make_interval(secs => $2)",
-        own_id,
-        lease_seconds
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let result = sqlx::query!(
-        r#"UPDATE runs SET status = 'failed', ended_at = now(), idempotency_key = NULL,
-               record = record || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
-                   jsonb_build_object('code', 'interrupted',
-                       'detail', 'the service was stopped while the run was under way'))
-           WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE instances.id = instance_id)"#
-    )
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(result.rows_affected())
 }

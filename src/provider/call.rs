@@ -16,7 +16,9 @@ use super::open_attempt::{OK, OpenAttempt};
 use super::random::random_unit;
 use super::spans;
 use super::{ProviderError, Providers, Target};
-use crate::chat::{ChatEvent, ChatRequest, Message, Parameter, Parameters, SealedThought};
+use crate::chat::{
+    ChatEvent, ChatRequest, Message, Money, Parameter, Parameters, SealedThought, Usage,
+};
 use crate::telemetry::metrics;
 
 /// How long the first retry on a target waits if the provider does not say; each further one waits twice as long.
@@ -186,6 +188,13 @@ impl ModelCall {
     /// The request, as long as it may be sent again.
     pub fn request(&self) -> Option<&ChatRequest> {
         self.request.as_ref()
+    }
+
+    /// What the last request has cost, by what was counted; `None` if that is not known.
+    pub fn price(&self, usage: Usage) -> Option<Money> {
+        let open = self.open.as_ref().map(|open| &open.target);
+        let last = open.or_else(|| self.charges.last().map(|charge| &charge.target));
+        last?.price(usage)
     }
 
     /// How many requests have been sent, the one under way included.

@@ -31,6 +31,9 @@ use crate::dispatch::{Decision, DispatchRequest};
 /// How long records are waited for that are not written yet.
 pub(super) const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What comes in between is not held up for longer than one batch of removals takes.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
+
 /// How stored conversations are gone on with.
 #[derive(Debug, Clone)]
 pub struct StoredSettings {
@@ -193,6 +196,20 @@ impl Conversations {
         let pool = &self.inner.claims.pool;
         let rows = store::list_messages(pool, conversation.id, after.unwrap_or(0), limit).await?;
         Ok(rows.into_iter().filter_map(ConversationMessage::read).collect())
+    }
+
+    /// Deletes the conversations that nobody has gone on with for that many days, and returns how many. The records of
+    /// their runs are at least as old.
+    pub async fn remove_untouched_for(&self, days: u32) -> Result<u64, ConversationError> {
+        let days = i32::try_from(days).unwrap_or(i32::MAX);
+        let mut removed = 0;
+        loop {
+            match store::remove_untouched(&self.inner.claims.pool, days).await? {
+                0 => return Ok(removed),
+                conversations => removed += conversations,
+            }
+            tokio::time::sleep(REMOVAL_PAUSE).await;
+        }
     }
 
     /// Deletes a conversation with its messages, and takes the texts out of the records of its runs and decisions.

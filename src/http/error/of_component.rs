@@ -77,6 +77,7 @@ impl From<DispatchError> for ApiError {
                     .caused_by(error)
             }
             DispatchError::Database(error) => Self::database(error),
+            DispatchError::Ledger(error) => error.into(),
         }
     }
 }
@@ -206,8 +207,14 @@ impl From<AuditError> for ApiError {
 
 impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
-        let LedgerError::Database(error) = error;
-        Self::database(error)
+        let detail = error.to_string();
+        match error {
+            LedgerError::Database(error) => Self::database(error),
+            LedgerError::NoRoom => Self::new(ErrorCode::Unavailable, detail),
+            LedgerError::Journal(_) | LedgerError::UnreadableRecord(_) => {
+                Self::new(ErrorCode::Internal, "the record cannot be read").caused_by(error)
+            }
+        }
     }
 }
 

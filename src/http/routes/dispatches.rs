@@ -1,7 +1,5 @@
 //! Decisions: making one, and looking one up.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -114,7 +112,7 @@ pub(super) async fn find_visible(
     ledger: &Ledger,
     caller: &Caller,
     id: Uuid,
-) -> Result<Arc<DispatchRecord>, ApiError> {
+) -> Result<DispatchRecord, ApiError> {
     let record = ledger.find_dispatch(id).await?;
     record.filter(|record| caller.may_see(record.key_id)).ok_or_else(|| {
         ApiError::new(ErrorCode::DispatchNotFound, format!("there is no dispatch `{id}`"))

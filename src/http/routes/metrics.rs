@@ -28,7 +28,7 @@ pub async fn get_metrics(
 ) -> impl IntoResponse {
     metrics::set_levels(Levels {
         runs_under_way: conversations.count_live(),
-        pending_records: ledger.count_pending(),
+        pending_records: ledger.backlog().waiting,
         key_accounts: limits.count_accounts(),
         roster_revision: registry.roster().revision,
     });

@@ -20,3 +20,4 @@ pub(super) mod prompts;
 pub(super) mod providers;
 pub(super) mod revisions;
 pub(super) mod runs;
+pub(super) mod usage;

@@ -11,6 +11,7 @@ use sqlx::PgPool;
 
 use crate::conversation::Conversations;
 use crate::http::state::Readiness;
+use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
 use crate::tools::ToolServers;
@@ -53,6 +54,7 @@ pub async fn get_readiness(
     State(providers): State<Providers>,
     State(conversations): State<Conversations>,
     State(tool_servers): State<ToolServers>,
+    State(ledger): State<Ledger>,
     State(pool): State<PgPool>,
 ) -> Response {
     let is_database_up = is_reachable(&pool).await;
@@ -69,6 +71,7 @@ pub async fn get_readiness(
         "status": status,
         "roster_revision": roster.revision,
         "runs_under_way": conversations.count_live(),
+        "records": ledger.backlog(),
         "dependencies": {
             "database": {"status": if is_database_up { "up" } else { "down" }},
             "agents": {"status": "up", "live": roster.live().count()},

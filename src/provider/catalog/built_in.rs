@@ -47,28 +47,47 @@ const NOTHING: Facts = Facts {
     output_tokens: None,
     input_price: None,
     output_price: None,
+    cached_input_price: None,
+    cache_write_price: None,
+    priced_prompt_tokens: None,
     refuses: &[],
 };
 
 /// Facts by the beginning of a model's id; the longest one that fits counts. Vendors date their ids at the end.
 ///
 /// Anthropic: <https://platform.claude.com/docs/en/about-claude/models/overview>. Google:
-/// <https://ai.google.dev/gemini-api/docs/models>. Prices that depend on a prompt's length are left out.
+/// <https://ai.google.dev/gemini-api/docs/models>. Of prices that depend on a prompt's length those of short ones are
+/// there; so are those of a cache that keeps for five minutes, which is what it does unless it is asked for more.
 pub(super) const FACTS: &[(&str, Facts)] = &[
-    ("claude-fable-5-1", claude(1_000_000, 128_000, 10.0, 50.0, SAMPLING_AND_FORCED_TOOLS)),
-    ("claude-opus-5-5", claude(1_000_000, 128_000, 4.0, 20.0, SAMPLING_AND_FORCED_TOOLS)),
-    ("claude-opus-5", claude(1_000_000, 128_000, 5.0, 25.0, SAMPLING)),
-    ("claude-sonnet-5-5", claude(1_000_000, 128_000, 2.0, 10.0, SAMPLING_AND_FORCED_TOOLS)),
-    ("claude-sonnet-5", claude(1_000_000, 128_000, 2.0, 10.0, SAMPLING)),
+    ("claude-fable-5-1", claude(1_000_000, 128_000, [10.0, 50.0, 0.25], SAMPLING_AND_FORCED_TOOLS)),
+    ("claude-opus-5-5", claude(1_000_000, 128_000, [4.0, 20.0, 0.20], SAMPLING_AND_FORCED_TOOLS)),
+    ("claude-opus-5", claude(1_000_000, 128_000, [5.0, 25.0, 0.50], SAMPLING)),
+    ("claude-sonnet-5-5", claude(1_000_000, 128_000, [2.0, 10.0, 0.20], SAMPLING_AND_FORCED_TOOLS)),
+    ("claude-sonnet-5", claude(1_000_000, 128_000, [2.0, 10.0, 0.20], SAMPLING)),
     (
         "claude-haiku-5-5",
-        Facts { input_price: Some(0.10), output_price: Some(0.50), refuses: SAMPLING, ..NOTHING },
+        Facts {
+            input_price: Some(0.10),
+            output_price: Some(0.50),
+            cached_input_price: Some(0.01),
+            cache_write_price: Some(0.125),
+            priced_prompt_tokens: Some(100_000),
+            refuses: SAMPLING,
+            ..NOTHING
+        },
     ),
-    ("claude-haiku-4-5", claude(200_000, 64_000, 1.0, 5.0, &[])),
+    ("claude-haiku-4-5", claude(200_000, 64_000, [1.0, 5.0, 0.10], &[])),
     ("gpt-5.5-pro", Facts { refuses: REASONING, ..NOTHING }),
     (
         "gpt-5.5",
-        Facts { input_price: Some(5.0), output_price: Some(30.0), refuses: REASONING, ..NOTHING },
+        Facts {
+            input_price: Some(5.0),
+            output_price: Some(30.0),
+            cached_input_price: Some(0.50),
+            priced_prompt_tokens: Some(272_000),
+            refuses: REASONING,
+            ..NOTHING
+        },
     ),
     ("gpt-5", Facts { refuses: REASONING, ..NOTHING }),
     ("o1", Facts { refuses: REASONING, ..NOTHING }),
@@ -78,11 +97,12 @@ pub(super) const FACTS: &[(&str, Facts)] = &[
     ("gemini-2.5", gemini(1_048_576, 65_536)),
 ];
 
+/// Prices are of the prompt, of the answer, and of what is read from the cache. Writing to it costs a quarter more than
+/// the prompt.
 const fn claude(
     context_tokens: u32,
     output_tokens: u32,
-    input_price: f64,
-    output_price: f64,
+    [input_price, output_price, cached_input_price]: [f64; 3],
     refuses: &'static [Parameter],
 ) -> Facts {
     Facts {
@@ -90,6 +110,9 @@ const fn claude(
         output_tokens: Some(output_tokens),
         input_price: Some(input_price),
         output_price: Some(output_price),
+        cached_input_price: Some(cached_input_price),
+        cache_write_price: Some(input_price * 1.25),
+        priced_prompt_tokens: None,
         refuses,
     }
 }

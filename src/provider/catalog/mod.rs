@@ -1,6 +1,7 @@
 //! Which model answers: aliases, known ids, defaults. `built_in.rs` is the table that comes with the program.
 
 mod built_in;
+mod price;
 mod target;
 
 use std::collections::BTreeMap;

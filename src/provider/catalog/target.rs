@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::built_in;
-use crate::chat::{Money, Parameter, Usage};
+use crate::chat::Parameter;
 use crate::provider::offline;
 
 /// A model of one provider. What is `None` is as the built-in table has it.
@@ -33,6 +33,15 @@ pub struct Target {
     /// US dollars for a million tokens of the answer.
     #[serde(default)]
     pub output_price: Option<f64>,
+    /// The same for tokens of the prompt that are read from the provider's cache.
+    #[serde(default)]
+    pub cached_input_price: Option<f64>,
+    /// The same for tokens of the prompt that are written to it.
+    #[serde(default)]
+    pub cache_write_price: Option<f64>,
+    /// The prices are those of prompts up to so many tokens; `None`: of all.
+    #[serde(default)]
+    pub priced_prompt_tokens: Option<u32>,
     /// Parameters that the model answers with an error. They are left out, and the run says so.
     #[serde(default)]
     pub refuses: Option<Vec<Parameter>>,
@@ -53,6 +62,9 @@ pub(super) struct Facts {
     pub output_tokens: Option<u32>,
     pub input_price: Option<f64>,
     pub output_price: Option<f64>,
+    pub cached_input_price: Option<f64>,
+    pub cache_write_price: Option<f64>,
+    pub priced_prompt_tokens: Option<u32>,
     pub refuses: &'static [Parameter],
 }
 
@@ -68,6 +80,9 @@ impl Target {
             output_tokens: None,
             input_price: None,
             output_price: None,
+            cached_input_price: None,
+            cache_write_price: None,
+            priced_prompt_tokens: None,
             refuses: None,
         }
     }
@@ -78,10 +93,24 @@ impl Target {
         let facts = built_in::facts(&self.model);
         self.context_tokens = self.context_tokens.or(facts.context_tokens);
         self.output_tokens = self.output_tokens.or(facts.output_tokens);
-        self.input_price = self.input_price.or(facts.input_price);
-        self.output_price = self.output_price.or(facts.output_price);
+        self = self.with_known_prices(&facts);
         self.refuses = self.refuses.or_else(|| Some(facts.refuses.to_vec()));
         self
+    }
+
+    /// Prices go together: whoever gives some of their own is not charged others by the table.
+    fn with_known_prices(self, facts: &Facts) -> Self {
+        if self.input_price.is_some() || self.output_price.is_some() {
+            return self;
+        }
+        Self {
+            input_price: facts.input_price,
+            output_price: facts.output_price,
+            cached_input_price: self.cached_input_price.or(facts.cached_input_price),
+            cache_write_price: self.cache_write_price.or(facts.cache_write_price),
+            priced_prompt_tokens: self.priced_prompt_tokens.or(facts.priced_prompt_tokens),
+            ..self
+        }
     }
 
     /// Whether it is the built-in provider that stands in when none is configured.
@@ -92,19 +121,6 @@ impl Target {
     /// `provider/model`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.provider, self.model)
-    }
-
-    /// What tokens of it cost; `None` if its prices are not known. Cached tokens count in full.
-    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    pub fn price(&self, usage: Usage) -> Option<Money> {
-        // Nobody is asked, and nobody is paid.
-        if self.is_offline() {
-            return Some(Money::ZERO);
-        }
-        let (input, output) = self.input_price.zip(self.output_price)?;
-        let usd_for_millions =
-            usage.input_tokens as f64 * input + usage.output_tokens as f64 * output;
-        Some(Money::from_usd(usd_for_millions / 1e6))
     }
 
     /// Parameters that the model answers with an error.

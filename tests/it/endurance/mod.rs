@@ -4,6 +4,8 @@
 //! itself.
 
 mod abandoned;
+mod database_away;
+mod killed;
 mod slow_streams;
 mod soak;
 

@@ -26,3 +26,4 @@ mod run_records;
 mod runs;
 mod runs_under_faults;
 mod tool_loop;
+mod usage;

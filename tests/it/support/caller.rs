@@ -109,7 +109,7 @@ impl Events {
         Self::of(request.send().await.expect("the service answers"))
     }
 
-    fn of(response: Response) -> Self {
+    pub fn of(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let stream = response
             .bytes_stream()

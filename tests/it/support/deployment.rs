@@ -1,5 +1,7 @@
 //! The service as a process of its own, over the database of a test, with a vendor to answer for the models.
 
+use std::path::{Path, PathBuf};
+
 use sqlx::{ConnectOptions, PgPool};
 
 use super::files::shipped_agents;
@@ -9,20 +11,45 @@ use super::vendor::FakeProvider;
 pub struct Deployment {
     pub service: Service,
     pub vendor: FakeProvider,
-    _files: tempfile::TempDir,
+    database_url: String,
+    config: PathBuf,
+    files: tempfile::TempDir,
 }
 
 impl Deployment {
     /// Starts a service with a configuration; `$VENDOR` stands for the vendor's address.
     pub async fn start(pool: &PgPool, yaml: &str) -> Self {
+        Self::start_at(pool.connect_options().to_url_lossy().as_str(), yaml).await
+    }
+
+    /// The same over the database of this URL.
+    pub async fn start_at(database_url: &str, yaml: &str) -> Self {
         let vendor = FakeProvider::start().await;
         let files = tempfile::tempdir().expect("a temporary folder");
         let config = files.path().join("rolecall.yaml");
         std::fs::write(&config, yaml.replace("$VENDOR", &vendor.url)).expect("is written");
-        let url = pool.connect_options().to_url_lossy().to_string();
-        let config = config.to_str().expect("a plain path").to_owned();
-        let environment = [("DATABASE_URL", url.as_str()), ("ROLECALL_CONFIG", &config)];
-        let service = Service::start(files.path(), &shipped_agents(), &environment).await;
-        Self { service, vendor, _files: files }
+        let service = start(files.path(), database_url, &config).await;
+        Self { service, vendor, database_url: database_url.to_owned(), config, files }
     }
+
+    /// Kills the service if it lives, and starts it anew with what it has left.
+    pub async fn start_again(&mut self) {
+        self.service.kill();
+        self.service = self.start_another().await;
+    }
+
+    /// Starts another service with the same data directory.
+    pub async fn start_another(&self) -> Service {
+        start(self.files.path(), &self.database_url, &self.config).await
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.files.path()
+    }
+}
+
+async fn start(data_dir: &Path, database_url: &str, config: &Path) -> Service {
+    let config = config.to_str().expect("a plain path");
+    let environment = [("DATABASE_URL", database_url), ("ROLECALL_CONFIG", config)];
+    Service::start(data_dir, &shipped_agents(), &environment).await
 }

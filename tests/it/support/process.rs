@@ -129,7 +129,7 @@ impl Service {
 
     /// Ends it as an out-of-memory killer would.
     pub fn kill(&mut self) {
-        self.child.kill().expect("the service is there");
+        self.child.kill().expect("it is ours");
         self.child.wait().expect("can be waited for");
     }
 

@@ -20,6 +20,12 @@ use crate::ledger;
 const READ_BYTES: usize = 32 * 1024 * 1024;
 const READ_MESSAGES: i64 = 20_000;
 
+/// The advisory lock of who removes old conversations; the number is arbitrary and must stay.
+const REMOVAL_LOCK: i64 = 0x6f6c_6420_636f_6e76;
+
+/// Their messages go with them, and there may be many.
+const REMOVED_AT_ONCE: i64 = 100;
+
 /// A conversation without its messages.
 #[derive(Debug)]
 pub(in crate::conversation::stored) struct ConversationRow {
@@ -266,4 +272,33 @@ pub(in crate::conversation::stored) async fn delete(
         .await?;
     transaction.commit().await?;
     Ok(Deleted::Yes)
+}
+
+/// Deletes some conversations that are older, and returns how many; 0 as well if another instance is at it.
+pub(in crate::conversation::stored) async fn remove_untouched(
+    pool: &PgPool,
+    days: i32,
+) -> Result<u64, sqlx::Error> {
+    let mut transaction = db::begin(pool).await?;
+    let is_ours =
+        sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "is_ours!""#, REMOVAL_LOCK)
+            .fetch_one(&mut *transaction)
+            .await?;
+    if !is_ours {
+        return Ok(0);
+    }
+    let result = sqlx::query!(
+        "DELETE FROM conversations WHERE id IN (
+            SELECT id FROM conversations
+            WHERE updated_at < now() - make_interval(days => $1) AND NOT EXISTS (
+                SELECT FROM conversation_claims AS claim WHERE claim.conversation_id = conversations.id)
+            LIMIT $2
+         )",
+        days,
+        REMOVED_AT_ONCE,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(result.rows_affected())
 }

@@ -33,6 +33,7 @@ pub struct RunSummary {
     #[schema(value_type = Option<String>)]
     finish_reason: Option<FinishReason>,
     usage: Usage,
+    cost_usd: Option<f64>,
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<RunFailure>,
@@ -53,6 +54,7 @@ impl From<Run> for RunSummary {
             model: run.model,
             finish_reason: run.finish_reason,
             usage: run.usage,
+            cost_usd: run.cost_usd,
             warnings: run.warnings,
             error: run.error,
             metadata: run.metadata,

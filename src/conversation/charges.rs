@@ -1,0 +1,97 @@
+//! What a run has used and what that cost, model by model. Pure.
+
+use serde::Serialize;
+
+use super::Run;
+use crate::chat::Usage;
+
+/// A sum of dollars is told to this part of one.
+const FINEST: f64 = 1e-12;
+
+/// What the turns of a run have used of one model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Charge {
+    /// `provider/model`.
+    pub model: String,
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// `None` if the price of any of it is not known.
+    pub cost_usd: Option<f64>,
+}
+
+/// The charges of a run that has ended; the first is of the model that it is told to have used.
+pub(super) fn of_run(run: &Run) -> Vec<Charge> {
+    let none = |model: &str| Charge {
+        model: model.to_owned(),
+        usage: Usage::default(),
+        cost_usd: Some(0.0),
+    };
+    let mut charges = vec![none(&run.model.resolved)];
+    for turn in &run.turns {
+        let place = charges.iter().position(|charge| charge.model == turn.model);
+        let place = place.unwrap_or_else(|| {
+            charges.push(none(&turn.model));
+            charges.len() - 1
+        });
+        let charge = &mut charges[place];
+        charge.usage = charge.usage + turn.usage;
+        charge.cost_usd = sum([charge.cost_usd, turn.cost_usd]);
+    }
+    charges
+}
+
+/// What all of it cost, if all of it is known.
+pub(super) fn total(charges: &[Charge]) -> Option<f64> {
+    sum(charges.iter().map(|charge| charge.cost_usd))
+}
+
+fn sum(costs: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
+    let sum: f64 = costs.into_iter().sum::<Option<f64>>()?;
+    Some((sum / FINEST).round() * FINEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{of_run, total};
+    use crate::chat::Usage;
+    use crate::conversation::{Run, Turn};
+
+    fn turn(model: &str, cost_usd: Option<f64>) -> Turn {
+        Turn {
+            model: model.to_owned(),
+            usage: Usage { input_tokens: 10, output_tokens: 1, ..Usage::default() },
+            cost_usd,
+            ms: 1,
+            finish_reason: None,
+            tool_calls: Vec::new(),
+            held_back: false,
+        }
+    }
+
+    fn run(turns: Vec<Turn>) -> Run {
+        Run { turns, ..crate::conversation::tests::run() }
+    }
+
+    #[test]
+    fn each_model_has_its_own() {
+        let turns =
+            vec![turn("a/x", Some(0.1)), turn("local/m", Some(0.2)), turn("a/x", Some(0.2))];
+        let charges = of_run(&run(turns));
+        let told: Vec<_> =
+            charges.iter().map(|one| (one.model.as_str(), one.usage.input_tokens)).collect();
+        assert_eq!(told, [("local/m", 10), ("a/x", 20)]);
+        assert_eq!(total(&charges), Some(0.5));
+    }
+
+    #[test]
+    fn one_unknown_price_makes_the_sum_unknown() {
+        let charges = of_run(&run(vec![turn("local/m", Some(0.1)), turn("a/x", None)]));
+        assert_eq!((charges[0].cost_usd, charges[1].cost_usd), (Some(0.1), None));
+        assert_eq!(total(&charges), None);
+    }
+
+    #[test]
+    fn a_run_that_no_model_answered_costs_nothing() {
+        assert_eq!(total(&of_run(&run(Vec::new()))), Some(0.0));
+    }
+}

@@ -1,0 +1,154 @@
+//! A record as it stands in a journal: a length, a checksum, and what they are of. Pure.
+
+use crc::{CRC_32_ISCSI, Crc, Table};
+use uuid::Uuid;
+
+static CHECKSUM: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+/// The length and the checksum, both little-endian.
+const HEAD_BYTES: usize = 8;
+
+/// The kind, the id and the number.
+const LABEL_BYTES: usize = 1 + 16 + 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Dispatch,
+    Run,
+    RunEvents,
+}
+
+/// What can be known of a record without its row being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    pub kind: Kind,
+    pub id: Uuid,
+    /// Of events the sequence number of the first, else 0.
+    pub number: i32,
+}
+
+/// A record in a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    pub label: Label,
+    /// The record's row, JSON.
+    pub row: &'a str,
+}
+
+impl Kind {
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Dispatch => 1,
+            Self::Run => 2,
+            Self::RunEvents => 3,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Dispatch, Self::Run, Self::RunEvents].into_iter().find(|kind| kind.to_byte() == byte)
+    }
+}
+
+impl Frame<'_> {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + LABEL_BYTES + self.row.len());
+        bytes.extend_from_slice(&[0; HEAD_BYTES]);
+        bytes.push(self.label.kind.to_byte());
+        bytes.extend_from_slice(self.label.id.as_bytes());
+        bytes.extend_from_slice(&self.label.number.to_le_bytes());
+        bytes.extend_from_slice(self.row.as_bytes());
+        let body = &bytes[HEAD_BYTES..];
+        let length = u32::try_from(body.len()).expect("a record is far below 4 GiB");
+        let checksum = CHECKSUM.checksum(body);
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        bytes[4..HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+}
+
+/// The frames at the beginning of some bytes, to the first one that is not whole.
+#[derive(Debug, Clone)]
+pub struct Frames<'a> {
+    bytes: &'a [u8],
+    /// How many bytes the frames so far have taken.
+    pub position: usize,
+}
+
+impl<'a> Frames<'a> {
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    fn next(&mut self) -> Option<Frame<'a>> {
+        let (length, rest) = self.bytes[self.position..].split_first_chunk()?;
+        let (checksum, rest) = rest.split_first_chunk()?;
+        let body = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        if CHECKSUM.checksum(body) != u32::from_le_bytes(*checksum) {
+            return None;
+        }
+        let (label, row) = body.split_at_checked(LABEL_BYTES)?;
+        let (kind, label) = label.split_first()?;
+        let (id, number) = label.split_first_chunk()?;
+        let label = Label {
+            kind: Kind::from_byte(*kind)?,
+            id: Uuid::from_bytes(*id),
+            number: i32::from_le_bytes(number.try_into().ok()?),
+        };
+        let frame = Frame { label, row: std::str::from_utf8(row).ok()? };
+        self.position += HEAD_BYTES + body.len();
+        Some(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{Frame, Frames, Kind, Label};
+
+    fn two_frames() -> (Vec<u8>, usize) {
+        let label = Label { kind: Kind::Run, id: Uuid::max(), number: 0 };
+        let mut bytes = Frame { label, row: r#"{"status":"é"}"# }.encode();
+        let first = bytes.len();
+        let label = Label { kind: Kind::RunEvents, id: Uuid::nil(), number: 7 };
+        bytes.extend(Frame { label, row: "[]" }.encode());
+        (bytes, first)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (bytes, _) = two_frames();
+        let mut frames = Frames::of(&bytes);
+        let read: Vec<(Kind, i32, &str)> = frames
+            .by_ref()
+            .map(|frame| (frame.label.kind, frame.label.number, frame.row))
+            .collect();
+        let expected = [(Kind::Run, 0, r#"{"status":"é"}"#), (Kind::RunEvents, 7, "[]")];
+        assert_eq!(read, expected);
+        assert_eq!(frames.position, bytes.len());
+    }
+
+    #[test]
+    fn a_torn_frame_is_none_wherever_it_is_torn() {
+        let (bytes, first) = two_frames();
+        for end in first..bytes.len() {
+            let mut frames = Frames::of(&bytes[..end]);
+            assert_eq!(frames.by_ref().count(), 1, "cut at {end}");
+            assert_eq!(frames.position, first);
+        }
+    }
+
+    #[test]
+    fn a_frame_with_another_byte_is_none() {
+        let (bytes, first) = two_frames();
+        for place in first..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            assert_eq!(Frames::of(&damaged).count(), 1, "another byte at {place}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What instances that are gone have left in their journals.
+
+use std::path::Path;
+
+use sqlx::PgPool;
+
+use super::LedgerError;
+use super::instance::store;
+use super::journal::{Folder, Frames, Segment};
+use super::writer::{Row, Taken, write_rows};
+
+const BATCH_RECORDS: usize = 500;
+
+/// Writes all records below `root` whose instances are gone. Their runs are known to be over from then on.
+pub(super) async fn replay(pool: &PgPool, root: &Path) -> Result<(), LedgerError> {
+    for folder in Folder::list_abandoned(root)? {
+        let Some(taken) = store::find_taken(pool, folder.instance_id).await? else {
+            tracing::warn!(
+                folder = %folder.path.display(),
+                "a journal belongs to another database, and is left alone"
+            );
+            continue;
+        };
+        let records = replay_folder(pool, &folder, taken).await?;
+        store::sign_off(pool, folder.instance_id).await?;
+        folder.remove()?;
+        tracing::info!(records, "the journal of an instance that is gone is written");
+    }
+    Ok(())
+}
+
+/// Returns how many records were not written before.
+async fn replay_folder(pool: &PgPool, folder: &Folder, taken: u64) -> Result<usize, LedgerError> {
+    let instance_id = folder.instance_id;
+    let mut position = taken;
+    let mut records = 0;
+    for segment in Segment::list(&folder.path)? {
+        let bytes = segment.read_all()?;
+        let behind = usize::try_from(position.saturating_sub(segment.start)).unwrap_or(usize::MAX);
+        let Some(bytes) = bytes.get(behind..) else { continue };
+        let start = segment.start.max(position);
+        let mut frames = Frames::of(bytes);
+        loop {
+            let some = frames.by_ref().take(BATCH_RECORDS);
+            let rows: Vec<Row> =
+                some.map(|frame| Row { label: frame.label, json: frame.row.to_owned() }).collect();
+            if rows.is_empty() {
+                break;
+            }
+            position = start + frames.position as u64;
+            write_rows(pool, &rows, Taken { instance_id, position }).await?;
+            records += rows.len();
+        }
+        let torn = bytes.len() - frames.position;
+        if torn > 0 {
+            tracing::warn!(bytes = torn, "the end of a journal is no whole record, and is dropped");
+        }
+    }
+    Ok(records)
+}

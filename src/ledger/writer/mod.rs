@@ -1,0 +1,129 @@
+//! Out of a journal and into PostgreSQL: many records are one transaction.
+
+mod store;
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::journal::{Frames, Label, Place};
+use super::{Inner, LedgerError};
+
+const BATCH_RECORDS: usize = 500;
+const BATCH_BYTES: usize = 1024 * 1024;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A record to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub label: Label,
+    /// JSON.
+    pub json: String,
+}
+
+/// Up to where a journal is written with a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub instance_id: Uuid,
+    pub position: u64,
+}
+
+/// Writes what comes into this instance's journal, until that is closed and empty.
+pub(super) async fn write(ledger: Weak<Inner>, closing: CancellationToken) {
+    let Some(mut written) = ledger.upgrade().map(|ledger| ledger.journal.watch_written()) else {
+        return;
+    };
+    let mut position = 0;
+    loop {
+        let more = closing.run_until_cancelled(written.wait_for(|written| *written > position));
+        let is_over = more.await.is_some_and(|more| more.is_err());
+        let Some(ledger) = ledger.upgrade().filter(|_| !is_over) else { return };
+        if closing.is_cancelled() {
+            let end = ledger.journal.end();
+            if position == end {
+                return;
+            }
+            ledger.journal.written(end).await;
+        }
+        match ledger.take(position).await {
+            Ok(end) => position = end,
+            Err(error) => {
+                let records = ledger.pending().count;
+                tracing::warn!(%error, records, "records wait: the database does not take them");
+                // What it has not taken may wait for long.
+                ledger.journal.sync().await;
+                drop(ledger);
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Writes some records from a position of the journal on, and returns where the next one stands.
+    async fn take(&self, position: u64) -> Result<u64, LedgerError> {
+        let bytes = self.journal.read_from(position, BATCH_BYTES).await?;
+        let mut frames = Frames::of(&bytes);
+        let (mut read, mut rows, mut start) = (Vec::new(), Vec::new(), position);
+        while read.len() < BATCH_RECORDS
+            && let Some(frame) = frames.next()
+        {
+            let end = position + frames.position as u64;
+            let length = usize::try_from(end - start).expect("it was read");
+            let place = Place { position: start, length };
+            if !self.pending().is_superseded(frame.label, place) {
+                rows.push(Row { label: frame.label, json: frame.row.to_owned() });
+            }
+            read.push((frame.label, place));
+            start = end;
+        }
+        if read.is_empty() && !bytes.is_empty() {
+            tracing::error!(
+                bytes = bytes.len(),
+                "a part of the journal cannot be read, and is lost"
+            );
+            start += bytes.len() as u64;
+        }
+        let taken = Taken { instance_id: self.instance_id, position: start };
+        write_rows(&self.pool, &rows, taken).await?;
+        let mut pending = self.pending();
+        for (label, place) in read {
+            pending.forget(label, place);
+        }
+        drop(pending);
+        self.taken.send_replace(start);
+        self.journal.let_go(start);
+        Ok(start)
+    }
+}
+
+/// Writes rows, but for those that the database will not take however often they are sent: these must not hold up the
+/// others.
+pub(super) async fn write_rows(
+    pool: &PgPool,
+    rows: &[Row],
+    taken: Taken,
+) -> Result<(), sqlx::Error> {
+    match store::write_batch(pool, rows, Some(taken)).await {
+        Err(error) if is_refused(&error) => {}
+        written => return written,
+    }
+    for row in rows {
+        match store::write_batch(pool, std::slice::from_ref(row), None).await {
+            Err(error) if is_refused(&error) => {
+                tracing::error!(%error, id = %row.label.id, "the database refuses a record, which is lost");
+            }
+            written => written?,
+        }
+    }
+    store::write_batch(pool, &[], Some(taken)).await
+}
+
+/// Whether the database has answered, and it is the data that it does not like.
+fn is_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+}
