@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_topic_has_requests_and_none_stands_twice() {
-        assert!(TOPICS.iter().all(|topic| topic.requests.len() >= 3));
+        assert!(TOPICS.iter().all(|topic| topic.requests.len() >= 4));
         let requests = TOPICS.iter().flat_map(|topic| &topic.requests);
         let requests: Vec<&str> = requests.map(|(text, _)| *text).collect();
         assert!(requests.len() >= 300, "{}", requests.len());
