@@ -33,6 +33,15 @@ fn main() {
         let index = Index::build(&roster, &Corrections::default(), None);
         println!("{agents} agents: index built in {:.0} ms", milliseconds(started.elapsed()));
         time_picks(&index, &requests, agents);
+        if agents == 400 {
+            let started = Instant::now();
+            let fitted = Index::build_and_fit(&roster, &Corrections::default());
+            println!(
+                "{agents} agents: built and fitted in {:.0} ms",
+                milliseconds(started.elapsed())
+            );
+            time_picks(&fitted, &requests, agents);
+        }
 
         let mut times = Vec::new();
         let mut before = index;

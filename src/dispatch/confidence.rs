@@ -18,6 +18,9 @@ const AMBIGUOUS_WITHIN: f32 = 0.015;
 /// A request that is less like one that was found to be nobody's does not remind of it.
 const LIKE_NOBODYS_FROM: f32 = 0.55;
 
+/// How much nearer to a stranger than to the roster's own texts a request comes that may as well be either's.
+const STRANGER_FROM: f32 = -0.04;
+
 /// A request whose words say less than this is no clearer for being short.
 const LEAST_ASKED: f32 = 2.0;
 
@@ -40,6 +43,9 @@ pub(super) struct Signals {
     nearest: f32,
     /// How much more the request is like one that was found to be nobody's than like one of the first candidate's.
     like_nobodys: f32,
+    /// How much more it is like a request that is foreign to the roster than like anything that its agents say of what
+    /// they do; 0 if nothing speaks either way.
+    like_strangers: f32,
     /// The logarithm of the roster's size.
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
@@ -58,6 +64,7 @@ impl Signals {
         });
         let evidence = first.evidence;
         let examples = scored.iter().map(|candidate| candidate.evidence.example);
+        let nearest = examples.fold(0.0, f32::max);
         #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
         let (agents, requests) = (index.documents.len() as f32, index.requests() as f32);
         let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
@@ -67,8 +74,9 @@ impl Signals {
             asked,
             met: met(index, query, first.document),
             known: known / asked.max(0.1),
-            nearest: examples.fold(0.0, f32::max),
+            nearest,
             like_nobodys: (nobodys - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0),
+            like_strangers: like_strangers(index, query, scored, nearest).unwrap_or(0.0),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
             is_empty: false,
@@ -92,7 +100,8 @@ impl Signals {
             - 2.15 * self.met / self.asked.max(0.1)
             + 0.30 * self.known
             - 0.31 * self.roster_texts
-            - 12.0 * self.like_nobodys;
+            - 12.0 * self.like_nobodys
+            - 10.0 * self.like_strangers;
         logistic(f64::from(sum))
     }
 
@@ -112,6 +121,21 @@ impl Signals {
 /// The probability that the first candidate is right.
 pub(super) fn confidence(signals: &Signals, calibration: Calibration) -> f64 {
     if signals.is_empty { 0.0 } else { calibration.apply(signals.confidence()) }
+}
+
+/// `None` if there is nothing foreign to compare with.
+fn like_strangers(
+    index: &Index,
+    query: &Query,
+    scored: &[Scored<'_>],
+    nearest_example: f32,
+) -> Option<f32> {
+    let foreign = index.fit().strangers.nearest(query.embedding.as_ref()?)?;
+    let said = scored.iter().map(|candidate| {
+        let Evidence { description, sentence, .. } = candidate.evidence;
+        description.max(sentence)
+    });
+    Some(foreign - said.fold(nearest_example, f32::max) - STRANGER_FROM)
 }
 
 /// How much of the request's words a candidate has, by what they say: more of a word counts, up to once in full.

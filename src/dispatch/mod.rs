@@ -29,6 +29,7 @@ mod score;
 mod settings;
 mod steals;
 mod sticky;
+mod strangers;
 mod text;
 
 use std::borrow::Cow;
