@@ -161,12 +161,7 @@ impl Config {
             conversation: conversation_settings(&file),
             limits: key_limits::Settings { for_all: limits.keys.applied() },
             ledger: ledger::Settings { journal_bytes: file.storage.journal_bytes },
-            http: http::Settings {
-                body_bytes: limits.body_bytes,
-                hold: milliseconds(limits.hold_ms),
-                keep_alive_interval: milliseconds(limits.keep_alive_interval_ms.max(1)),
-                metrics_require_key: file.metrics.require_key,
-            },
+            http: http_settings(&file),
             traces: traces_settings(&file, variables)?,
             notices,
             data_dir,
@@ -193,6 +188,15 @@ fn traces_settings(
     }
     let service_name = set("OTEL_SERVICE_NAME").unwrap_or("rolecall").to_owned();
     Ok(Some(traces::Settings { endpoint, service_name }))
+}
+
+fn http_settings(file: &ConfigFile) -> http::Settings {
+    http::Settings {
+        body_bytes: file.limits.body_bytes,
+        hold: Duration::from_millis(file.limits.hold_ms),
+        keep_alive_interval: Duration::from_millis(file.limits.keep_alive_interval_ms.max(1)),
+        metrics_require_key: file.metrics.require_key,
+    }
 }
 
 fn conversation_settings(file: &ConfigFile) -> conversation::Settings {
