@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::Run;
-use crate::chat::Usage;
-
-/// A sum of dollars is told to this part of one.
-const FINEST: f64 = 1e-12;
+use crate::chat::{Money, Usage};
 
 /// What the turns of a run have used of one model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,8 +43,8 @@ pub(super) fn total(charges: &[Charge]) -> Option<f64> {
 }
 
 fn sum(costs: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
-    let sum: f64 = costs.into_iter().sum::<Option<f64>>()?;
-    Some((sum / FINEST).round() * FINEST)
+    let sum: Option<Money> = costs.into_iter().map(|cost| cost.map(Money::from_usd)).sum();
+    sum.map(Money::to_usd)
 }
 
 #[cfg(test)]
