@@ -1,3 +1,5 @@
+//! The service killed under load, over and over.
+
 use sqlx::PgPool;
 
 use super::ALONE;
