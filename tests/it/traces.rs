@@ -192,7 +192,8 @@ async fn a_run_is_one_trace_below_its_caller_s(pool: PgPool) {
     for (name, value) in expected {
         assert_eq!(attribute(whole, name).as_deref(), Some(value), "{name}");
     }
-    let chat = spans.iter().rfind(|span| span.name == "chat m").expect("the second turn");
+    let turns = spans.iter().filter(|span| span.name == "chat m");
+    let chat = turns.max_by_key(|span| span.start_time_unix_nano).expect("the second turn");
     let output_tokens = OUTPUT_TOKENS.to_string();
     let expected = [
         ("gen_ai.operation.name", "chat"),
