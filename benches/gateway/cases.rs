@@ -19,14 +19,11 @@ pub(crate) struct Path {
     pub long: Case,
 }
 
-impl Path {
-    pub fn chunks(&self) -> u32 {
-        LONG - SHORT
-    }
-}
-
 const SHORT: u32 = 10;
 const LONG: u32 = 1_000;
+
+/// By how many chunks a long stream is longer than a short one.
+pub(crate) const CHUNKS_BETWEEN: u32 = LONG - SHORT;
 
 const CHAT: &str = "/v1/chat/completions";
 const RUNS: &str = "/v1/runs";

@@ -4,6 +4,7 @@
 
 mod cases;
 mod client;
+mod cost;
 mod load;
 mod notes;
 mod processes;
@@ -20,7 +21,8 @@ use client::Target;
 use load::Load;
 use processes::Process;
 use service::Service;
-use usage::{Postgres, Usage};
+use tokio::signal::unix::{SignalKind, signal};
+use usage::Postgres;
 
 /// How long a start may take. Under an emulator it takes a while.
 const START: Duration = Duration::from_mins(2);
@@ -34,8 +36,15 @@ async fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["provider"] => provider::serve().await,
         ["proxy", upstream] => proxy::serve(upstream).await,
-        // `cargo bench` adds an argument of its own.
-        _ => measure().await,
+        // `cargo bench` adds `--bench`. What else there is names the cases.
+        others => {
+            let wanted = others.iter().find(|argument| !argument.starts_with("--"));
+            tokio::select! {
+                outcome = measure(wanted.copied().unwrap_or_default()) => outcome,
+                // The children end with what is dropped here.
+                () = interrupted() => Err("interrupted".into()),
+            }
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +55,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn measure() -> Outcome<()> {
+async fn interrupted() {
+    let Ok(mut termination) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = termination.recv() => {}
+    }
+}
+
+async fn measure(wanted: &str) -> Outcome<()> {
     let provider = Process::of_this_program(&["provider"])?;
     let proxy = Process::of_this_program(&["proxy", &provider.address])?;
     let postgres = Postgres::of_environment()?;
@@ -59,10 +76,10 @@ async fn measure() -> Outcome<()> {
     let bare = Target::bare(&proxy.address);
     println!("memory idle: {:.1} MB", usage::resident_megabytes(service.pid())?);
 
-    for case in &cases::CASES {
+    for case in cases::CASES.iter().filter(|case| case.title.contains(wanted)) {
         compare(case, (&rolecall, service.pid()), (&bare, proxy.pid()), &postgres).await?;
     }
-    for path in &PATHS {
+    for path in PATHS.iter().filter(|path| path.title.contains(wanted)) {
         chunks(path, (&rolecall, service.pid()), (&bare, proxy.pid())).await?;
     }
     let held = load::hold(&rolecall, &cases::HELD, 64).await?;
@@ -88,20 +105,13 @@ async fn compare(
     for target in [bare, rolecall] {
         load::run(target, case, Load::of(4, case.requests / 8)).await?;
     }
-    let before = Usage::of(proxy)?;
-    load::run(bare, case, Load::of(4, case.requests)).await?;
-    let of_proxy = Usage::of(proxy)?.since(before) / case.requests;
-    let (before, database) = (Usage::of(service)?, postgres.usage()?);
-    load::run(rolecall, case, Load::of(4, case.requests)).await?;
-    let of_service = Usage::of(service)?.since(before) / case.requests;
+    let load = Load::of(4, case.requests);
+    let of_proxy = cost::measure(proxy, load::run(bare, case, load)).await? / case.requests;
+    let database = postgres.usage()?;
+    let of_service = cost::measure(service, load::run(rolecall, case, load)).await? / case.requests;
     postgres.settle().await;
     let of_database = postgres.usage()?.since(database) / case.requests;
-    println!(
-        "  CPU a request: {} | bare {} | {}",
-        of_service,
-        of_proxy,
-        of_service.ratio(of_proxy)
-    );
+    println!("  a request: {}", of_service.against(of_proxy));
     println!("  PostgreSQL CPU a request: {of_database}");
     for connections in [1, 16, 64] {
         let load = Load::of(connections, case.requests / 2);
@@ -121,15 +131,14 @@ async fn chunks(
     println!("\n{}", path.title);
     let mut costs = Vec::new();
     for (target, pid) in [(bare, proxy), (rolecall, service)] {
-        let mut usages = Vec::new();
+        let mut of_streams = Vec::new();
         for case in [&path.short, &path.long] {
             load::run(target, case, Load::of(4, 8)).await?;
-            let before = Usage::of(pid)?;
-            load::run(target, case, Load::of(4, case.requests)).await?;
-            usages.push(Usage::of(pid)?.since(before) / case.requests);
+            let work = load::run(target, case, Load::of(4, case.requests));
+            of_streams.push(cost::measure(pid, work).await? / case.requests);
         }
-        costs.push(usages[1].since(usages[0]) / path.chunks());
+        costs.push((of_streams[1] - of_streams[0]) / cases::CHUNKS_BETWEEN);
     }
-    println!("  CPU a chunk: {} | bare {} | {}", costs[1], costs[0], costs[1].ratio(costs[0]));
+    println!("  a chunk: {}", costs[1].against(costs[0]));
     Ok(())
 }

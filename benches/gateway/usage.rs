@@ -84,6 +84,10 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// `DATABASE_URL` names a folder with the server's socket, beside its data, as `scripts/with-postgres` makes it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the service has its settings from `config`; this is none"
+    )]
     pub fn of_environment() -> Outcome<Self> {
         let url = std::env::var("DATABASE_URL").map_err(|_| "run me by scripts/with-postgres")?;
         let folder = url.split_once("host=").map_or("", |(_, folder)| folder);
@@ -133,6 +137,6 @@ impl Postgres {
     }
 }
 
-fn signal(pid: u32, signal: Signal) -> Outcome<()> {
+pub(crate) fn signal(pid: u32, signal: Signal) -> Outcome<()> {
     Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
 }
