@@ -4,7 +4,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-pick bench-roster sqlx test-clients ci ci-queries mcp-servers postgresql rust
+.PHONY: help demo run check fmt lint doc test endurance scorecard eval soak bench bench-gateway bench-pick bench-roster sqlx test-clients ci ci-queries mcp-servers postgresql rust
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ soak: rust postgresql ## Send 200,000 mixed requests with faults, and look at me
 
 bench: rust ## Measure how long definitions take to read
 	$(CARGO) bench --bench parse
+
+bench-gateway: rust postgresql ## Measure the service as a gateway, against a bare proxy
+	$(CARGO) build --release --quiet
+	scripts/with-postgres $(CARGO) bench --quiet --bench gateway
 
 bench-pick: rust ## Measure how long a pick takes, and how soon a changed agent can be picked
 	$(CARGO) bench --bench pick

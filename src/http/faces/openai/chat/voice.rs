@@ -2,6 +2,7 @@
 //! <https://platform.openai.com/docs/api-reference/chat-streaming>
 
 use axum::response::sse::Event;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::chat::{FinishReason, ForeignEvent, ToolCall, Usage};
@@ -19,25 +20,50 @@ pub(super) struct ChatVoice {
     further: Map<String, Value>,
 }
 
+/// A chunk as it is written. A stream is little else, so that nothing of one is copied first.
+#[derive(Serialize)]
+struct Chunk<'a, C> {
+    #[serde(flatten)]
+    head: &'a Map<String, Value>,
+    #[serde(flatten)]
+    further: Map<String, Value>,
+    choices: C,
+    /// Each chunk has the field if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Choice<D> {
+    index: u32,
+    delta: D,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Delta<'a> {
+    Content(&'a str),
+    ReasoningContent(&'a str),
+}
+
 impl ChatVoice {
     pub fn new(wants_usage: bool) -> Self {
         Self { wants_usage, head: Map::new(), further: Map::new() }
     }
 
-    fn chunk(&mut self, delta: &Value, finish_reason: Option<&str>) -> Event {
-        let choice = json!({"index": 0, "delta": delta, "finish_reason": finish_reason});
-        self.frame(vec![choice], None)
+    fn chunk(&mut self, delta: impl Serialize, finish_reason: Option<&'static str>) -> Event {
+        self.frame([Choice { index: 0, delta, finish_reason }], None)
     }
 
-    fn frame(&mut self, choices: Vec<Value>, usage: Option<Value>) -> Event {
-        let mut chunk = self.head.clone();
-        chunk.extend(std::mem::take(&mut self.further));
-        chunk.insert("choices".to_owned(), Value::Array(choices));
-        if self.wants_usage {
-            // Each chunk has the field if one does.
-            chunk.insert("usage".to_owned(), usage.unwrap_or(Value::Null));
-        }
-        data(&Value::Object(chunk))
+    fn frame(&mut self, choices: impl Serialize, usage: Option<Value>) -> Event {
+        let chunk = Chunk {
+            head: &self.head,
+            further: std::mem::take(&mut self.further),
+            choices,
+            usage: self.wants_usage.then(|| usage.unwrap_or(Value::Null)),
+        };
+        data(&chunk)
     }
 
     /// What a provider of the same protocol has said besides: a chunk's further fields, or an event of another kind.
@@ -47,7 +73,7 @@ impl ChatVoice {
                 let choices = fields.remove("choices");
                 self.further.extend(fields);
                 let choices = choices.as_ref().and_then(Value::as_array)?;
-                (!choices.is_empty()).then(|| self.frame(choices.clone(), None))
+                (!choices.is_empty()).then(|| self.frame(choices, None))
             }
             _ if event.name.is_empty() => Some(Event::default().data(&event.data)),
             _ => Some(Event::default().event(&event.name).data(&event.data)),
@@ -71,9 +97,9 @@ impl Voice for ChatVoice {
 
     fn tell(&mut self, event: RunEvent) -> Vec<Event> {
         let frame = match event {
-            RunEvent::TextDelta(text) => self.chunk(&json!({"content": text}), None),
+            RunEvent::TextDelta(text) => self.chunk(Delta::Content(&text), None),
             // The name that most compatible servers have for it.
-            RunEvent::ThinkingDelta(text) => self.chunk(&json!({"reasoning_content": text}), None),
+            RunEvent::ThinkingDelta(text) => self.chunk(Delta::ReasoningContent(&text), None),
             RunEvent::ProviderEvent(event) => return self.foreign(&event).into_iter().collect(),
             // Calls are told at the end: until then it is not known which ones are the caller's.
             _ => return Vec::new(),
@@ -90,11 +116,11 @@ impl Voice for ChatVoice {
         for (index, call) in run.tool_calls.iter().enumerate() {
             let mut call = tool_call(call);
             call["index"] = json!(index);
-            frames.push(self.chunk(&json!({"tool_calls": [call]}), None));
+            frames.push(self.chunk(json!({"tool_calls": [call]}), None));
         }
-        frames.push(self.chunk(&json!({}), Some(finish_reason(run))));
+        frames.push(self.chunk(json!({}), Some(finish_reason(run))));
         if self.wants_usage {
-            frames.push(self.frame(Vec::new(), Some(usage(run.usage))));
+            frames.push(self.frame(json!([]), Some(usage(run.usage))));
         }
         frames.push(Event::default().data("[DONE]"));
         frames
@@ -150,8 +176,8 @@ fn head(run: &Run, object: &str) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn data(value: &Value) -> Event {
-    Event::default().data(value.to_string())
+fn data(value: &impl Serialize) -> Event {
+    Event::default().data(serde_json::to_string(value).unwrap_or_default())
 }
 
 fn tool_call(call: &ToolCall) -> Value {
