@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::Run;
 use crate::chat::Usage;
 
-/// A sum of dollars is told to this part of one.
-const FINEST: f64 = 1e-12;
+/// A sum of dollars is told in parts of one, so many to a dollar.
+const FINEST: f64 = 1e12;
 
 /// What the turns of a run have used of one model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,7 +47,7 @@ pub(super) fn total(charges: &[Charge]) -> Option<f64> {
 
 fn sum(costs: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
     let sum: f64 = costs.into_iter().sum::<Option<f64>>()?;
-    Some((sum / FINEST).round() * FINEST)
+    Some((sum * FINEST).round() / FINEST)
 }
 
 #[cfg(test)]
