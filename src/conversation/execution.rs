@@ -22,6 +22,7 @@ use super::turn::{ExecutedCall, OpenTurn, Turn};
 use super::{Conversations, RunEvent, charges};
 use crate::chat::{ChatEvent, FinishReason, Message, Money, Protocol, Usage};
 use crate::dispatch::Decision;
+use crate::ledger::RunRecord;
 use crate::provider::{ModelCall, ProviderError};
 use crate::telemetry::traces::Span;
 use crate::tools::ToolOutcome;
@@ -87,11 +88,11 @@ impl Execution {
     /// Turns, until one is the last.
     async fn answer(&mut self) -> Result<(), ProviderError> {
         self.live.update(|run| run.status = RunStatus::Connecting);
-        self.record().await;
+        self.note();
         loop {
             self.read_turn().await?;
             let Some(messages) = self.end_turn().await else { return Ok(()) };
-            self.record().await;
+            self.note();
             self.begin_turn(messages);
             if !self.funds.reserve_turn(&self.call) {
                 self.cut_short(BUDGET_EXCEEDED);
@@ -112,7 +113,7 @@ impl Execution {
             if is_first {
                 self.clock.note_content();
                 self.live.show_content();
-                self.record().await;
+                self.note();
             }
         }
     }
@@ -332,7 +333,8 @@ impl Execution {
         self.live.tell(RunEvent::Usage(run.usage));
         // On record first: what the caller is told to have ended must be found.
         self.conversations.store_events(&self.live).await;
-        self.record().await;
+        let record = self.record();
+        self.conversations.inner.ledger.record_run(record).await;
         if let Some(exchange) = self.exchange.take() {
             // Whoever has the conversation next, or deletes it, finds all that this run has left.
             self.conversations.inner.ledger.flush(FLUSH_PATIENCE).await;
@@ -376,9 +378,11 @@ impl Execution {
     }
 
     /// Puts the run on record as it stands.
-    fn record(&self) -> impl Future<Output = ()> + use<> {
-        let record = self.recorded.record(&self.conversations, &self.live);
-        let ledger = self.conversations.inner.ledger.clone();
-        async move { ledger.record_run(record).await }
+    fn note(&self) {
+        self.conversations.inner.ledger.note_run(self.record());
+    }
+
+    fn record(&self) -> RunRecord {
+        self.recorded.record(&self.conversations, &self.live)
     }
 }

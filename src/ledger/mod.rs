@@ -104,14 +104,14 @@ impl Ledger {
 
     /// Keeps the state of a run; a later record of the same run replaces it. It is safe when this returns, and so is
     /// all that was kept before.
-    pub async fn record_run(&self, mut record: RunRecord) {
-        record.record = json_without_nul(record.record);
-        record.charges = record.charges.map(json_without_nul);
-        let label = Label { kind: Kind::Run, id: record.id, number: 0 };
-        let place = self.inner.append(label, &record, |pending, place| {
-            pending.runs.insert(record.id, PendingRun::new(&record, place));
-        });
+    pub async fn record_run(&self, record: RunRecord) {
+        let place = self.inner.append_run(record);
         self.inner.journal.written(place.end()).await;
+    }
+
+    /// The same where nobody waits to be told: it is safe a moment later.
+    pub fn note_run(&self, record: RunRecord) {
+        self.inner.append_run(record);
     }
 
     /// Keeps some events of a run. Those before them must have been kept before.
@@ -149,6 +149,15 @@ impl Ledger {
 }
 
 impl Inner {
+    fn append_run(&self, mut record: RunRecord) -> Place {
+        record.record = json_without_nul(record.record);
+        record.charges = record.charges.map(json_without_nul);
+        let label = Label { kind: Kind::Run, id: record.id, number: 0 };
+        self.append(label, &record, |pending, place| {
+            pending.runs.insert(record.id, PendingRun::new(&record, place));
+        })
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
