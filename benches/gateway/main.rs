@@ -107,6 +107,8 @@ async fn compare(
     }
     let load = Load::of(4, case.requests);
     let of_proxy = cost::measure(proxy, load::run(bare, case, load)).await? / case.requests;
+    // What is written behind earlier answers is not this case's.
+    postgres.settle().await;
     let database = postgres.usage()?;
     let of_service = cost::measure(service, load::run(rolecall, case, load)).await? / case.requests;
     postgres.settle().await;
