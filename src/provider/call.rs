@@ -223,6 +223,7 @@ impl ModelCall {
         let open = self.open.insert(OpenAttempt {
             target: Arc::clone(&target),
             started: Instant::now(),
+            model: target.model.clone(),
             usage: None,
             answer_bytes: 0,
             admission,
@@ -250,8 +251,8 @@ impl ModelCall {
                 ChatEvent::Thought(SealedThought { model, ..thought })
             }
             ChatEvent::Model(model) => {
-                open.span.set(spans::RESPONSE_MODEL, model.clone());
-                ChatEvent::Model(format!("{}/{model}", open.target.provider))
+                open.model = model;
+                ChatEvent::Model(format!("{}/{}", open.target.provider, open.model))
             }
             ChatEvent::Usage(usage) => {
                 open.usage = Some(usage);

@@ -19,6 +19,9 @@ pub(super) const OK: &str = "ok";
 pub(super) struct OpenAttempt {
     pub target: Arc<Target>,
     pub started: Instant,
+    /// The model that answers, as the provider names it; that of the target until it does. It is told once: of an attribute
+    /// that is set twice, traces have both.
+    pub model: String,
     pub usage: Option<Usage>,
     /// How much of an answer has come.
     pub answer_bytes: usize,
@@ -42,6 +45,9 @@ impl OpenAttempt {
 
     pub fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
         spans::tell_usage(&self.span, self.usage);
+        if self.stream.is_some() {
+            self.span.set(spans::RESPONSE_MODEL, self.model);
+        }
         if outcome != OK {
             self.span.fail(outcome);
         }
