@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 
-use super::{ALONE, megabytes};
+use super::{ALONE, megabytes, raise_file_limit};
 use crate::support::{Caller, Deployment, Gate, Reply, Wire};
 
 const WIRE: Wire = Wire(rolecall::provider::DialectName::Anthropic);
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[ignore = "wants the machine for itself: `make endurance`"]
 async fn a_minute_without_the_database_keeps_nobody_waiting(pool: PgPool) {
     let _alone = ALONE.lock().await;
+    raise_file_limit();
     let mut gate = Gate::open_to(&pool).await;
     let configuration = "providers:\n  anthropic: {base_url: $VENDOR, api_key: a-key}\n";
     let deployment = Deployment::start_at(&gate.url, configuration).await;

@@ -27,9 +27,7 @@ struct Load {
 
 impl Load {
     async fn start(pool: PgPool, yaml: &str) -> Self {
-        // Both ends of every connection but the service's own are in this process.
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-        setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("may be raised");
+        raise_file_limit();
         let deployment = Deployment::start(&pool, yaml).await;
         deployment.vendor.forgets();
         Self { deployment, pool }
@@ -87,6 +85,12 @@ impl Load {
     async fn count(&self, query: &'static str) -> usize {
         unsigned(sqlx::query_scalar(query).fetch_one(&self.pool).await.expect("is read"))
     }
+}
+
+/// Both ends of every connection but the service's own are in this process.
+fn raise_file_limit() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("may be raised");
 }
 
 fn unsigned(count: i64) -> usize {
