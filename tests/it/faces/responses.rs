@@ -242,6 +242,42 @@ async fn a_stored_response_is_found_listed_and_deleted(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn what_was_copied_of_a_response_is_deleted_with_it(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).start().await;
+    provider.answers(|_| Reply::events(&OPENAI.frames("served", &["Yes."])));
+    let first = ask(&app.admin, request("A secret")).await;
+    let follow =
+        |text: &str, previous: &Answer| with(request(text), "previous_response_id", id(previous));
+    ask(&app.admin, follow("One", &first)).await;
+    let copy = ask(&app.admin, follow("Two", &first)).await;
+    ask(&app.admin, follow("Three", &copy)).await;
+    let copy_of_copy = ask(&app.admin, follow("Four", &copy)).await;
+    let path = format!("{PATH}/{}", first.body["id"].as_str().expect("an id"));
+    assert_eq!(app.admin.delete(&path).await.status, 200);
+    let left: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM conversation_messages WHERE message::text LIKE '%A secret%'",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("is counted");
+    assert_eq!(left, 0);
+    let counts: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM conversations AS one WHERE message_count <>
+            (SELECT count(*) FROM conversation_messages WHERE conversation_id = one.id)",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("is counted");
+    assert_eq!(counts, 0, "conversations know how many messages they have");
+    ask(&app.admin, follow("Five", &copy_of_copy)).await;
+    let last = provider.received().len() - 1;
+    let asked = ["user: Two", "assistant: Yes.", "user: Four", "assistant: Yes.", "user: Five"];
+    assert_eq!(sent(&provider, last), asked);
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn a_response_in_the_background_outlives_its_caller(pool: PgPool) {
     let (provider, folder) = (FakeProvider::start().await, helper());
     let app = app(&pool, &provider, OPENAI, &folder).start().await;

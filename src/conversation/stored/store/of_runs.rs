@@ -58,11 +58,13 @@ pub(in crate::conversation::stored) async fn begin(
         return Ok(());
     }
     if let Some((conversation_id, up_to)) = copied {
-        // Without its runs: a run is looked for in the conversation that it was in.
+        // A run is looked for in the conversation that it was in; its copies only go with it.
         sqlx::query!(
             "WITH copied AS (
-                INSERT INTO conversation_messages (conversation_id, position, agent_name, message, created_at)
-                SELECT $1, row_number() OVER (ORDER BY position), agent_name, message, created_at
+                INSERT INTO conversation_messages
+                    (conversation_id, position, copied_from, agent_name, message, created_at)
+                SELECT $1, row_number() OVER (ORDER BY position), coalesce(run_id, copied_from),
+                    agent_name, message, created_at
                 FROM conversation_messages WHERE conversation_id = $2 AND position <= $3
                 RETURNING position
              )
@@ -130,7 +132,8 @@ pub(in crate::conversation::stored) async fn list_messages_of_run(
     .await
 }
 
-/// Removes what a run has added, and the texts of its record, unless a run wants the conversation.
+/// Removes what a run has added, wherever it was copied to, and the texts of its record, unless a run wants one of these
+/// conversations.
 pub(in crate::conversation::stored) async fn delete_run(
     pool: &PgPool,
     run_id: Uuid,
@@ -139,27 +142,30 @@ pub(in crate::conversation::stored) async fn delete_run(
     // Claims are made under this lock: none comes behind the next look.
     let found = sqlx::query_scalar!(
         "SELECT id FROM conversations WHERE id IN (
-            SELECT conversation_id FROM conversation_messages WHERE run_id = $1
-         ) FOR UPDATE",
+            SELECT conversation_id FROM conversation_messages WHERE run_id = $1 OR copied_from = $1
+         ) ORDER BY id FOR UPDATE",
         run_id
     )
-    .fetch_optional(&mut *transaction)
+    .fetch_all(&mut *transaction)
     .await?;
-    if let Some(conversation_id) = found {
-        if is_wanted(&mut transaction, conversation_id).await? {
+    for conversation_id in &found {
+        if is_wanted(&mut transaction, *conversation_id).await? {
             return Ok(Deleted::Busy);
         }
-        sqlx::query!(
-            "WITH deleted AS (DELETE FROM conversation_messages WHERE run_id = $1 RETURNING position)
-             UPDATE conversations SET message_count = message_count - (SELECT count(*) FROM deleted)
-             WHERE id = $2",
-            run_id,
-            conversation_id
-        )
-        .execute(&mut *transaction)
-        .await?;
     }
+    sqlx::query!(
+        "WITH deleted AS (
+            DELETE FROM conversation_messages WHERE run_id = $1 OR copied_from = $1
+            RETURNING conversation_id
+         ),
+         counted AS (SELECT conversation_id, count(*) AS messages FROM deleted GROUP BY conversation_id)
+         UPDATE conversations SET message_count = message_count - messages
+         FROM counted WHERE id = conversation_id",
+        run_id
+    )
+    .execute(&mut *transaction)
+    .await?;
     ledger::forget_texts_of_run(&mut transaction, run_id).await?;
     transaction.commit().await?;
-    Ok(if found.is_some() { Deleted::Yes } else { Deleted::NotFound })
+    Ok(if found.is_empty() { Deleted::NotFound } else { Deleted::Yes })
 }
