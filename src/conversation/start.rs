@@ -155,10 +155,9 @@ impl Conversations {
         if let Some(run) = self.claim_key(&recorded, &live).await? {
             return Ok(StartedRun::Repeated(Box::new(run)));
         }
-        if is_background {
-            // Its caller is told of it, and may be gone when it begins.
-            self.inner.ledger.record_run(recorded.record(self, &live)).await;
-        }
+        // Its caller is told of it, and may be gone when it begins.
+        let on_record =
+            is_background.then(|| self.inner.ledger.record_run(recorded.record(self, &live)));
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
@@ -188,6 +187,9 @@ impl Conversations {
             span.around(execution.run(place, decision)).await;
             drop(registration);
         });
+        if let Some(on_record) = on_record {
+            on_record.await;
+        }
         Ok(StartedRun::New(handle))
     }
 

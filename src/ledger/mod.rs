@@ -102,11 +102,12 @@ impl Ledger {
         if is_safe { Ok(()) } else { Err(LedgerError::NoRoom) }
     }
 
-    /// Keeps the state of a run; a later record of the same run replaces it. It is safe when this returns, and so is
-    /// all that was kept before.
-    pub async fn record_run(&self, record: RunRecord) {
+    /// Keeps the state of a run; a later record of the same run replaces it. It is on its way at once, and safe when
+    /// what this returns is done; so is all that was kept before.
+    pub fn record_run(&self, record: RunRecord) -> impl Future<Output = ()> + use<> {
         let place = self.inner.append_run(record);
-        self.inner.journal.written(place.end()).await;
+        let inner = Arc::clone(&self.inner);
+        async move { inner.journal.written(place.end()).await }
     }
 
     /// The same where nobody waits to be told: it is safe a moment later.
