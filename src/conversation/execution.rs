@@ -286,7 +286,7 @@ impl Execution {
     async fn settle(mut self, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
-        let is_price_unknown = self.funds.settle(self.call.charges());
+        let is_price_unknown = self.funds.settle(self.call.request_usages());
         self.count_usage();
         if self.keep_exchange(&end).await.is_err() {
             end = End::NotKept;
@@ -345,7 +345,7 @@ impl Execution {
 
     fn count_usage(&self) {
         let catalog = self.conversations.inner.providers.catalog();
-        for (target, usage) in self.funds.usages(self.call.charges()) {
+        for (target, usage) in self.funds.usages(self.call.request_usages()) {
             count_usage(&self.recorded.agent.name, target, usage, catalog);
         }
     }

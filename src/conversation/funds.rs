@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::chat::{ChatRequest, Money, Usage};
 use crate::limits::{Amounts, Hold, LimitError};
 use crate::prompt::{ANSWER_TOKENS, estimate_tokens};
-use crate::provider::{Charge, ModelCall, Target};
+use crate::provider::{ModelCall, RequestUsage, Target};
 
 /// What is told of a run whose model has no known price, where the key has a budget.
 pub(super) const PRICE_UNKNOWN: &str = "price_unknown";
@@ -36,7 +36,7 @@ impl Funds {
     /// Reserves a further turn, beside what was used so far. False if the key's budget does not allow it.
     pub fn reserve_turn(&mut self, call: &ModelCall) -> bool {
         let Some(request) = call.request() else { return true };
-        let (used, _) = self.used(call.charges());
+        let (used, _) = self.used(call.request_usages());
         let turn = turn_usage(request, &self.targets);
         let next = amounts(turn, dearest(turn, &self.targets));
         self.prompt_tokens = turn.input_tokens;
@@ -46,8 +46,8 @@ impl Funds {
 
     /// Ends the reservation with what was used. True if a part of it should be counted against a budget and has no
     /// known price.
-    pub fn settle(&mut self, charges: &[Charge]) -> bool {
-        let (used, is_priced) = self.used(charges);
+    pub fn settle(&mut self, requests: &[RequestUsage]) -> bool {
+        let (used, is_priced) = self.used(requests);
         self.hold.settle(used);
         self.hold.has_budget() && !is_priced
     }
@@ -55,17 +55,17 @@ impl Funds {
     /// What was used of each model, request by request.
     pub fn usages<'a>(
         &self,
-        charges: &'a [Charge],
+        requests: &'a [RequestUsage],
     ) -> impl Iterator<Item = (&'a Target, Usage)> + use<'a> {
         let prompt_tokens = self.prompt_tokens;
-        charges.iter().map(move |charge| (&*charge.target, charge.used(prompt_tokens)))
+        requests.iter().map(move |request| (&*request.target, request.used(prompt_tokens)))
     }
 
     /// What was used, and whether the price of all of it is known.
-    fn used(&self, charges: &[Charge]) -> (Amounts, bool) {
+    fn used(&self, requests: &[RequestUsage]) -> (Amounts, bool) {
         let mut used = Amounts::default();
         let mut is_priced = true;
-        for (target, usage) in self.usages(charges) {
+        for (target, usage) in self.usages(requests) {
             let price = target.price(usage);
             is_priced &= price.is_some();
             let this = amounts(usage, price.unwrap_or_default());
@@ -87,11 +87,43 @@ fn turn_usage(request: &ChatRequest, targets: &[Arc<Target>]) -> Usage {
     }
 }
 
-/// The price on the dearest of the models that may answer, as far as prices are known.
+/// The price on the dearest of the models that may answer, as far as prices are known. All of the prompt may have to be
+/// written to the provider's cache, which costs more than to read it.
 fn dearest(usage: Usage, targets: &[Arc<Target>]) -> Money {
-    targets.iter().filter_map(|target| target.price(usage)).max().unwrap_or_default()
+    let all_written = Usage { cache_write_input_tokens: usage.input_tokens, ..usage };
+    let prices =
+        targets.iter().flat_map(|target| [usage, all_written].map(|as_used| target.price(as_used)));
+    prices.flatten().max().unwrap_or_default()
 }
 
 fn amounts(usage: Usage, cost: Money) -> Amounts {
     Amounts { tokens: usage.input_tokens.saturating_add(usage.output_tokens), cost }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::dearest;
+    use crate::chat::{Money, Usage};
+    use crate::provider::Target;
+
+    #[test]
+    fn a_prompt_may_have_to_be_written_to_a_cache() {
+        let usage = Usage { input_tokens: 1_000_000, output_tokens: 100_000, ..Usage::default() };
+        let target = Target {
+            input_price: Some(2.0),
+            output_price: Some(10.0),
+            cache_write_price: Some(2.5),
+            ..Target::new("a", "m")
+        };
+        let cheaper = Target { input_price: Some(1.0), cache_write_price: None, ..target.clone() };
+        let price = |targets: &[&Target]| {
+            let targets: Vec<_> =
+                targets.iter().map(|target| Arc::new(Target::clone(target))).collect();
+            dearest(usage, &targets)
+        };
+        assert_eq!(price(&[&cheaper, &target]), Money::from_usd(3.5));
+        assert_eq!(price(&[&cheaper]), Money::from_usd(2.0));
+    }
 }

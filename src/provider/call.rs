@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::charge::{Charge, answer_bytes};
 use super::error::Remedy;
 use super::open_attempt::{OK, OpenAttempt};
 use super::random::random_unit;
+use super::request_usage::{RequestUsage, answer_bytes};
 use super::spans;
 use super::{ProviderError, Providers, Target};
 use crate::chat::{
@@ -61,7 +61,7 @@ pub struct ModelCall {
     due: Instant,
     open: Option<OpenAttempt>,
     attempts: Vec<Attempt>,
-    charges: Vec<Charge>,
+    request_usages: Vec<RequestUsage>,
     requests_left: u32,
     /// How many there may be in all.
     requests_allowed: u32,
@@ -94,7 +94,7 @@ impl ModelCall {
             due: now,
             open: None,
             attempts: Vec::new(),
-            charges: Vec::new(),
+            request_usages: Vec::new(),
             retries_here: 0,
             has_content: false,
             is_over: false,
@@ -170,7 +170,7 @@ impl ModelCall {
         self.is_over = true;
         self.request.take_if(|_| outcome != OK || !self.mode.can_go_on);
         if let Some(open) = self.open.take() {
-            self.charges.extend(open.charge(outcome == OK));
+            self.request_usages.extend(open.request_usage(outcome == OK));
             self.note(open.told(outcome, None));
         }
     }
@@ -181,8 +181,8 @@ impl ModelCall {
     }
 
     /// What the requests that are over have used.
-    pub fn charges(&self) -> &[Charge] {
-        &self.charges
+    pub fn request_usages(&self) -> &[RequestUsage] {
+        &self.request_usages
     }
 
     /// The request, as long as it may be sent again.
@@ -193,7 +193,7 @@ impl ModelCall {
     /// What the last request has cost, by what was counted; `None` if that is not known.
     pub fn price(&self, usage: Usage) -> Option<Money> {
         let open = self.open.as_ref().map(|open| &open.target);
-        let last = open.or_else(|| self.charges.last().map(|charge| &charge.target));
+        let last = open.or_else(|| self.request_usages.last().map(|last| &last.target));
         last?.price(usage)
     }
 
@@ -284,7 +284,7 @@ impl ModelCall {
                 if error.is_targets_fault() {
                     open.admission.fail();
                 }
-                self.charges.extend(open.charge(false));
+                self.request_usages.extend(open.request_usage(false));
                 self.note(open.told(error.word(), Some(error.to_string())));
             }
             // It was spared the request.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::breaker::Admission;
-use super::charge::Charge;
+use super::request_usage::RequestUsage;
 use super::{ChatStream, Target, spans};
 use crate::chat::Usage;
 use crate::telemetry::traces::Span;
@@ -33,9 +33,9 @@ pub(super) struct OpenAttempt {
 
 impl OpenAttempt {
     /// What it has used; `None` if that is nothing, as far as anybody knows.
-    pub fn charge(&self, is_whole: bool) -> Option<Charge> {
+    pub fn request_usage(&self, is_whole: bool) -> Option<RequestUsage> {
         let has_used = is_whole || self.usage.is_some() || self.answer_bytes > 0;
-        has_used.then(|| Charge {
+        has_used.then(|| RequestUsage {
             target: Arc::clone(&self.target),
             usage: self.usage,
             is_whole,

@@ -10,7 +10,7 @@ const TOKEN_BYTES: usize = 4;
 
 /// What a request has used. One that the provider refused has used nothing, and is none.
 #[derive(Debug, Clone)]
-pub struct Charge {
+pub struct RequestUsage {
     pub target: Arc<Target>,
     /// What the provider has counted; of an answer that was cut, perhaps not all.
     pub usage: Option<Usage>,
@@ -19,7 +19,7 @@ pub struct Charge {
     pub answer_bytes: usize,
 }
 
-impl Charge {
+impl RequestUsage {
     /// What was used, where the prompt has roughly `prompt_tokens`: the provider's figures if it has told them to the
     /// end, else no less than what has been seen.
     pub fn used(&self, prompt_tokens: u64) -> Usage {
@@ -51,27 +51,27 @@ pub(super) fn answer_bytes(event: &ChatEvent) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use super::Charge;
+    use super::RequestUsage;
     use crate::chat::Usage;
     use crate::provider::Target;
 
-    fn charge(usage: Option<Usage>, is_whole: bool) -> Charge {
+    fn used(usage: Option<Usage>, is_whole: bool) -> RequestUsage {
         let target = Arc::new(Target::new("local", "m"));
-        Charge { target, usage, is_whole, answer_bytes: 400 }
+        RequestUsage { target, usage, is_whole, answer_bytes: 400 }
     }
 
-    fn tokens(charge: &Charge) -> (u64, u64) {
-        let usage = charge.used(30);
+    fn tokens(request: &RequestUsage) -> (u64, u64) {
+        let usage = request.used(30);
         (usage.input_tokens, usage.output_tokens)
     }
 
     #[test]
     fn what_is_not_counted_is_estimated() {
         let counted = |output_tokens| Usage { input_tokens: 7, output_tokens, ..Usage::default() };
-        assert_eq!(tokens(&charge(Some(counted(5)), true)), (7, 5));
+        assert_eq!(tokens(&used(Some(counted(5)), true)), (7, 5));
         // The count at an answer's beginning is no count of the answer.
-        assert_eq!(tokens(&charge(Some(counted(1)), false)), (7, 100));
-        assert_eq!(tokens(&charge(None, false)), (30, 100));
-        assert_eq!(tokens(&charge(None, true)), (30, 100));
+        assert_eq!(tokens(&used(Some(counted(1)), false)), (7, 100));
+        assert_eq!(tokens(&used(None, false)), (30, 100));
+        assert_eq!(tokens(&used(None, true)), (30, 100));
     }
 }
