@@ -15,13 +15,13 @@ use super::faces::Face;
 use crate::access::Caller;
 use crate::limits::{Limits, Standing};
 
-const FREE: &str = "/v1/runs/{id}/cancel";
+const FREE: &[&str] = &["/v1/runs/{id}/cancel", "/v1/responses/{id}/cancel"];
 
 /// Counts a request of a caller, and says on every answer what is left.
 pub(super) async fn count(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let caller = request.extensions().get::<Caller>();
-    let is_counted = request.method() == Method::POST && path != FREE;
+    let is_counted = request.method() == Method::POST && !FREE.contains(&path);
     let Some(key_id) = caller.filter(|_| is_counted).map(Caller::key_id) else {
         return next.run(request).await;
     };
