@@ -25,6 +25,10 @@ impl Service {
     /// Starts the service; returns how long it took until it was ready.
     pub async fn start(provider: &str) -> Outcome<(Self, Duration)> {
         let folder = tempfile::tempdir()?;
+        // Apart from the agents' folder, whose surroundings the service watches.
+        let log = folder.path().join("log");
+        fs::create_dir_all(&log)?;
+        let log = log.join("rolecall.log");
         write_agents(&folder.path().join("agents"))?;
         let config = folder.path().join("rolecall.yaml");
         fs::write(
@@ -47,12 +51,12 @@ impl Service {
             .env_remove("ROLECALL_LOG")
             .stdout(Stdio::null())
             // The log is written, as in production, and kept to tell why a start failed.
-            .stderr(fs::File::create(folder.path().join("log"))?)
+            .stderr(fs::File::create(&log)?)
             .spawn()?;
         let process = Process::following(child, address.clone());
         while !is_ready(&address).await {
             if began.elapsed() > START {
-                let log = fs::read_to_string(folder.path().join("log"))?;
+                let log = fs::read_to_string(&log)?;
                 return Err(format!("the service did not start:\n{log}").into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
