@@ -209,7 +209,10 @@ impl ModelCall {
 
     /// Sends the request to the present target, when it is time.
     async fn begin(&mut self) -> Result<ChatEvent, ProviderError> {
-        tokio::time::sleep_until(self.due).await;
+        // A sleep takes until the next millisecond, also one that is over.
+        if self.due > Instant::now() {
+            tokio::time::sleep_until(self.due).await;
+        }
         let target =
             Arc::clone(self.targets.front().expect("a call has a target until it is over"));
         let admission = self.providers.breakers().admit(&target);

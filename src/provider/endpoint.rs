@@ -70,7 +70,8 @@ impl Endpoint {
         request: &ChatRequest,
     ) -> Result<ChatStream, ProviderError> {
         let uri = self.uri(target)?;
-        let body = Bytes::from(self.encode(target, request).to_string());
+        let body = serde_json::to_vec(&self.encode(target, request));
+        let body = Bytes::from(body.expect("a value can be written"));
         // An answer in one piece comes when it is written: its headers tell nothing before.
         let header_timeout = if target.stream {
             clocks.response_header

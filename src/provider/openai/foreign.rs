@@ -3,42 +3,57 @@
 //! It is kept for callers who speak the protocol: an event that is no chunk as it came, and of a chunk what is left when
 //! the known fields are taken out.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::outline::Outline;
 use crate::chat::{ChatEvent, ForeignEvent, Protocol};
 use crate::provider::SseEvent;
 
 /// Fields that are read here, or that the service says itself.
-const KNOWN: &[&str] =
+pub(super) const KNOWN: &[&str] =
     &["id", "object", "created", "model", "choices", "usage", "error", "obfuscation"];
-const KNOWN_OF_CHOICE: &[&str] = &["index", "delta", "message", "finish_reason"];
-const KNOWN_OF_MESSAGE: &[&str] =
+pub(super) const KNOWN_OF_CHOICE: &[&str] = &["index", "delta", "message", "finish_reason"];
+pub(super) const KNOWN_OF_MESSAGE: &[&str] =
     &["role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"];
 
 /// Finds it in a stream. Servers repeat fields of the answer with every chunk: each is told when it changes.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
-    told: Map<String, Value>,
+    /// As it was written.
+    told: BTreeMap<String, Box<RawValue>>,
 }
 
 impl Foreign {
     pub fn of_event(&mut self, event: &SseEvent) -> Option<ChatEvent> {
-        let chunk: Value = serde_json::from_str(&event.data).ok()?;
-        if ["choices", "usage", "model"].iter().any(|name| chunk.get(name).is_some()) {
-            return self.of_chunk(&chunk).map(|data| foreign("", data.to_string()));
+        let outline: Outline<'_> = serde_json::from_str(&event.data).ok()?;
+        if !outline.is_chunk {
+            return Some(foreign(&event.event, event.data.clone()));
         }
-        Some(foreign(&event.event, event.data.clone()))
+        let changed = self.take_changed(&outline);
+        if changed.is_empty() && !outline.has_unknown_inside {
+            return None;
+        }
+        let mut left = remainder(&serde_json::from_str(&event.data).ok()?, "delta")?;
+        let fields = left.as_object_mut()?;
+        fields.retain(|name, _| name == "choices" || changed.contains(&name.as_str()));
+        let says_something = fields.len() > 1 || !is_empty(&fields["choices"]);
+        says_something.then(|| foreign("", left.to_string()))
     }
 
-    fn of_chunk(&mut self, chunk: &Value) -> Option<Value> {
-        let mut left = remainder(chunk, "delta")?;
-        let fields = left.as_object_mut()?;
-        fields.retain(|name, value| name == "choices" || self.told.get(name) != Some(value));
-        for (name, value) in fields.iter().filter(|(name, _)| *name != "choices") {
-            self.told.insert(name.clone(), value.clone());
+    /// The fields beside the choices that were not told like this before. They count as told from now on.
+    fn take_changed<'a>(&mut self, outline: &'a Outline<'_>) -> Vec<&'a str> {
+        let mut changed = Vec::new();
+        for (name, value) in &outline.unknown {
+            let before = self.told.get(&**name);
+            if before.is_none_or(|before| before.get() != value.get()) {
+                self.told.insert(name.to_string(), (*value).to_owned());
+                changed.push(&**name);
+            }
         }
-        let says_something = fields.len() > 1 || !is_empty(&fields["choices"]);
-        says_something.then_some(left)
+        changed
     }
 }
 

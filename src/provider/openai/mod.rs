@@ -4,6 +4,7 @@
 mod decode;
 mod encode;
 mod foreign;
+mod outline;
 mod wire;
 
 use std::borrow::Cow;

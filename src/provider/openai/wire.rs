@@ -53,11 +53,13 @@ pub(super) struct Content {
 
 impl From<Value> for Content {
     fn from(content: Value) -> Self {
-        let Value::Array(parts) = &content else {
-            return Self { text: texts(&content).concat(), thinking: String::new() };
-        };
         let mut read = Self::default();
-        for part in parts {
+        let parts = match content {
+            Value::String(text) => return Self { text, ..read },
+            Value::Array(parts) => parts,
+            _ => return read,
+        };
+        for part in &parts {
             match part["type"].as_str() {
                 Some("thinking") => read.thinking += &texts(&part["thinking"]).concat(),
                 Some("reasoning") => read.thinking += &texts(&part["summary"]).concat(),
