@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,7 +11,10 @@ use crate::chat::{ForeignEvent, Part, SealedThought, ToolCall, Usage};
 use crate::dispatch::{AgentRef, HandOver, Outcome};
 
 /// One event of a run. The last one is [`RunEvent::Ended`], always and once.
-#[derive(Debug, Clone)]
+///
+/// It is written as its data in the words of the native protocol; its [name](Self::name) goes beside it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
 pub enum RunEvent {
     Started {
         id: Uuid,
@@ -21,11 +25,14 @@ pub enum RunEvent {
         outcome: Outcome,
         confidence: f64,
         /// Why another agent than before, if the conversation had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
         handed_over: Option<HandOver>,
     },
+    #[serde(serialize_with = "as_text")]
     TextDelta(String),
     /// What the model thinks. This and the next two are told to callers of faces alone, see
     /// [`NewRun`](super::NewRun).
+    #[serde(serialize_with = "as_text")]
     ThinkingDelta(String),
     /// The thinking so far is over, and sealed.
     ThinkingSealed(SealedThought),
@@ -33,6 +40,7 @@ pub enum RunEvent {
     ProviderEvent(ForeignEvent),
     /// A tool is asked for: a server's, or with no server the caller's or one that does not exist.
     ToolCall {
+        #[serde(flatten)]
         call: ToolCall,
         server: Option<String>,
     },
@@ -44,6 +52,27 @@ pub enum RunEvent {
     },
     Usage(Usage),
     Ended(Arc<Run>),
+}
+
+fn as_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        text: &'a str,
+    }
+    Data { text }.serialize(serializer)
+}
+
+/// An event as it is kept: a text is a text delta, everything else a pair of name and data.
+#[derive(Debug)]
+pub(super) struct StoredEvent(pub RunEvent);
+
+impl Serialize for StoredEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            RunEvent::TextDelta(text) => text.serialize(serializer),
+            other => (other.name(), other).serialize(serializer),
+        }
+    }
 }
 
 /// An event with its place and in the words of the native protocol.
@@ -87,41 +116,10 @@ impl RunEvent {
         }
     }
 
-    pub fn data(&self) -> Value {
-        match self {
-            Self::Started { id } => json!({"id": id}),
-            Self::AgentSelected { agent, dispatch_id, outcome, confidence, handed_over } => {
-                let mut data = json!({
-                    "agent": agent,
-                    "dispatch_id": dispatch_id,
-                    "outcome": outcome,
-                    "confidence": confidence,
-                });
-                if let Some(handed_over) = handed_over {
-                    data["handed_over"] = json!(handed_over);
-                }
-                data
-            }
-            Self::TextDelta(text) | Self::ThinkingDelta(text) => json!({"text": text}),
-            Self::ThinkingSealed(thought) => json!(thought),
-            Self::ProviderEvent(event) => json!(event),
-            Self::ToolCall { call, server } => {
-                let mut data = json!(call);
-                data["server"] = json!(server);
-                data
-            }
-            Self::ToolResult { id, is_error, content } => {
-                json!({"id": id, "is_error": is_error, "content": content})
-            }
-            Self::Usage(usage) => json!(usage),
-            Self::Ended(run) => json!(run),
-        }
-    }
-
     /// The event in the words of the native protocol.
     pub fn numbered(&self, sequence: usize) -> NumberedEvent {
-        let (name, data) = (self.name().to_owned(), self.data().to_string());
-        NumberedEvent { sequence, name, data }
+        let data = serde_json::to_string(self).expect("events are plain");
+        NumberedEvent { sequence, name: self.name().to_owned(), data }
     }
 
     /// Reads an event of a run on record: what is said and thought, and the end. Of what else is told, the end has the
@@ -140,17 +138,9 @@ impl RunEvent {
             _ => None,
         }
     }
-
-    /// As it is kept: a text is a text delta, everything else a pair of name and data.
-    pub(super) fn stored(&self) -> Value {
-        match self {
-            Self::TextDelta(text) => json!(text),
-            other => json!([other.name(), other.data()]),
-        }
-    }
 }
 
-/// Reads what [`RunEvent::stored`] has made; `None` if it was not that.
+/// Reads a [`StoredEvent`]; `None` if it was not that.
 pub(super) fn read_stored(stored: Value, sequence: usize) -> Option<NumberedEvent> {
     let (name, data) = match stored {
         Value::String(text) => (TEXT_DELTA.to_owned(), json!({"text": text})),
@@ -180,7 +170,7 @@ impl CallsForCaller {
         }
     }
 
-    /// Adds an event that [`RunEvent::stored`] has made.
+    /// Adds a [`StoredEvent`].
     pub fn add_stored(&mut self, event: &Value) {
         let (name, data) = (event[0].as_str().unwrap_or_default(), &event[1]);
         if name == TOOL_RESULT {
@@ -205,7 +195,7 @@ impl CallsForCaller {
 mod tests {
     use serde_json::json;
 
-    use super::{CallsForCaller, RunEvent};
+    use super::{CallsForCaller, RunEvent, StoredEvent};
     use crate::chat::{Part, ToolCall};
 
     #[test]
@@ -232,7 +222,7 @@ mod tests {
         let (mut live, mut on_record) = (CallsForCaller::default(), CallsForCaller::default());
         for event in &events {
             live.add(event);
-            on_record.add_stored(&event.stored());
+            on_record.add_stored(&json!(StoredEvent(event.clone())));
         }
         let live = live.finish();
         assert_eq!(live.iter().map(|call| &*call.id).collect::<Vec<_>>(), ["of-caller"]);

@@ -22,7 +22,6 @@ use super::turn::{ExecutedCall, OpenTurn, Turn};
 use super::{Conversations, RunEvent, charges};
 use crate::chat::{ChatEvent, FinishReason, Message, Money, Protocol, Usage};
 use crate::dispatch::Decision;
-use crate::ledger::RunRecord;
 use crate::provider::{ModelCall, ProviderError};
 use crate::telemetry::traces::Span;
 use crate::tools::ToolOutcome;
@@ -109,11 +108,17 @@ impl Execution {
             self.clock.add_wait(waits);
             let Some(event) = event? else { return Ok(()) };
             let is_first = event.is_content() && self.is_connecting();
+            if is_first && !self.is_held_back {
+                // The answer's headers name the run and the decision.
+                self.conversations.inner.ledger.secure().await;
+            }
             self.take(event);
             if is_first {
                 self.clock.note_content();
                 self.live.show_content();
-                self.note();
+                if !self.is_held_back {
+                    self.note();
+                }
             }
         }
     }
@@ -333,8 +338,8 @@ impl Execution {
         self.live.tell(RunEvent::Usage(run.usage));
         // On record first: what the caller is told to have ended must be found.
         self.conversations.store_events(&self.live).await;
-        let record = self.record();
-        self.conversations.inner.ledger.record_run(record).await;
+        self.note();
+        self.conversations.inner.ledger.secure().await;
         if let Some(exchange) = self.exchange.take() {
             // Whoever has the conversation next, or deletes it, finds all that this run has left.
             self.conversations.inner.ledger.flush(FLUSH_PATIENCE).await;
@@ -379,10 +384,7 @@ impl Execution {
 
     /// Puts the run on record as it stands.
     fn note(&self) {
-        self.conversations.inner.ledger.note_run(self.record());
-    }
-
-    fn record(&self) -> RunRecord {
-        self.recorded.record(&self.conversations, &self.live)
+        let record = self.recorded.record(&self.conversations, &self.live);
+        self.conversations.inner.ledger.note_run(&record);
     }
 }

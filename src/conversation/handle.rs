@@ -38,10 +38,14 @@ impl RunHandle {
         self.live.ended()
     }
 
-    /// Waits for the end; `None` if the service breaks off before it.
-    pub async fn finish(mut self) -> Option<Arc<Run>> {
-        self.reader.wait_for_end().await;
-        self.live.ended()
+    /// Waits for the end, and returns the run with its result.
+    pub async fn wait_for_end(&self) -> Arc<Run> {
+        self.live.wait_for_end().await
+    }
+
+    /// The events that have been told and not been read.
+    pub fn read_told(&mut self) -> Vec<super::RunEvent> {
+        self.reader.read_told()
     }
 }
 

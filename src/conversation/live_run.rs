@@ -4,12 +4,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::event::CallsForCaller;
+use super::event::{CallsForCaller, StoredEvent};
 use super::{Run, RunEvent, RunStatus};
 use crate::ledger::RunEvents;
 
@@ -24,6 +23,8 @@ pub(super) struct LiveRun {
     cancelled_by: OnceLock<CancelledBy>,
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
+    /// Whoever waits for the end alone is not woken before.
+    end: SetOnce<Arc<Run>>,
     /// Held while events are handed to the ledger, which must get them in order.
     pub storing: tokio::sync::Mutex<()>,
 }
@@ -78,6 +79,7 @@ impl LiveRun {
             cancelled_by: OnceLock::new(),
             state: Mutex::new(state),
             progress: watch::Sender::new(Progress::default()),
+            end: SetOnce::new(),
             storing: tokio::sync::Mutex::new(()),
         })
     }
@@ -128,8 +130,10 @@ impl LiveRun {
     /// Tells the end.
     pub fn end(&self) {
         let run = Arc::clone(&self.state().run);
-        self.tell(RunEvent::Ended(run));
+        self.tell(RunEvent::Ended(Arc::clone(&run)));
         self.progress.send_modify(|progress| progress.has_ended = true);
+        // It ends once.
+        let _ = self.end.set(run);
     }
 
     /// Puts the texts into the run, which is about to end.
@@ -155,14 +159,18 @@ impl LiveRun {
 
     /// The run with its result, if it has ended.
     pub fn ended(&self) -> Option<Arc<Run>> {
-        let has_ended = self.progress.borrow().has_ended;
-        has_ended.then(|| Arc::clone(&self.state().run))
+        self.end.get().cloned()
     }
 
     /// The run as it is kept: its texts are in its events.
     pub fn without_texts(&self) -> Run {
         let state = self.state();
         Run { output: None, tool_calls: Vec::new(), ..Run::clone(&state.run) }
+    }
+
+    /// Waits until the run has ended; returns it with its result.
+    pub async fn wait_for_end(&self) -> Arc<Run> {
+        Arc::clone(self.end.wait().await)
     }
 
     /// How many events there are.
@@ -175,17 +183,17 @@ impl LiveRun {
     pub fn take_unstored(&self) -> Option<RunEvents> {
         let mut state = self.state();
         let first = state.stored;
-        let events: Vec<Value> = (first..state.entries.len())
+        let events: Vec<StoredEvent> = (first..state.entries.len())
             .filter_map(|place| state.event(place))
             .filter(|event| !matches!(event, RunEvent::Ended(_)))
-            .map(|event| event.stored())
+            .map(StoredEvent)
             .collect();
         state.stored = first + events.len();
         let first_sequence = i32::try_from(first + 1).ok()?;
         (!events.is_empty()).then(|| RunEvents {
             run_id: self.id,
             first_sequence,
-            events: Value::Array(events).to_string(),
+            events: serde_json::to_string(&events).expect("events are plain"),
         })
     }
 
@@ -257,9 +265,13 @@ impl LiveReader {
         let _ = reached.await;
     }
 
-    /// Waits until the run has ended.
-    pub(super) async fn wait_for_end(&mut self) {
-        let _ = self.progress.wait_for(|progress| progress.has_ended).await;
+    /// The events that have been told, from where this reader is. The end is none of them.
+    pub(super) fn read_told(&mut self) -> Vec<RunEvent> {
+        let state = self.run.state();
+        let told = state.entries.len();
+        let events = (self.position..told).filter_map(|place| state.event(place));
+        self.position = told;
+        events.filter(|event| !matches!(event, RunEvent::Ended(_))).collect()
     }
 }
 
@@ -302,7 +314,7 @@ mod tests {
             ["1 text.delta", "2 tool.call", "3 text.delta", "4 usage", "5 run.completed"]
         );
         let (sequence, event) = late.next().await.expect("is there");
-        assert_eq!((sequence, event.data()["text"].as_str()), (3, Some("llo")));
+        assert_eq!((sequence, serde_json::json!(event)["text"].as_str()), (3, Some("llo")));
         assert!(live.read(5).next().await.is_none());
     }
 

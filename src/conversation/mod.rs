@@ -132,7 +132,7 @@ impl Conversations {
         if let Some(live) = self.find_live(id) {
             live.cancel(CancelledBy::Request);
             // Its end needs the ledger, which may be slow: the caller need not be.
-            let _ = tokio::time::timeout_at(deadline, live.read(0).wait_for_end()).await;
+            let _ = tokio::time::timeout_at(deadline, live.wait_for_end()).await;
             return self.find_run(id).await;
         }
         let mut is_asked = false;

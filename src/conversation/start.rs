@@ -155,9 +155,9 @@ impl Conversations {
         if let Some(run) = self.claim_key(&recorded, &live).await? {
             return Ok(StartedRun::Repeated(Box::new(run)));
         }
-        // Its caller is told of it, and may be gone when it begins.
-        let on_record =
-            is_background.then(|| self.inner.ledger.record_run(recorded.record(self, &live)));
+        if is_background {
+            self.inner.ledger.note_run(&recorded.record(self, &live));
+        }
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
@@ -182,13 +182,15 @@ impl Conversations {
             usage: Usage::default(),
             exchange,
         };
-        self.inner.tasks.spawn(async move {
+        // Boxed: a task is moved several times before it begins, and this one is large.
+        self.inner.tasks.spawn(Box::pin(async move {
             let span = Arc::clone(&execution.span);
             span.around(execution.run(place, decision)).await;
             drop(registration);
-        });
-        if let Some(on_record) = on_record {
-            on_record.await;
+        }));
+        if is_background {
+            // Its caller is told of it at once.
+            self.inner.ledger.secure().await;
         }
         Ok(StartedRun::New(handle))
     }
@@ -198,6 +200,7 @@ impl Conversations {
         // The judge would be sent something.
         let before = self.find_before(new.conversation).await?;
         let prepared = self.prepare(new, before, Judging::Never).await?;
+        self.inner.ledger.try_secure().await?;
         let (request, dropped_parameters) =
             self.inner.providers.encode(prepared.model.first(), &prepared.request);
         Ok(PromptPreview {
@@ -248,7 +251,7 @@ impl Conversations {
     ) -> Result<Option<Run>, ConversationError> {
         let Some(idempotency) = &recorded.idempotency else { return Ok(None) };
         let deadline = tokio::time::Instant::now() + CLAIM_PATIENCE;
-        while !self.inner.ledger.claim_run(recorded.record(self, live)).await? {
+        while !self.inner.ledger.claim_run(&recorded.record(self, live)).await? {
             if let Some(run) = self.find_repeated(live.key_id, idempotency).await? {
                 return Ok(Some(run));
             }
@@ -286,6 +289,7 @@ impl Conversations {
         let is_refused = decision.outcome == Outcome::Ambiguous
             && self.inner.dispatcher.settings().on_ambiguous == OnAmbiguous::Refuse;
         let Some(agent) = decision.picked.clone().filter(|_| !is_refused) else {
+            self.inner.ledger.try_secure().await?;
             return Err(ConversationError::NoMatchingAgent(Box::new(decision)));
         };
         let requested = new.model.as_deref().or(agent.definition.model.as_deref());

@@ -121,7 +121,7 @@ impl Dispatcher {
         &self.inner.settings
     }
 
-    /// Picks an agent and keeps the decision on record.
+    /// Picks an agent and keeps the decision on record. [`Ledger::try_secure`] comes before anybody is told of it.
     ///
     /// # Errors
     /// If a named agent or candidate does not exist, is disabled, or is not permitted; or there is no room for records.
@@ -160,7 +160,7 @@ impl Dispatcher {
         span.set("rolecall.dispatch.outcome", outcome);
         span.set("rolecall.dispatch.strategy", strategy);
         span.set("rolecall.dispatch.confidence", decision.confidence);
-        self.record(&decision, request, key_id).await?;
+        self.record(&decision, request, key_id);
         Ok(decision)
     }
 
@@ -297,12 +297,7 @@ impl Dispatcher {
         index
     }
 
-    async fn record(
-        &self,
-        decision: &Decision,
-        request: &DispatchRequest,
-        key_id: Uuid,
-    ) -> Result<(), DispatchError> {
+    fn record(&self, decision: &Decision, request: &DispatchRequest, key_id: Uuid) {
         let agent = decision.agent.as_ref();
         let record = DispatchRecord {
             id: decision.id,
@@ -312,11 +307,11 @@ impl Dispatcher {
             agent_revision: agent.map(|agent| agent.revision),
             roster_revision: decision.roster_revision,
             conversation_id: decision.conversation_id,
-            decision: serde_json::to_string(decision).unwrap_or_default(),
+            decision,
             input: self.inner.settings.stores_content.then(|| request.input.clone()),
             created_at: Utc::now(),
         };
-        Ok(self.inner.ledger.record_dispatch(record).await?)
+        self.inner.ledger.note_dispatch(&record);
     }
 }
 

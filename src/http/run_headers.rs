@@ -14,7 +14,7 @@ pub(super) fn is_refusal(run: &Run) -> bool {
 /// Which agent, revision and model answer, and how many requests that takes. Without a roster's revision, the
 /// present one is named.
 pub(super) fn run_headers(run: &Run, roster_revision: Option<i64>) -> HeaderMap {
-    [
+    let values = [
         ("x-rolecall-agent", Some(run.agent.name.clone())),
         ("x-rolecall-revision", Some(run.agent.revision.to_string())),
         ("x-rolecall-dispatch", Some(run.dispatch_id.to_string())),
@@ -22,10 +22,12 @@ pub(super) fn run_headers(run: &Run, roster_revision: Option<i64>) -> HeaderMap 
         ("x-rolecall-model", Some(run.model.resolved.clone())),
         ("x-rolecall-attempts", Some(run.request_count().to_string())),
         (ROSTER_REVISION, roster_revision.map(|revision| revision.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| {
-        Some((HeaderName::from_static(name), HeaderValue::from_str(&value?).ok()?))
-    })
-    .collect()
+    ];
+    let mut headers = HeaderMap::with_capacity(values.len());
+    for (name, value) in values {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
 }

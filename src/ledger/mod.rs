@@ -1,5 +1,5 @@
-//! The records of decisions and runs. They are kept in a journal on disk before anybody is told of what they say, and
-//! written to PostgreSQL from there, in batches.
+//! The records of decisions and runs. They are kept in a journal, which is on disk before anybody is told of what they say,
+//! and written to PostgreSQL from there, in batches.
 //!
 //! What is not written yet is found in the journal, so that a caller reads its own writes. Record types are plain;
 //! their meaning belongs to `dispatch` and `conversation`.
@@ -27,12 +27,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use error::LedgerError;
-pub use record::{DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord};
+pub use record::{
+    DecidedFilter, DecidedRequest, DispatchRecord, RawJson, RunEvents, RunFilter, RunRecord,
+    raw_json,
+};
 pub use usage::{UsageFilter, UsageGroups, UsageSum};
 
 use journal::{Frame, Journal, Kind, Label, Place};
-use nul::{json_without_nul, without_nul};
+use nul::write_row;
 use pending::{Pending, PendingRun};
+use writer::Alarm;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -54,8 +58,16 @@ struct Inner {
     pending: Mutex<Pending>,
     /// Up to where the journal is written.
     taken: watch::Sender<u64>,
+    alarm: Arc<Alarm>,
     closing: CancellationToken,
     writer: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The writer waits without it.
+        self.closing.cancel();
+    }
 }
 
 /// What waits to be written, as of one moment.
@@ -87,36 +99,24 @@ impl Ledger {
         Backlog { waiting, journal_bytes: journal.size_bytes(), has_room: journal.has_room() }
     }
 
-    /// Keeps a decision. It is safe when this returns.
-    ///
-    /// # Errors
-    /// If the disk refuses it for now. It is kept later, for nobody who was told of it.
-    pub async fn record_dispatch(&self, mut record: DispatchRecord) -> Result<(), LedgerError> {
-        record.input = record.input.map(without_nul);
-        record.decision = json_without_nul(record.decision);
+    /// Keeps a decision.
+    pub fn note_dispatch(&self, record: &DispatchRecord<impl Serialize>) {
         let label = Label { kind: Kind::Dispatch, id: record.id, number: 0 };
-        let place = self.inner.append(label, &record, |pending, place| {
+        self.inner.append(label, record, |pending, place| {
             pending.dispatches.insert(record.id, place);
         });
-        let is_safe = self.inner.journal.is_written(place.end()).await;
-        if is_safe { Ok(()) } else { Err(LedgerError::NoRoom) }
     }
 
-    /// Keeps the state of a run; a later record of the same run replaces it. It is on its way at once, and safe when
-    /// what this returns is done; so is all that was kept before.
-    pub fn record_run(&self, record: RunRecord) -> impl Future<Output = ()> + use<> {
-        let place = self.inner.append_run(record);
-        let inner = Arc::clone(&self.inner);
-        async move { inner.journal.written(place.end()).await }
-    }
-
-    /// The same where nobody waits to be told: it is safe a moment later.
-    pub fn note_run(&self, record: RunRecord) {
-        self.inner.append_run(record);
+    /// Keeps the state of a run; a later one of the same run replaces it.
+    pub fn note_run(&self, record: &RunRecord<impl Serialize>) {
+        let label = Label { kind: Kind::Run, id: record.id, number: 0 };
+        self.inner.append(label, record, |pending, place| {
+            pending.runs.insert(record.id, PendingRun::new(record, place));
+        });
     }
 
     /// Keeps some events of a run. Those before them must have been kept before.
-    pub fn record_run_events(&self, events: &RunEvents) {
+    pub fn note_run_events(&self, events: &RunEvents) {
         let (id, number) = (events.run_id, events.first_sequence);
         let label = Label { kind: Kind::RunEvents, id, number };
         self.inner.append(label, events, |pending, place| {
@@ -124,17 +124,34 @@ impl Ledger {
         });
     }
 
+    /// Waits until all that was kept before is safe, however long the disk takes.
+    pub async fn secure(&self) {
+        let journal = &self.inner.journal;
+        journal.written(journal.end()).await;
+    }
+
+    /// The same for what need not be told.
+    ///
+    /// # Errors
+    /// If the disk refuses it for now. It is kept later all the same.
+    pub async fn try_secure(&self) -> Result<(), LedgerError> {
+        let journal = &self.inner.journal;
+        if journal.is_written(journal.end()).await { Ok(()) } else { Err(LedgerError::NoRoom) }
+    }
+
     /// Writes a run that has an idempotency key at once, unless another run of the caller's has the key. True if
     /// the run has it now.
-    pub async fn claim_run(&self, mut record: RunRecord) -> Result<bool, LedgerError> {
-        record.record = json_without_nul(record.record);
-        Ok(store::claim_run(&self.inner.pool, &record).await?)
+    pub async fn claim_run(&self, record: &RunRecord<impl Serialize>) -> Result<bool, LedgerError> {
+        Ok(store::claim_run(&self.inner.pool, record).await?)
     }
 
     /// Waits until all that was kept before is written, for `patience` at most. False if it is not.
     pub async fn flush(&self, patience: Duration) -> bool {
         let end = self.inner.journal.end();
         let mut taken = self.inner.taken.subscribe();
+        if *taken.borrow() < end {
+            self.inner.alarm.wanted.notify_one();
+        }
         tokio::time::timeout(patience, taken.wait_for(|taken| *taken >= end)).await.is_ok()
     }
 
@@ -150,15 +167,6 @@ impl Ledger {
 }
 
 impl Inner {
-    fn append_run(&self, mut record: RunRecord) -> Place {
-        record.record = json_without_nul(record.record);
-        record.charges = record.charges.map(json_without_nul);
-        let label = Label { kind: Kind::Run, id: record.id, number: 0 };
-        self.append(label, &record, |pending, place| {
-            pending.runs.insert(record.id, PendingRun::new(&record, place));
-        })
-    }
-
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,15 +177,15 @@ impl Inner {
         label: Label,
         record: &impl Serialize,
         note: impl FnOnce(&mut Pending, Place),
-    ) -> Place {
-        let row = serde_json::to_string(record).expect("records are plain");
-        let frame = Frame { label, row: &row }.encode();
+    ) {
+        let frame = Frame::write(label, |bytes| write_row(bytes, record));
         // Held over both: nobody may forget the record before it is noted.
         let mut pending = self.pending();
         let place = self.journal.append(&frame);
         pending.count += 1;
         note(&mut pending, place);
-        place
+        drop(pending);
+        self.alarm.appended.notify_one();
     }
 }
 

@@ -1,19 +1,24 @@
 //! PostgreSQL takes no NUL in a text.
 
+use memchr::memmem;
+use serde::Serialize;
 use serde_json::Value;
 
-pub(super) fn without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+/// Puts JSON behind some bytes. A NUL in a text, where it is written as an escape, becomes a replacement character.
+pub(super) fn write_row(bytes: &mut Vec<u8>, row: &impl Serialize) {
+    let start = bytes.len();
+    serde_json::to_writer(&mut *bytes, row).expect("records are plain");
+    if memmem::find(&bytes[start..], b"\\u0000").is_none() {
+        return;
+    }
+    let mut value: Value = serde_json::from_slice(&bytes[start..]).expect("it was just written");
+    remove_nul(&mut value);
+    bytes.truncate(start);
+    serde_json::to_writer(bytes, &value).expect("a value can be written");
 }
 
-/// The same for a text that is JSON, where it is written as an escape.
-pub(super) fn json_without_nul(json: String) -> String {
-    if !json.contains("\\u0000") {
-        return json;
-    }
-    let mut value: Value = serde_json::from_str(&json).unwrap_or_default();
-    remove_nul(&mut value);
-    value.to_string()
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 fn remove_nul(value: &mut Value) {

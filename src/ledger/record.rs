@@ -1,8 +1,22 @@
-//! Records as they are stored. JSON is text here: nothing in it is looked at on the way.
+//! Records as they are stored. What others than the ledger understand of them comes as their own types, and is found again
+//! as JSON.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use sqlx::types::Json;
 use uuid::Uuid;
+
+/// JSON as it is written.
+pub type RawJson = Json<Box<RawValue>>;
+
+/// Writes what can be written as JSON.
+///
+/// # Panics
+/// If it cannot: it has a map whose keys are no texts.
+pub fn raw_json(value: &impl Serialize) -> RawJson {
+    Json(to_raw_value(value).expect("records are plain"))
+}
 
 /// The strategy of decisions that the caller made.
 pub(super) const BY_NAME: &str = "named";
@@ -12,7 +26,7 @@ pub(super) const BY_CONVERSATION: &str = "sticky";
 
 /// A decision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DispatchRecord {
+pub struct DispatchRecord<D = RawJson> {
     pub id: Uuid,
     pub key_id: Uuid,
     pub outcome: String,
@@ -20,8 +34,8 @@ pub struct DispatchRecord {
     pub agent_revision: Option<i32>,
     pub roster_revision: i64,
     pub conversation_id: Option<Uuid>,
-    /// The whole decision as it was answered: JSON.
-    pub decision: String,
+    /// The whole decision as it was answered.
+    pub decision: D,
     pub input: Option<String>,
     pub created_at: DateTime<Utc>,
 }
@@ -59,7 +73,7 @@ impl DispatchRecord {
         let is_wanted = filter.since.is_none_or(|since| since <= self.created_at)
             && (filter.agent_name.is_none() || filter.agent_name == self.agent_name);
         let input = self.input.as_ref().filter(|_| is_wanted)?;
-        let Decided { strategy, confidence } = serde_json::from_str(&self.decision).ok()?;
+        let Decided { strategy, confidence } = serde_json::from_str(self.decision.get()).ok()?;
         let is_kept = strategy == BY_CONVERSATION && self.conversation_id.is_some();
         (strategy != BY_NAME && !is_kept).then(|| DecidedRequest {
             id: self.id,
@@ -74,7 +88,7 @@ impl DispatchRecord {
 
 /// The state of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunRecord {
+pub struct RunRecord<R = RawJson> {
     pub id: Uuid,
     pub key_id: Uuid,
     pub instance_id: Uuid,
@@ -84,8 +98,8 @@ pub struct RunRecord {
     pub agent_revision: i32,
     pub agent_sha256: String,
     pub status: String,
-    /// The run as it is answered, without its texts, which are in its events: JSON.
-    pub record: String,
+    /// The run as it is answered, without its texts, which are in its events.
+    pub record: R,
     pub created_at: DateTime<Utc>,
     /// Set once, when the run has ended.
     pub ended_at: Option<DateTime<Utc>>,
@@ -96,17 +110,17 @@ pub struct RunRecord {
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
     pub event_count: Option<i32>,
-    /// What it has used, model by model: a JSON array. Set when the run ends, and not read again.
-    pub charges: Option<String>,
+    /// What it has used, model by model: an array. Set when the run ends, and not read again.
+    pub charges: Option<RawJson>,
 }
 
 /// Some events of a run, one behind the other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunEvents {
     pub run_id: Uuid,
     /// The sequence number of the first one, counted from 1.
     pub first_sequence: i32,
-    /// A JSON array.
+    /// A JSON array. It is a text here, because PostgreSQL's JSON takes no NUL within other JSON.
     pub events: String,
 }
 

@@ -261,7 +261,9 @@ impl Conversations {
         let before = conversation.map(Before::all_of);
         let history = self.read_history(before, messages).await?;
         complete(&mut request, messages, history.as_ref());
-        Ok(self.inner.dispatcher.pick(&request, key_id).await?)
+        let decision = self.inner.dispatcher.pick(&request, key_id).await?;
+        self.inner.ledger.try_secure().await?;
+        Ok(decision)
     }
 
     /// Somewhere a run may have ended that others wait for.

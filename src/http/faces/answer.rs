@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use axum::Json;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::HeaderMap;
-use serde_json::{Value, json};
+use http::{HeaderMap, header};
+use serde::Serialize;
+use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::conversation::{
@@ -37,8 +37,8 @@ pub(super) trait Voice: Send + 'static {
     /// What a silent stream says, so that it is known to live.
     fn silence() -> Event;
 
-    /// The answer in one piece, of a run that is completed.
-    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> Value;
+    /// The answer in one piece, as JSON, of a run that is completed.
+    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String;
 }
 
 /// The run that a request in a protocol's words asks for.
@@ -85,14 +85,25 @@ pub(super) async fn answer(
 }
 
 /// Who answers, where the protocol's clients look for nothing.
-pub(super) fn rolecall_field(run: &Run) -> Value {
-    json!({
-        "agent": run.agent.name,
-        "revision": run.agent.revision,
-        "run_id": run.id,
-        "dispatch_id": run.dispatch_id,
-        "model": run.model.resolved,
-    })
+#[derive(Debug, Serialize)]
+pub(super) struct RolecallField<'a> {
+    agent: &'a str,
+    revision: i32,
+    run_id: Uuid,
+    dispatch_id: Uuid,
+    model: &'a str,
+}
+
+impl<'a> From<&'a Run> for RolecallField<'a> {
+    fn from(run: &'a Run) -> Self {
+        Self {
+            agent: &run.agent.name,
+            revision: run.agent.revision,
+            run_id: run.id,
+            dispatch_id: run.dispatch_id,
+            model: &run.model.resolved,
+        }
+    }
 }
 
 /// The model that serves, without its provider: protocols have one name.
@@ -113,20 +124,13 @@ pub(super) fn follow(
 }
 
 async fn whole(mut handle: RunHandle, mut voice: impl Voice) -> Response {
-    let roster_revision = Some(handle.roster_revision);
-    let mut events = Vec::new();
-    while let Some((_, event)) = handle.next().await {
-        let RunEvent::Ended(run) = event else {
-            events.push(event);
-            continue;
-        };
-        let headers = run_headers(&run, roster_revision);
-        return match run.status {
-            RunStatus::Completed => (headers, Json(voice.whole(events, &run))).into_response(),
-            _ => (headers, ApiError::of_run(&run)).into_response(),
-        };
+    let run = handle.wait_for_end().await;
+    let headers = run_headers(&run, Some(handle.roster_revision));
+    if run.status != RunStatus::Completed {
+        return (headers, ApiError::of_run(&run)).into_response();
     }
-    ApiError::new(ErrorCode::Internal, "the run ended without a result").into_response()
+    let body = voice.whole(handle.read_told(), &run);
+    (headers, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// The status waits for the first content, so that a failure before it has its own.

@@ -42,10 +42,12 @@ impl Ledger {
             journal,
             pending: Mutex::default(),
             taken: watch::Sender::new(0),
+            alarm: Arc::default(),
             closing: CancellationToken::new(),
             writer: Mutex::default(),
         });
-        let writer = writer::write(Arc::downgrade(&inner), inner.closing.clone());
+        let (alarm, closing) = (Arc::clone(&inner.alarm), inner.closing.clone());
+        let writer = writer::write(Arc::downgrade(&inner), alarm, closing);
         *inner.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(writer));
         Ok(Self { inner })
     }

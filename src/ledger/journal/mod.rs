@@ -1,15 +1,16 @@
 //! A journal of records on disk: what is in it outlives the process. It is also the queue of what PostgreSQL has not
 //! taken yet, so that this need not be held in memory.
 //!
-//! A record is written by a thread of the journal's own, together with all that have come meanwhile: a disk that hangs
-//! holds up those who wait for it and no other task.
+//! Records are written once somebody waits for one of them, together with all that have come meanwhile. Whoever waits
+//! writes them, which costs no change of threads; where the disk was not quick the last time, a thread of the journal's own
+//! does. So a disk that hangs holds up those who wait for it, and one thread besides.
 
 mod folder;
 mod frame;
 mod segment;
 #[cfg(test)]
 mod tests;
-mod thread;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,6 +24,9 @@ use uuid::Uuid;
 pub use folder::Folder;
 pub use frame::{Frame, Frames, Kind, Label};
 pub use segment::Segment;
+
+/// As much is written although nobody waits for it.
+const WAITING_BYTES: usize = 256 * 1024;
 
 /// A segment that has become this long is followed by another one.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
@@ -62,14 +66,21 @@ struct Shared {
     let_go: AtomicU64,
     /// Whether the disk refuses what is written.
     is_failing: AtomicBool,
+    /// Whether the disk took its time for the last write.
+    is_slow: AtomicBool,
 }
 
 /// What is on its way to the files.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may be, whatever the others are")]
 struct Buffer {
     bytes: Vec<u8>,
     /// Where in the journal the next record will stand.
     end: u64,
+    /// Whether anybody waits for it.
+    is_wanted: bool,
+    /// Whether what was in it before is being written.
+    is_writing: bool,
     wants_new_segment: bool,
     is_closed: bool,
 }
@@ -89,24 +100,29 @@ impl Journal {
             synced: AtomicU64::new(0),
             let_go: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
         });
-        thread::start(Arc::clone(&shared))?;
+        writing::start(Arc::clone(&shared))?;
         Ok(Self { shared })
     }
 
-    /// Puts a frame behind the others. It is safe once [`written`](Self::written) has come to its end.
+    /// Puts a frame behind the others. It goes to the files with those that somebody waits for, or that are many.
     pub fn append(&self, frame: &[u8]) -> Place {
         let mut buffer = self.shared.buffer();
         let place = Place { position: buffer.end, length: frame.len() };
         buffer.bytes.extend_from_slice(frame);
         buffer.end = place.end();
+        let are_many = buffer.bytes.len() >= WAITING_BYTES;
         drop(buffer);
-        self.shared.filled.notify_one();
+        if are_many {
+            self.shared.hurry();
+        }
         place
     }
 
     /// Waits until the files hold all up to this position.
     pub async fn written(&self, position: u64) {
+        self.shared.hurry();
         let mut written = self.shared.written.subscribe();
         // The sender is ours: it is not dropped meanwhile.
         let _ = written.wait_for(|written| *written >= position).await;
@@ -114,14 +130,10 @@ impl Journal {
 
     /// The same, unless the disk refuses meanwhile: false then.
     pub async fn is_written(&self, position: u64) -> bool {
+        self.shared.hurry();
         let mut written = self.shared.written.subscribe();
         let is_over = |written: &u64| *written >= position || self.is_failing();
         written.wait_for(is_over).await.is_ok_and(|written| *written >= position)
-    }
-
-    /// Up to where the files hold all, each time that this has changed.
-    pub fn watch_written(&self) -> watch::Receiver<u64> {
-        self.shared.written.subscribe()
     }
 
     /// Where the next record will stand.

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{Frame, Frames, Journal, Kind, Label, Segment};
 
 fn frame(row: &str) -> Vec<u8> {
-    Frame { label: Label { kind: Kind::Run, id: Uuid::nil(), number: 0 }, row }.encode()
+    let label = Label { kind: Kind::Run, id: Uuid::nil(), number: 0 };
+    Frame::write(label, |bytes| bytes.extend_from_slice(row.as_bytes()))
 }
 
 async fn wait_for(condition: impl Fn() -> bool) {

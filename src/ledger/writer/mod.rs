@@ -2,10 +2,11 @@
 
 mod store;
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -14,6 +15,10 @@ use super::{Inner, LedgerError};
 
 const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 1024 * 1024;
+
+/// How long records are waited for that are written together. Other instances see none of them meanwhile.
+const GATHER_TIME: Duration = Duration::from_millis(100);
+
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A record to be written.
@@ -31,38 +36,56 @@ pub(super) struct Taken {
     pub position: u64,
 }
 
+/// What wakes the writer.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    /// There are records.
+    pub appended: Notify,
+    /// Somebody waits until they are written.
+    pub wanted: Notify,
+}
+
 /// Writes what comes into this instance's journal, until that is closed and empty.
-pub(super) async fn write(ledger: Weak<Inner>, closing: CancellationToken) {
-    let Some(mut written) = ledger.upgrade().map(|ledger| ledger.journal.watch_written()) else {
-        return;
-    };
+pub(super) async fn write(ledger: Weak<Inner>, alarm: Arc<Alarm>, closing: CancellationToken) {
     let mut position = 0;
     loop {
-        let more = closing.run_until_cancelled(written.wait_for(|written| *written > position));
-        let is_over = more.await.is_some_and(|more| more.is_err());
-        let Some(ledger) = ledger.upgrade().filter(|_| !is_over) else { return };
-        if closing.is_cancelled() {
-            let end = ledger.journal.end();
-            if position == end {
-                return;
-            }
-            ledger.journal.written(end).await;
+        tokio::select! {
+            () = alarm.appended.notified() => {}
+            () = closing.cancelled() => {}
         }
-        match ledger.take(position).await {
-            Ok(end) => position = end,
-            Err(error) => {
-                let records = ledger.pending().count;
-                tracing::warn!(%error, records, "records wait: the database does not take them");
-                // What it has not taken may wait for long.
-                ledger.journal.sync().await;
-                drop(ledger);
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
+        tokio::select! {
+            () = tokio::time::sleep(GATHER_TIME) => {}
+            () = alarm.wanted.notified() => {}
+            () = closing.cancelled() => {}
+        }
+        let Some(ledger) = ledger.upgrade() else { return };
+        let end = ledger.journal.end();
+        ledger.journal.written(end).await;
+        if let Err(error) = ledger.take_until(&mut position, end).await {
+            let records = ledger.pending().count;
+            tracing::warn!(%error, records, "records wait: the database does not take them");
+            // What it has not taken may wait for long.
+            ledger.journal.sync().await;
+            drop(ledger);
+            alarm.appended.notify_one();
+            tokio::time::sleep(RETRY_PAUSE).await;
+            continue;
+        }
+        if closing.is_cancelled() && position == ledger.journal.end() {
+            return;
         }
     }
 }
 
 impl Inner {
+    /// Writes all records up to `end`, from a position of the journal on that comes along.
+    async fn take_until(&self, position: &mut u64, end: u64) -> Result<(), LedgerError> {
+        while *position < end {
+            *position = self.take(*position).await?;
+        }
+        Ok(())
+    }
+
     /// Writes some records from a position of the journal on, and returns where the next one stands.
     async fn take(&self, position: u64) -> Result<u64, LedgerError> {
         let bytes = self.journal.read_from(position, BATCH_BYTES).await?;

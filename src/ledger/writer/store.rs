@@ -10,7 +10,7 @@ use crate::ledger::journal::Kind;
 use crate::ledger::usage::store::{self as usage, Counting};
 
 /// A statement takes rows up to about this size.
-const STATEMENT_BYTES: usize = 256 * 1024;
+const STATEMENT_BYTES: usize = 64 * 1024;
 
 /// Writes all of them or none, and with them up to where the journal is written. Many records are few statements: each
 /// takes a JSON array of rows.
@@ -27,10 +27,14 @@ pub async fn write_batch(
     // A statement changes a row once, and the last record of a run is the one that counts.
     let runs = rows.iter().filter(|row| row.label.kind == Kind::Run);
     let newest: BTreeMap<Uuid, &str> = runs.map(|row| (row.label.id, row.json.as_str())).collect();
+    let ids: Vec<Uuid> = newest.keys().copied().collect();
+    let has_mistaken = has_mistaken(&mut transaction, &ids).await?;
     let mut ended = Vec::new();
     for rows in json_arrays(newest.into_values()) {
-        let mistaken = list_mistaken(&mut transaction, &rows).await?;
-        usage::count(&mut transaction, &mistaken, Counting::Out).await?;
+        if has_mistaken {
+            let mistaken = list_mistaken(&mut transaction, &rows).await?;
+            usage::count(&mut transaction, &mistaken, Counting::Out).await?;
+        }
         ended.extend(upsert_runs(&mut transaction, &rows).await?);
     }
     for rows in json_arrays(of_kind(rows, Kind::RunEvents)) {
@@ -85,11 +89,11 @@ async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<
         "INSERT INTO dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
              created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::jsonb,
+         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision,
              input, created_at
          FROM json_to_recordset($1::text::json) AS new
             (id uuid, key_id uuid, outcome text, agent_name text, agent_revision integer,
-             roster_revision bigint, conversation_id uuid, decision text, input text, created_at timestamptz)
+             roster_revision bigint, conversation_id uuid, decision jsonb, input text, created_at timestamptz)
          ON CONFLICT (id) DO NOTHING",
         rows
     )
@@ -107,11 +111,11 @@ async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<Vec<Uu
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, ended_at, idempotency_key, event_count, charges)
          SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record::jsonb, created_at, ended_at, idempotency_key, event_count, charges::jsonb
+             record, created_at, ended_at, idempotency_key, event_count, charges
          FROM json_to_recordset($1::text::json) AS new
             (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, conversation_id uuid, agent_name text,
-             agent_revision integer, agent_sha256 text, status text, record text, created_at timestamptz,
-             ended_at timestamptz, idempotency_key text, event_count integer, charges text)
+             agent_revision integer, agent_sha256 text, status text, record jsonb, created_at timestamptz,
+             ended_at timestamptz, idempotency_key text, event_count integer, charges jsonb)
          ON CONFLICT (id) DO UPDATE SET
             status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
             idempotency_key = CASE WHEN runs.ended_at IS NULL THEN excluded.idempotency_key END,
@@ -123,6 +127,18 @@ async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<Vec<Uu
     .fetch_all(connection)
     .await?;
     Ok(changed.into_iter().flatten().collect())
+}
+
+/// Whether any of the runs were taken to have ended, which is rare. None is from now on.
+async fn has_mistaken(connection: &mut PgConnection, ids: &[Uuid]) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT ended_at IS NOT NULL AND event_count IS NULL AS "is_mistaken!"
+           FROM runs WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().any(|is_mistaken| is_mistaken))
 }
 
 /// Those of the runs that end now and were taken to have ended before.

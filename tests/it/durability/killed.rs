@@ -57,6 +57,21 @@ async fn a_run_that_was_accepted_is_found_however_soon_its_service_is_killed(poo
     }
 }
 
+/// Waits until the database has a run, as other instances see it.
+async fn wait_for_row(pool: &PgPool) {
+    for _ in 0..200 {
+        let runs: i64 = sqlx::query_scalar("SELECT count(*) FROM runs")
+            .fetch_one(pool)
+            .await
+            .expect("is counted");
+        if runs > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no run comes into the database");
+}
+
 #[sqlx::test]
 async fn a_run_that_was_given_up_too_early_ends_as_its_instance_says(pool: PgPool) {
     let app = TestApp::builder(pool.clone());
@@ -69,6 +84,7 @@ async fn a_run_that_was_given_up_too_early_ends_as_its_instance_says(pool: PgPoo
     let path = format!("/v1/runs/{}", accepted.body["id"].as_str().expect("an id"));
     pace.send(&(anthropic::start() + &anthropic::text("Still "))).await;
     vendor.wait_for_requests(1).await;
+    wait_for_row(&pool).await;
     // Another instance has not heard of this one for long.
     sqlx::query("UPDATE instances SET heartbeat_at = now() - interval '1 minute'")
         .execute(&pool)

@@ -11,7 +11,7 @@ use super::frames::{Frame, gather};
 use crate::chat::{FinishReason, ForeignEvent, SealedThought, Usage};
 use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
-use crate::http::faces::answer::{Voice, rolecall_field, served_model};
+use crate::http::faces::answer::{RolecallField, Voice, served_model};
 
 #[derive(Debug)]
 pub(super) struct MessageVoice {
@@ -57,7 +57,7 @@ impl MessageVoice {
             "stop_reason": null,
             "stop_sequence": null,
             "usage": usage(run.usage),
-            "rolecall": rolecall_field(run),
+            "rolecall": RolecallField::from(run),
         }}))
     }
 
@@ -223,13 +223,13 @@ impl Voice for MessageVoice {
     }
 
     /// What the events of a stream add up to.
-    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> Value {
+    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String {
         let mut frames = vec![Self::start(run)];
         for event in events {
             frames.extend(self.frames(event));
         }
         frames.extend(self.last_frames(run));
-        gather(frames)
+        gather(frames).to_string()
     }
 }
 

@@ -18,7 +18,6 @@ pub use records::{
 use crate::access::Caller;
 use crate::conversation::{Conversations, Run, RunHandle, RunStatus, StartedRun};
 use crate::http::error::{ApiError, ProblemBody};
-use crate::http::error_code::ErrorCode;
 use crate::http::extract::IdempotentJson;
 use crate::http::run_headers::{is_refusal, run_headers};
 use crate::http::sse;
@@ -59,20 +58,17 @@ pub async fn create_run(
             return Ok(repeat(&conversations, &settings, *run, is_streaming));
         }
     };
-    let roster_revision = Some(handle.roster_revision);
     if is_streaming {
         return Ok(stream(handle, &settings).await);
     }
-    let began = handle.run();
-    let began_headers = run_headers(&began, roster_revision);
+    let roster_revision = Some(handle.roster_revision);
     if is_background {
-        let location = [(header::LOCATION, format!("/v1/runs/{}", began.id))];
-        return Ok((StatusCode::ACCEPTED, began_headers, location, Json(began)).into_response());
+        let run = handle.run();
+        let location = [(header::LOCATION, format!("/v1/runs/{}", run.id))];
+        let headers = run_headers(&run, roster_revision);
+        return Ok((StatusCode::ACCEPTED, headers, location, Json(run)).into_response());
     }
-    let Some(run) = handle.finish().await else {
-        let error = ApiError::new(ErrorCode::Internal, "the run ended without a result");
-        return Ok((began_headers, error).into_response());
-    };
+    let run = handle.wait_for_end().await;
     let headers = run_headers(&run, roster_revision);
     Ok(match run.status {
         RunStatus::Completed => (headers, Json(run)).into_response(),

@@ -1,6 +1,7 @@
 //! OpenAI's Chat Completions, towards callers. <https://platform.openai.com/docs/api-reference/chat>
 
 mod body;
+mod completion;
 mod message;
 mod voice;
 

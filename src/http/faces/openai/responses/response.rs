@@ -6,7 +6,7 @@ use super::item_id::{ItemId, ItemKind, response_id};
 use crate::chat::{FinishReason, ToolCall, Usage};
 use crate::conversation::{Run, RunStatus};
 use crate::http::error::ApiError;
-use crate::http::faces::answer::{rolecall_field, served_model};
+use crate::http::faces::answer::{RolecallField, served_model};
 use crate::http::faces::openai::error::error_code;
 
 /// What a response has of its request, where the request says nothing.
@@ -103,7 +103,7 @@ pub(super) fn response(run: &Run, repeated: &Repeated, output: Vec<Value>) -> Ma
         put(name, value.clone());
     }
     put("store", json!(run.asked_as_response.is_some()));
-    put("rolecall", rolecall_field(run));
+    put("rolecall", json!(RolecallField::from(run)));
     fields
 }
 

@@ -162,11 +162,11 @@ impl Voice for ResponseVoice {
         Event::default().comment("keep-alive")
     }
 
-    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> Value {
+    fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String {
         self.output.run_id = run.id;
         for event in events {
             self.hear(event);
         }
-        Value::Object(self.finish(run))
+        Value::Object(self.finish(run)).to_string()
     }
 }

@@ -1,0 +1,158 @@
+//! A run in the words of a chat completion, in one piece.
+//! <https://platform.openai.com/docs/api-reference/chat/object>
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::chat::{FinishReason, ForeignEvent, ToolCall, Usage};
+use crate::conversation::{Run, RunEvent};
+use crate::http::faces::answer::{RolecallField, served_model};
+
+/// A completion in one piece.
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: String,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: [CompletionChoice<'a>; 1],
+    usage: UsageBody,
+    rolecall: RolecallField<'a>,
+}
+
+#[derive(Serialize)]
+struct CompletionChoice<'a> {
+    index: u32,
+    message: Message<'a>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Option<&'a str>,
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
+}
+
+/// The prompt's tokens include the cached ones, here as there.
+#[derive(Serialize)]
+pub(super) struct UsageBody {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+impl From<Usage> for UsageBody {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage.input_tokens + usage.output_tokens,
+            prompt_tokens_details: PromptDetails { cached_tokens: usage.cached_input_tokens },
+        }
+    }
+}
+
+/// The completion of a run that is completed, as JSON.
+pub(super) fn write(events: Vec<RunEvent>, run: &Run) -> String {
+    let mut thinking = String::new();
+    let mut foreign = Vec::new();
+    for event in events {
+        match event {
+            RunEvent::ThinkingDelta(text) => thinking.push_str(&text),
+            RunEvent::ProviderEvent(event) => foreign.push(event),
+            _ => {}
+        }
+    }
+    let text = run.output.as_deref().unwrap_or_default();
+    let has_content = !text.is_empty() || run.tool_calls.is_empty();
+    let message = Message {
+        role: "assistant",
+        content: has_content.then_some(text),
+        refusal: None,
+        reasoning_content: thinking,
+        tool_calls: run.tool_calls.iter().map(tool_call).collect(),
+    };
+    let completion = Completion {
+        id: completion_id(run),
+        object: "chat.completion",
+        created: run.created_at.timestamp(),
+        model: served_model(run),
+        choices: [CompletionChoice { index: 0, message, finish_reason: finish_reason(run) }],
+        usage: UsageBody::from(run.usage),
+        rolecall: RolecallField::from(run),
+    };
+    if foreign.is_empty() {
+        return serde_json::to_string(&completion).unwrap_or_default();
+    }
+    let mut completion = json!(completion);
+    for event in foreign {
+        add_foreign(&mut completion, &event);
+    }
+    completion.to_string()
+}
+
+pub(super) fn completion_id(run: &Run) -> String {
+    format!("chatcmpl-{}", run.id.simple())
+}
+
+pub(super) fn tool_call(call: &ToolCall) -> Value {
+    json!({"id": call.id, "type": "function", "function": {
+        "name": call.name,
+        "arguments": call.arguments.to_string(),
+    }})
+}
+
+pub(super) fn finish_reason(run: &Run) -> &'static str {
+    match run.finish_reason {
+        _ if !run.tool_calls.is_empty() => "tool_calls",
+        Some(FinishReason::Length) => "length",
+        Some(FinishReason::Refusal) => "content_filter",
+        _ => "stop",
+    }
+}
+
+/// Puts what chunks have said besides into the places that a whole completion has for it.
+fn add_foreign(completion: &mut Value, event: &ForeignEvent) {
+    let Ok(Value::Object(fields)) = serde_json::from_str(&event.data) else { return };
+    let Some(choices) = fields.get("choices") else { return };
+    let empty = Map::new();
+    let of_choice = choices[0].as_object().unwrap_or(&empty);
+    let of_message = choices[0]["delta"].as_object().unwrap_or(&empty);
+    let choice = &mut completion["choices"][0];
+    for (name, value) in of_message {
+        add(&mut choice["message"], name, value);
+    }
+    let is_place = |name: &str| matches!(name, "index" | "delta" | "finish_reason");
+    for (name, value) in of_choice.iter().filter(|(name, _)| !is_place(name)) {
+        add(choice, name, value);
+    }
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "choices") {
+        completion[name] = value.clone();
+    }
+}
+
+/// Lists grow and objects are joined, over all chunks; of anything else the last one counts.
+fn add(place: &mut Value, name: &str, value: &Value) {
+    match (&mut place[name], value) {
+        (Value::Array(items), Value::Array(more)) => items.extend(more.iter().cloned()),
+        (Value::Object(fields), Value::Object(_)) => {
+            let mut joined = Value::Object(std::mem::take(fields));
+            for (name, value) in value.as_object().into_iter().flatten() {
+                add(&mut joined, name, value);
+            }
+            place[name] = joined;
+        }
+        (place, value) => *place = value.clone(),
+    }
+}
