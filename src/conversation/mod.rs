@@ -15,6 +15,7 @@ mod places;
 mod records;
 mod required;
 mod run;
+mod settlement;
 mod spans;
 mod start;
 mod stored;

@@ -1,0 +1,111 @@
+//! What is done once when a run ends.
+
+use chrono::Utc;
+
+use super::RunEvent;
+use super::charges;
+use super::end::{End, invites_another_try, outcome};
+use super::execution::Execution;
+use super::figures::count_usage;
+use super::funds::PRICE_UNKNOWN;
+use super::spans;
+use super::stored::{FLUSH_PATIENCE, NotKept};
+use super::turn::Turn;
+use crate::chat::{FinishReason, Money};
+
+impl Execution {
+    /// Whatever has ended the run: its status, its usage, its place and its record.
+    pub(super) async fn settle(mut self, mut end: End) {
+        // The provider first: it should not write on for nobody.
+        self.call.finish("cancelled");
+        let is_price_unknown = self.funds.settle(self.call.request_usages());
+        self.count_usage();
+        if self.keep_exchange(&end).await.is_err() {
+            end = End::NotKept;
+        }
+        for event in self.turn.release() {
+            self.live.tell(event);
+        }
+        self.live.complete_texts();
+        let (call, live, tools) = (&self.call, &self.live, &self.tools);
+        let cut_turn = self.cut_turn();
+        live.update(|run| {
+            run.turns.extend(cut_turn);
+            run.attempts = call.attempts().to_vec();
+            run.warnings.extend(is_price_unknown.then(|| PRICE_UNKNOWN.to_owned()));
+            let dropped = call.dropped_parameters().iter();
+            run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
+            // Some compatible servers say `stop` when the model has called tools.
+            if run.finish_reason == Some(FinishReason::Stop) && !run.tool_calls.is_empty() {
+                run.finish_reason = Some(FinishReason::ToolCalls);
+            }
+            // What the caller is to answer first is no answer yet.
+            let has_answer = matches!(end, End::Finished) && run.tool_calls.is_empty();
+            if has_answer && tools.was_tool_skipped() {
+                run.warnings.push("required_tool_skipped".to_owned());
+            }
+            (run.status, run.error) = outcome(&end, run);
+            run.cost_usd = charges::total(&charges::of_run(run));
+            run.ended_at = Some(Utc::now());
+        });
+        let run = live.without_texts();
+        self.clock.stop(&run);
+        spans::tell(&self.span, &run);
+        tracing::info!(
+            run.id = %run.id,
+            agent.name = %run.agent.name,
+            run.status = run.status.as_str(),
+            run.model = %run.model.resolved,
+            run.requests = run.request_count(),
+            "run ended"
+        );
+        if !invites_another_try(&end, &run) {
+            self.recorded.keeps_idempotency_key = true;
+        }
+        self.live.tell(RunEvent::Usage(run.usage));
+        // On record first: what the caller is told to have ended must be found.
+        self.conversations.store_events(&self.live).await;
+        self.note();
+        self.conversations.inner.ledger.secure().await;
+        if let Some(exchange) = self.exchange.take() {
+            // Whoever has the conversation next, or deletes it, finds all that this run has left.
+            self.conversations.inner.ledger.flush(FLUSH_PATIENCE).await;
+            exchange.release().await;
+        }
+        self.live.end();
+    }
+
+    fn count_usage(&self) {
+        let catalog = self.conversations.inner.providers.catalog();
+        for (target, usage) in self.funds.usages(self.call.request_usages()) {
+            count_usage(&self.recorded.agent.name, target, usage, catalog);
+        }
+    }
+
+    /// Adds the run to its conversation. A refused answer leaves nothing there: shown again, it would be refused again.
+    ///
+    /// # Errors
+    /// If that fails and the run is worth nothing without.
+    async fn keep_exchange(&mut self, end: &End) -> Result<(), NotKept> {
+        let Some(exchange) = &self.exchange else { return Ok(()) };
+        let was_refused = self.turn.finish_reason == Some(FinishReason::Refusal);
+        let is_tried = matches!(end, End::Finished) && !was_refused;
+        let result = if is_tried { exchange.keep().await } else { Ok(()) };
+        if exchange.is_required() || (is_tried && result.is_ok()) {
+            return result;
+        }
+        // It would have begun with this run.
+        self.live.update(|run| {
+            run.conversation_id = None;
+            run.warnings.extend(result.is_err().then(|| "conversation_not_kept".to_owned()));
+        });
+        Ok(())
+    }
+
+    /// The turn that was under way when the run ended.
+    fn cut_turn(&self) -> Option<Turn> {
+        let cost_usd = self.call.price(self.turn.usage).map(Money::to_usd);
+        let told = || Turn { cost_usd, ..self.turn.told(Vec::new()) };
+        self.turn.is_under_way().then(told)
+    }
+}
