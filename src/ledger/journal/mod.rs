@@ -112,10 +112,10 @@ impl Journal {
         let place = Place { position: buffer.end, length: frame.len() };
         buffer.bytes.extend_from_slice(frame);
         buffer.end = place.end();
-        let are_many = buffer.bytes.len() >= WAITING_BYTES;
-        drop(buffer);
-        if are_many {
-            self.shared.hurry();
+        if buffer.bytes.len() >= WAITING_BYTES {
+            // For the thread: whoever appends waits for nothing, and may hold what others want.
+            buffer.is_wanted = true;
+            self.shared.filled.notify_one();
         }
         place
     }
@@ -136,6 +136,11 @@ impl Journal {
         written.wait_for(is_over).await.is_ok_and(|written| *written >= position)
     }
 
+    /// Up to where the files hold all.
+    pub fn written_end(&self) -> u64 {
+        *self.shared.written.borrow()
+    }
+
     /// Where the next record will stand.
     pub fn end(&self) -> u64 {
         self.shared.buffer().end
@@ -149,7 +154,7 @@ impl Journal {
 
     /// Reads whole records from a position on, about as many bytes as given, and one record at least if there is one.
     pub async fn read_from(&self, position: u64, about: usize) -> io::Result<Vec<u8>> {
-        let written = *self.shared.written.borrow();
+        let written = self.written_end();
         let end = self.shared.end_of_segment(position).unwrap_or(written).min(written);
         let left = usize::try_from(end - position).map_err(io::Error::other)?;
         let mut length = left.min(about);

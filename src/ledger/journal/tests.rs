@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Frame, Frames, Journal, Kind, Label, Segment};
+use super::{Frame, Frames, Journal, Kind, Label, Segment, WAITING_BYTES};
 
 fn frame(row: &str) -> Vec<u8> {
     let label = Label { kind: Kind::Run, id: Uuid::nil(), number: 0 };
@@ -53,6 +53,7 @@ async fn a_disk_that_refuses_is_told_of_and_tried_again() {
     *journal.shared.segments() = segment(closed);
     let place = journal.append(&frame("one"));
     assert!(!journal.is_written(place.end()).await);
+    assert_eq!(journal.written_end(), 0);
     assert!(journal.is_failing() && !journal.has_room());
 
     std::fs::remove_file(folder.join(format!("{:020}.journal", 0))).expect("is removed");
@@ -61,4 +62,16 @@ async fn a_disk_that_refuses_is_told_of_and_tried_again() {
     wait_for(|| journal.has_room()).await;
     let bytes = journal.read(place).await.expect("is read").expect("is there");
     assert_eq!(Frames::of(&bytes).next().expect("is whole").row, "one");
+}
+
+#[tokio::test]
+async fn many_records_are_written_although_nobody_waits_for_them() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let journal = Journal::create(root.path(), Uuid::nil(), 10_000_000).expect("is made");
+    let few = journal.append(&frame("few"));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(journal.written_end(), 0, "nobody wants it");
+    let many = journal.append(&frame(&"x".repeat(WAITING_BYTES)));
+    wait_for(|| journal.written_end() == many.end()).await;
+    assert!(few.end() < many.end());
 }

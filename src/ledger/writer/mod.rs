@@ -59,19 +59,21 @@ pub(super) async fn write(ledger: Weak<Inner>, alarm: Arc<Alarm>, closing: Cance
             () = closing.cancelled() => {}
         }
         let Some(ledger) = ledger.upgrade() else { return };
-        let end = ledger.journal.end();
-        ledger.journal.written(end).await;
-        if let Err(error) = ledger.take_until(&mut position, end).await {
+        // What is on a disk that is full must not wait for what is not: it leaves once it is taken.
+        let is_all_written = ledger.journal.is_written(ledger.journal.end()).await;
+        let end = ledger.journal.written_end();
+        let taken = ledger.take_until(&mut position, end).await;
+        if let Err(error) = &taken {
             let records = ledger.pending().count;
             tracing::warn!(%error, records, "records wait: the database does not take them");
             // What it has not taken may wait for long.
             ledger.journal.sync().await;
+        }
+        if taken.is_err() || !is_all_written {
             drop(ledger);
             alarm.appended.notify_one();
             tokio::time::sleep(RETRY_PAUSE).await;
-            continue;
-        }
-        if closing.is_cancelled() && position == ledger.journal.end() {
+        } else if closing.is_cancelled() && position == ledger.journal.end() {
             return;
         }
     }

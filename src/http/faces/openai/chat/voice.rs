@@ -84,7 +84,7 @@ impl ChatVoice {
 impl Voice for ChatVoice {
     fn begin(&mut self, run: &Run) -> Vec<Event> {
         let mut first = head(run, "chat.completion.chunk");
-        self.head = serde_json::to_string(&first).unwrap_or_default();
+        self.head = serde_json::to_string(&first).expect("a chunk is plain");
         self.head.pop();
         self.head.push(',');
         let delta = json!({"role": "assistant", "content": ""});
