@@ -1,8 +1,10 @@
 //! A request as it came in, kept beside its neutral form for providers that speak the same protocol.
 
 use http::{HeaderName, HeaderValue};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Message;
 
@@ -18,15 +20,18 @@ pub enum Protocol {
     Responses,
 }
 
+/// The fields of a body, each as it is written.
+pub type WrittenFields = IndexMap<String, Box<RawValue>>;
+
 /// A request in the words of its protocol.
 ///
 /// A provider of that protocol is sent these words where they say more than the neutral vocabulary has: fields that are
 /// not known here, kinds of content, hints. Every other provider is sent what they mean.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Inbound {
     pub protocol: Protocol,
     /// The body, whole.
-    pub body: Map<String, Value>,
+    pub body: WrittenFields,
     /// Headers that belong to fields of the body.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The place among the neutral messages of the first that is the body's. Those before it are a stored conversation's.
@@ -50,13 +55,20 @@ impl Inbound {
         messages.get(self.first_message + self.message_count..).unwrap_or_default()
     }
 
-    pub fn field(&self, name: &str) -> Option<&Value> {
-        self.body.get(name).filter(|value| !value.is_null())
+    /// A field as it is written, if it is there and not null.
+    pub fn field(&self, name: &str) -> Option<&RawValue> {
+        self.body.get(name).map(|field| &**field).filter(|field| field.get() != "null")
     }
 
-    /// The items of a field that holds a list; none if it does not.
-    pub fn list(&self, name: &str) -> &[Value] {
-        self.field(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    /// What a field says.
+    pub fn value(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.field(name)?.get()).ok()
+    }
+
+    /// The items of a field that holds a list, as they are written; none if it does not.
+    pub fn list(&self, name: &str) -> Vec<&RawValue> {
+        let field = self.field(name);
+        field.and_then(|field| serde_json::from_str(field.get()).ok()).unwrap_or_default()
     }
 }
 

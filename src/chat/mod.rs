@@ -12,7 +12,7 @@ mod tool;
 mod usage;
 
 pub use event::{ChatEvent, FinishReason};
-pub use inbound::{ForeignEvent, Inbound, Protocol};
+pub use inbound::{ForeignEvent, Inbound, Protocol, WrittenFields};
 pub use message::{
     ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,
 };

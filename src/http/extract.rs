@@ -5,12 +5,12 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
+use crate::chat::WrittenFields;
 use crate::conversation::Idempotency;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T> {
 /// A JSON body of a face: what is understood of it, and all of it.
 pub struct FaceJson<T> {
     pub body: T,
-    pub whole: Map<String, Value>,
+    pub whole: WrittenFields,
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T> {
@@ -60,7 +60,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         let bytes = read_body(request, state).await?;
-        Ok(Self { body: read_json(&bytes)?, whole: read_json(&bytes)? })
+        let body = read_json(&bytes)?;
+        let whole = serde_json::from_slice(or_empty(&bytes)).map_err(|error| invalid_json(&error));
+        Ok(Self { body, whole: whole? })
     }
 }
 
@@ -79,9 +81,7 @@ fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError>
 }
 
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // No body says as little as an empty object.
-    let body = if body.is_empty() { b"{}" } else { body };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_slice(or_empty(body));
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let (pointer, error) = (json_pointer(error.path()), error.into_inner());
         match error.classify() {
@@ -93,6 +93,11 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     })?;
     deserializer.end().map_err(|error| invalid_json(&error))?;
     Ok(value)
+}
+
+/// No body says as little as an empty object.
+fn or_empty(body: &[u8]) -> &[u8] {
+    if body.is_empty() { b"{}" } else { body }
 }
 
 fn invalid_json(error: &serde_json::Error) -> ApiError {

@@ -86,6 +86,9 @@ fn part_tokens(part: &Part) -> usize {
 
 /// A quarter of the characters of ASCII, which suits English and code; of others each may be a token.
 fn text_tokens(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len().div_ceil(4);
+    }
     let characters = text.chars().count();
     let ascii = text.bytes().filter(u8::is_ascii).count();
     ascii.div_ceil(4) + (characters - ascii)

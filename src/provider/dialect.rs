@@ -5,8 +5,8 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 
+use super::request_body::RequestBody;
 use super::{ProviderError, SseEvent, Target};
 use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, Protocol, ToolCall};
 
@@ -27,7 +27,7 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
     }
 
     /// The request's body. It asks for a stream if the target's model can stream.
-    fn encode(&self, target: &Target, request: &ChatRequest) -> Value;
+    fn encode<'a>(&self, target: &Target, request: &'a ChatRequest) -> RequestBody<'a>;
 
     /// Decodes an answer that was not streamed.
     fn decode_answer(&self, body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError>;

@@ -70,8 +70,8 @@ impl Endpoint {
         request: &ChatRequest,
     ) -> Result<ChatStream, ProviderError> {
         let uri = self.uri(target)?;
-        let body = serde_json::to_vec(&self.encode(target, request));
-        let body = Bytes::from(body.expect("a value can be written"));
+        let body = serde_json::to_vec(&self.dialect.encode(target, request));
+        let body = Bytes::from(body.expect("a body can be written"));
         // An answer in one piece comes when it is written: its headers tell nothing before.
         let header_timeout = if target.stream {
             clocks.response_header
@@ -119,7 +119,8 @@ impl Endpoint {
 
     /// The body that is sent.
     pub fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
-        self.dialect.encode(target, request)
+        let body = self.dialect.encode(target, request);
+        serde_json::to_value(body).expect("a body can be written")
     }
 
     /// The dialect's path below the base URL. Either may have a query: Azure's base URL does, Gemini's path does.

@@ -21,6 +21,7 @@ mod openai_error;
 mod openai_words;
 mod passing_on;
 mod random;
+mod request_body;
 mod request_usage;
 mod responses;
 mod retry_after;

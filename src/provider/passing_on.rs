@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::request_body::{RequestBody, Words};
 use crate::chat::{ChatRequest, Inbound, Protocol};
 
 /// What a protocol's body holds, by who decides about it.
@@ -22,18 +23,27 @@ pub(super) fn inbound_of(request: &ChatRequest, protocol: Protocol) -> Option<&I
 }
 
 /// Puts the caller's words into an encoded request.
-pub(super) fn pass_on(body: &mut Value, inbound: &Inbound, fields: &Fields) {
-    for (name, value) in &inbound.body {
+pub(super) fn pass_on<'a>(body: &mut RequestBody<'a>, inbound: &'a Inbound, fields: &Fields) {
+    for (name, written) in &inbound.body {
         let is_worded = fields.worded.contains(&name.as_str());
         let is_known = is_worded || fields.decided.contains(&name.as_str());
-        if !is_known || (is_worded && !value.is_null() && body.get(name).is_some()) {
-            body[name.as_str()] = value.clone();
+        if !is_known || (is_worded && written.get() != "null" && body.has(name)) {
+            body.set(name, &**written);
         }
     }
 }
 
-/// The tools of servers as they are encoded, then the caller's in the caller's words. `encoded` are the neutral ones.
-pub(super) fn pass_tools_on(encoded: Vec<Value>, inbound: &Inbound) -> Vec<Value> {
-    let of_servers = encoded.len().saturating_sub(inbound.tool_count);
-    encoded.into_iter().take(of_servers).chain(inbound.list("tools").iter().cloned()).collect()
+/// The tools: those of servers as they are encoded, then the caller's in the caller's words. `encoded` are the neutral ones.
+pub(super) fn tools<'a>(
+    encoded: impl ExactSizeIterator<Item = Value>,
+    inbound: Option<&'a Inbound>,
+) -> Option<Words<'a>> {
+    let callers = inbound.map_or(0, |inbound| inbound.tool_count);
+    let of_servers = encoded.len().saturating_sub(callers);
+    let tools: Vec<Words<'a>> = encoded
+        .take(of_servers)
+        .map(Words::from)
+        .chain(inbound.iter().flat_map(|inbound| inbound.list("tools")).map(Words::from))
+        .collect();
+    (!tools.is_empty()).then_some(Words::List(tools))
 }

@@ -1,5 +1,6 @@
 //! A chat request in Anthropic's words.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::{
@@ -7,7 +8,8 @@ use crate::chat::{
     ToolCall, ToolChoice,
 };
 use crate::provider::Target;
-use crate::provider::passing_on::{Fields, inbound_of, pass_on, pass_tools_on};
+use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
+use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 
 const FIELDS: Fields = Fields {
     decided: &[
@@ -27,34 +29,36 @@ const CAUTIOUS_MAX_TOKENS: u32 = 16_384;
 const MAX_CACHE_BREAKPOINTS: usize = 4;
 
 /// What all requests to one revision share comes first, what differs from one to the next behind it.
-pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
     let inbound = inbound_of(request, Protocol::Messages);
     let breakpoints = inbound.map_or_else(|| count_breakpoints(request), count_inbound_breakpoints);
-    let mut body = json!({"model": target.model});
+    let mut body = RequestBody::default();
+    body.set("model", json!(target.model));
     // Our breakpoint ends the part that all requests to one revision share. The caller's own come before it.
     let system = system(request, inbound, breakpoints < MAX_CACHE_BREAKPOINTS);
     if !system.is_empty() {
-        body["system"] = Value::Array(system);
+        body.set("system", Words::List(system));
     }
-    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
-    if let Some(inbound) = inbound {
-        tools = pass_tools_on(tools, inbound);
+    if let Some(tools) = passing_on::tools(request.tools.iter().map(tool), inbound) {
+        body.set("tools", tools);
     }
-    if !tools.is_empty() {
-        body["tools"] = Value::Array(tools);
-    }
-    body["messages"] = match inbound {
-        Some(inbound) => inbound_messages(target, inbound, &request.messages),
-        None => messages(target, &request.messages),
-    };
+    let callers = inbound.map_or_else(Vec::new, |inbound| inbound.list("messages"));
+    let encoded =
+        messages(target, inbound.map_or(&*request.messages, |it| it.behind(&request.messages)));
+    let mut messages: Vec<Words<'a>> = callers
+        .into_iter()
+        .map(without_unsigned)
+        .chain(encoded.into_iter().map(Words::from))
+        .collect();
     if breakpoints + 1 < MAX_CACHE_BREAKPOINTS {
-        mark_results(&mut body["messages"]);
+        mark_results(&mut messages);
     }
+    body.set("messages", Words::List(messages));
     let parameters = &request.parameters;
     let default =
         target.output_tokens.map_or(CAUTIOUS_MAX_TOKENS, |most| DEFAULT_MAX_TOKENS.min(most));
-    body["max_tokens"] = json!(parameters.max_tokens.unwrap_or(default));
-    let optional = [
+    body.set("max_tokens", json!(parameters.max_tokens.unwrap_or(default)));
+    body.set_some([
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
         ("top_k", parameters.top_k.map(Value::from)),
@@ -62,12 +66,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("tool_choice", tool_choice(parameters, !request.tools.is_empty())),
         ("output_config", output_config(parameters, inbound)),
         ("stream", target.stream.then_some(Value::Bool(true))),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    }
+    ]);
     if let Some(inbound) = inbound {
         pass_on(&mut body, inbound, &FIELDS);
     }
@@ -75,44 +74,44 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
 }
 
 /// The agent's instructions, then the caller's, in blocks of their own.
-fn system(request: &ChatRequest, inbound: Option<&Inbound>, has_breakpoint: bool) -> Vec<Value> {
+fn system<'a>(
+    request: &ChatRequest,
+    inbound: Option<&'a Inbound>,
+    has_breakpoint: bool,
+) -> Vec<Words<'a>> {
     let mut blocks = Vec::new();
     if !request.system.is_empty() {
         let mut agents = json!({"type": "text", "text": request.system});
         if has_breakpoint {
             agents["cache_control"] = json!({"type": "ephemeral"});
         }
-        blocks.push(agents);
+        blocks.push(agents.into());
     }
-    let text = |text: &str| (!text.is_empty()).then(|| json!({"type": "text", "text": text}));
-    match inbound.map(|inbound| inbound.field("system")) {
-        None => blocks.extend(text(&request.instructions)),
-        Some(Some(Value::Array(callers))) => blocks.extend(callers.iter().cloned()),
-        Some(callers) => blocks.extend(callers.and_then(Value::as_str).and_then(text)),
+    let text =
+        |text: &str| (!text.is_empty()).then(|| json!({"type": "text", "text": text}).into());
+    let Some(inbound) = inbound else {
+        blocks.extend(text(&request.instructions));
+        return blocks;
+    };
+    let callers = inbound.list("system");
+    if callers.is_empty() {
+        let callers = inbound.value("system");
+        blocks.extend(callers.as_ref().and_then(Value::as_str).and_then(text));
     }
+    blocks.extend(callers.into_iter().map(Words::from));
     blocks
 }
 
-/// The caller's messages in the caller's words, and behind them what came of the run.
-fn inbound_messages(target: &Target, inbound: &Inbound, all: &[Message]) -> Value {
-    let mut encoded: Vec<Value> = inbound.list("messages").iter().map(without_unsigned).collect();
-    let behind = messages(target, inbound.behind(all));
-    if let Value::Array(behind) = behind {
-        encoded.extend(behind);
-    }
-    Value::Array(encoded)
-}
-
 /// The API refuses thinking that it has not signed: what a provider of another protocol has thought.
-fn without_unsigned(message: &Value) -> Value {
-    let mut message = message.clone();
+fn without_unsigned(written: &RawValue) -> Words<'_> {
+    let Some(mut message) = read_if_it_says(written, "thinking") else { return written.into() };
     if let Some(blocks) = message["content"].as_array_mut() {
         blocks.retain(|block| {
             block["type"] != "thinking"
                 || block["signature"].as_str().is_some_and(|it| !it.is_empty())
         });
     }
-    message
+    message.into()
 }
 
 /// The format of the answer, among the caller's other words on it.
@@ -120,7 +119,7 @@ fn without_unsigned(message: &Value) -> Value {
 fn output_config(parameters: &Parameters, inbound: Option<&Inbound>) -> Option<Value> {
     let schema = parameters.answer_format.as_ref().and_then(AnswerFormat::schema);
     let format = schema.map(|schema| json!({"type": "json_schema", "schema": schema}));
-    let callers = inbound.and_then(|inbound| inbound.field("output_config")).cloned();
+    let callers = inbound.and_then(|inbound| inbound.value("output_config"));
     let mut config = callers.filter(Value::is_object).unwrap_or_else(|| json!({}));
     match format {
         Some(format) => {
@@ -135,9 +134,10 @@ fn output_config(parameters: &Parameters, inbound: Option<&Inbound>) -> Option<V
 
 /// All of a request's, wherever they stand.
 fn count_inbound_breakpoints(inbound: &Inbound) -> usize {
-    let fields = ["cache_control", "system", "tools", "messages"];
-    let fields = fields.iter().filter_map(|name| Some((*name, inbound.field(name)?)));
-    fields.map(|(name, value)| usize::from(name == "cache_control") + count_in(value)).sum()
+    let fields = ["system", "tools", "messages"].into_iter();
+    let fields = fields.filter_map(|name| read_if_it_says(inbound.field(name)?, "cache_control"));
+    let within: usize = fields.map(|value| count_in(&value)).sum();
+    usize::from(inbound.field("cache_control").is_some()) + within
 }
 
 fn count_in(value: &Value) -> usize {
@@ -193,7 +193,7 @@ fn tool_choice(parameters: &Parameters, has_tools: bool) -> Option<Value> {
 
 /// Tool results are content of user messages, and those that answer one turn must share one message:
 /// <https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use>
-fn messages(target: &Target, messages: &[Message]) -> Value {
+fn messages(target: &Target, messages: &[Message]) -> Vec<Value> {
     let mut encoded: Vec<Value> = Vec::new();
     let mut is_last_results = false;
     for message in messages {
@@ -218,7 +218,7 @@ fn messages(target: &Target, messages: &[Message]) -> Value {
         }
         is_last_results = message.role == Role::Tool;
     }
-    Value::Array(encoded)
+    encoded
 }
 
 fn tool_result(target: &Target, message: &Message) -> Value {
@@ -234,12 +234,19 @@ fn tool_result(target: &Target, message: &Message) -> Value {
 }
 
 /// A conversation that goes on with results will go on from here again: each turn reads the one before from the cache.
-fn mark_results(messages: &mut Value) {
-    let last = messages.as_array_mut().and_then(|messages| messages.last_mut());
-    let block = last.and_then(|last| last["content"].as_array_mut()?.last_mut());
+fn mark_results(messages: &mut [Words<'_>]) {
+    let Some(last) = messages.last_mut() else { return };
+    let read = match last {
+        Words::Encoded(message) => Some(std::mem::take(message)),
+        Words::Callers(written) => read_if_it_says(written, "tool_result"),
+        Words::List(_) => None,
+    };
+    let Some(mut message) = read else { return };
+    let block = message["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
     if let Some(block) = block.filter(|block| block["type"] == "tool_result") {
         block["cache_control"] = json!({"type": "ephemeral"});
     }
+    *last = message.into();
 }
 
 fn assistant(target: &Target, message: &Message) -> Value {

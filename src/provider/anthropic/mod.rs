@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 
 use super::dialect::{Decoder, Dialect, secret_header};
+use super::request_body::RequestBody;
 use super::{ProviderError, Target, error_status};
 use crate::chat::{ChatEvent, ChatRequest, Parameter, Protocol};
 
@@ -40,7 +40,7 @@ impl Dialect for Anthropic {
         Some(Protocol::Messages)
     }
 
-    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+    fn encode<'a>(&self, target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
         encode::request(target, request)
     }
 

@@ -6,6 +6,7 @@ use crate::chat::{
     AnswerFormat, ChatRequest, Image, Message, Parameters, Part, Role, Tool, ToolCall, ToolChoice,
 };
 use crate::provider::Target;
+use crate::provider::request_body::RequestBody;
 
 /// Google's own stand-in for a signature, for calls that another model made. Since its third generation the API
 /// refuses a step whose first call has none: <https://ai.google.dev/gemini-api/docs/thought-signatures>
@@ -13,27 +14,27 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// What all requests to one revision share comes first, what differs from one to the next behind it. The model and
 /// the wish for a stream are in the path.
-pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
-    let mut body = json!({});
+pub(super) fn request(target: &Target, request: &ChatRequest) -> RequestBody<'static> {
+    let mut body = RequestBody::default();
     let system: Vec<Value> = [&request.system, &request.instructions]
         .into_iter()
         .filter(|text| !text.is_empty())
         .map(|text| json!({"text": text}))
         .collect();
     if !system.is_empty() {
-        body["systemInstruction"] = json!({"parts": system});
+        body.set("systemInstruction", json!({"parts": system}));
     }
     if !request.tools.is_empty() {
         let declarations: Vec<Value> = request.tools.iter().map(tool).collect();
-        body["tools"] = json!([{"functionDeclarations": declarations}]);
+        body.set("tools", json!([{"functionDeclarations": declarations}]));
     }
-    body["contents"] = contents(target, &request.messages);
+    body.set("contents", contents(target, &request.messages));
     if let Some(choice) = &request.parameters.tool_choice {
-        body["toolConfig"] = json!({"functionCallingConfig": tool_choice(choice)});
+        body.set("toolConfig", json!({"functionCallingConfig": tool_choice(choice)}));
     }
     let config = generation_config(&request.parameters);
     if !config.is_empty() {
-        body["generationConfig"] = Value::Object(config);
+        body.set("generationConfig", Value::Object(config));
     }
     body
 }

@@ -9,10 +9,10 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::dialect::{Decoder, Dialect, secret_header};
+use super::request_body::RequestBody;
 use super::{ProviderError, Target};
 use crate::chat::{ChatEvent, ChatRequest, Parameter};
 
@@ -47,7 +47,7 @@ impl Dialect for Gemini {
         &[]
     }
 
-    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+    fn encode<'a>(&self, target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
         encode::request(target, request)
     }
 

@@ -38,7 +38,7 @@ fn with_breakpoints(count: usize) -> ChatRequest {
 
 #[test]
 fn the_callers_cache_breakpoints_are_kept() {
-    let body = WIRE.dialect.encode(&target("claude-sonnet-5-5"), &with_breakpoints(1));
+    let body = WIRE.encode(&target("claude-sonnet-5-5"), &with_breakpoints(1));
     assert_eq!(
         body["messages"][0]["content"],
         json!([{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}])
@@ -48,6 +48,6 @@ fn the_callers_cache_breakpoints_are_kept() {
 
 #[test]
 fn our_breakpoint_is_not_the_one_too_many() {
-    let body = WIRE.dialect.encode(&target("claude-sonnet-5-5"), &with_breakpoints(4));
+    let body = WIRE.encode(&target("claude-sonnet-5-5"), &with_breakpoints(4));
     assert_eq!(body["system"][0].get("cache_control"), None::<&Value>);
 }

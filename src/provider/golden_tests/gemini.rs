@@ -100,7 +100,7 @@ fn a_models_name_is_one_segment_of_the_path() {
 /// The parts of each content.
 fn parts_of(model: &str, messages: Vec<Message>) -> Vec<Value> {
     let request = ChatRequest { messages, ..conversation() };
-    let body = WIRE.dialect.encode(&target(model), &request);
+    let body = WIRE.encode(&target(model), &request);
     let contents = body["contents"].as_array().expect("contents are a list");
     contents.iter().map(|content| content["parts"].clone()).collect()
 }

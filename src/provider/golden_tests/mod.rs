@@ -54,6 +54,10 @@ impl Wire {
         names
     }
 
+    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+        serde_json::to_value(self.dialect.encode(target, request)).expect("a body can be written")
+    }
+
     fn follow(&self, stream: &[u8], piece_size: usize) -> Told {
         let (mut parser, mut decoder) = (SseParser::default(), self.dialect.decoder());
         let (mut frames, mut events) = (Vec::new(), Vec::new());
@@ -127,14 +131,13 @@ impl Wire {
     /// Providers cache what requests begin with, byte by byte.
     fn keeps_the_first_bytes(&self, model: &str) {
         let request = conversation();
-        let one = self.dialect.encode(&target(model), &request).to_string();
+        let one = self.encode(&target(model), &request).to_string();
         let other = ChatRequest {
             messages: vec![Message::user("Something else")],
             parameters: Parameters::default(),
             ..request
         };
-        let other =
-            self.dialect.encode(&Target { stream: false, ..target(model) }, &other).to_string();
+        let other = self.encode(&Target { stream: false, ..target(model) }, &other).to_string();
         let first_message = one.find(r#"{"role":"user""#).expect("there is a user message");
         assert_eq!(one[..first_message], other[..first_message]);
         assert!(one[..first_message].contains("You know the weather."));
@@ -152,7 +155,7 @@ impl Wire {
             answer_format: Some(AnswerFormat::Schema { name: None, schema, is_strict: true }),
             ..Parameters::default()
         };
-        self.dialect.encode(&target(model), &ChatRequest { parameters, ..question() })
+        self.encode(&target(model), &ChatRequest { parameters, ..question() })
     }
 
     /// A request with everything that can be asked for, the protocol's unknown words aside, for each choice of
@@ -177,7 +180,7 @@ impl Wire {
             for unknown in self.dialect.unknown_parameters() {
                 parameters.remove(*unknown);
             }
-            self.dialect.encode(&target(model), &ChatRequest { parameters, ..question() })
+            self.encode(&target(model), &ChatRequest { parameters, ..question() })
         };
         choices.into_iter().map(encode).collect()
     }
@@ -345,19 +348,19 @@ macro_rules! golden_tests {
 
         #[test]
         fn a_conversation_is_encoded() {
-            insta::assert_json_snapshot!($wire.dialect.encode(&super::target($model), &super::conversation()));
+            insta::assert_json_snapshot!($wire.encode(&super::target($model), &super::conversation()));
         }
 
         #[test]
         fn images_errors_and_thoughts_are_encoded() {
             let request = super::conversation_with_results($model);
-            insta::assert_json_snapshot!($wire.dialect.encode(&super::target($model), &request)[$messages]);
+            insta::assert_json_snapshot!($wire.encode(&super::target($model), &request)[$messages]);
         }
 
         #[test]
         fn what_was_not_asked_for_is_not_encoded() {
             let target = crate::provider::Target { stream: false, ..super::target($model) };
-            insta::assert_json_snapshot!($wire.dialect.encode(&target, &super::question()));
+            insta::assert_json_snapshot!($wire.encode(&target, &super::question()));
         }
 
         #[test]

@@ -40,7 +40,7 @@ golden_tests! { WIRE, "gpt-5.5", "messages":
 #[test]
 fn only_openais_own_models_take_max_completion_tokens() {
     let keys = |model: &str| {
-        let body = WIRE.dialect.encode(&target(model), &conversation());
+        let body = WIRE.encode(&target(model), &conversation());
         ["max_tokens", "max_completion_tokens"].map(|key| body.get(key).is_some())
     };
     assert_eq!(["gpt-5.5", "o3-mini"].map(keys), [[false, true]; 2]);

@@ -54,8 +54,7 @@ golden_tests! { WIRE, "gpt-5.5", "input":
 fn a_limit_below_the_least_is_raised_to_it() {
     let limit = |max_tokens| {
         let parameters = Parameters { max_tokens: Some(max_tokens), ..Parameters::default() };
-        let body =
-            WIRE.dialect.encode(&target("gpt-5.5"), &ChatRequest { parameters, ..question() });
+        let body = WIRE.encode(&target("gpt-5.5"), &ChatRequest { parameters, ..question() });
         body["max_output_tokens"].as_u64()
     };
     assert_eq!([1, 16, 17].map(limit), [Some(16), Some(16), Some(17)]);
@@ -65,6 +64,6 @@ fn a_limit_below_the_least_is_raised_to_it() {
 fn a_message_that_says_nothing_is_left_out() {
     let silent = Message { role: Role::Assistant, ..Message::user("") };
     let messages = vec![Message::user("Hello?"), silent, Message::user("Anyone?")];
-    let body = WIRE.dialect.encode(&target("gpt-5.5"), &ChatRequest { messages, ..question() });
+    let body = WIRE.encode(&target("gpt-5.5"), &ChatRequest { messages, ..question() });
     assert_eq!(body["input"].as_array().map(Vec::len), Some(2));
 }

@@ -1,5 +1,6 @@
 //! A chat request in the words of Chat Completions.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::{
@@ -9,7 +10,8 @@ use crate::chat::{
 use crate::provider::Target;
 use crate::provider::lenient::texts;
 use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
-use crate::provider::passing_on::{Fields, inbound_of, pass_on, pass_tools_on};
+use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
+use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 
 const FIELDS: Fields = Fields {
     decided: &[
@@ -19,24 +21,27 @@ const FIELDS: Fields = Fields {
     worded: &["stop", "tool_choice", "parallel_tool_calls", "response_format"],
 };
 
-pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
     let inbound = inbound_of(request, Protocol::ChatCompletions);
+    let mut body = RequestBody::default();
+    body.set("model", json!(target.model));
     let messages = inbound.map_or_else(
-        || messages(&request.whole_system(), &request.messages),
+        || {
+            messages(&request.whole_system(), &request.messages)
+                .into_iter()
+                .map(Words::from)
+                .collect()
+        },
         |inbound| inbound_messages(inbound, request),
     );
-    let mut body = json!({"model": target.model, "messages": messages});
-    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
-    if let Some(inbound) = inbound {
-        tools = pass_tools_on(tools, inbound);
-    }
-    if !tools.is_empty() {
-        body["tools"] = Value::Array(tools);
+    body.set("messages", messages);
+    if let Some(tools) = passing_on::tools(request.tools.iter().map(tool), inbound) {
+        body.set("tools", tools);
     }
     // OpenAI's reasoning models refuse the older `max_tokens`.
     let max_tokens = if reasons(target) { "max_completion_tokens" } else { "max_tokens" };
     let parameters = &request.parameters;
-    let optional = [
+    body.set_some([
         (max_tokens, parameters.max_tokens.map(Value::from)),
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
@@ -48,12 +53,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("stream", target.stream.then_some(Value::Bool(true))),
         // Without it a stream ends without usage.
         ("stream_options", target.stream.then(|| json!({"include_usage": true}))),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    }
+    ]);
     if let Some(inbound) = inbound {
         pass_on(&mut body, inbound, &FIELDS);
     }
@@ -74,20 +74,28 @@ fn messages(system: &str, messages: &[Message]) -> Vec<Value> {
 
 /// The caller's messages in the caller's words, and behind them what came of the run. Instructions at their beginning
 /// are joined with the agent's: some compatible servers take one system message and no more.
-fn inbound_messages(inbound: &Inbound, request: &ChatRequest) -> Vec<Value> {
+fn inbound_messages<'a>(inbound: &'a Inbound, request: &ChatRequest) -> Words<'a> {
     let callers = inbound.list("messages");
-    let is_instruction =
-        |message: &&Value| matches!(message["role"].as_str(), Some("system" | "developer"));
-    let leading: Vec<String> = callers
-        .iter()
-        .take_while(is_instruction)
-        .map(|message| texts(&message["content"]).join("\n\n"))
-        .collect();
+    let leading: Vec<String> =
+        callers.iter().map_while(|message| read_instruction(message)).collect();
     let system = join_instructions(&request.system, &leading.join("\n\n")).into_owned();
-    let mut encoded: Vec<Value> = system_message(&system).into_iter().collect();
-    encoded.extend(callers[leading.len()..].iter().cloned());
-    extend_messages(&mut encoded, inbound.behind(&request.messages));
-    encoded
+    let mut behind = Vec::new();
+    extend_messages(&mut behind, inbound.behind(&request.messages));
+    system_message(&system)
+        .map(Words::from)
+        .into_iter()
+        .chain(callers.into_iter().skip(leading.len()).map(Words::from))
+        .chain(behind.into_iter().map(Words::from))
+        .collect()
+}
+
+/// The words of a message that is an instruction.
+fn read_instruction(message: &RawValue) -> Option<String> {
+    let read = |role: &str| {
+        read_if_it_says(message, role).filter(|message| message["role"].as_str() == Some(role))
+    };
+    let message = read("system").or_else(|| read("developer"))?;
+    Some(texts(&message["content"]).join("\n\n"))
 }
 
 /// Providers refuse it where there are no tools.

@@ -1,5 +1,6 @@
 //! A chat request in the words of the Responses API.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::{
@@ -8,7 +9,8 @@ use crate::chat::{
 };
 use crate::provider::Target;
 use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
-use crate::provider::passing_on::{Fields, inbound_of, pass_on, pass_tools_on};
+use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
+use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
 const FEWEST_OUTPUT_TOKENS: u32 = 16;
@@ -23,30 +25,29 @@ const FIELDS: Fields = Fields {
 };
 
 /// What all requests to one revision share comes first, what differs from one to the next behind it.
-pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
+pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
     let inbound = inbound_of(request, Protocol::Responses);
-    let mut body = json!({"model": target.model, "store": false});
-    let system = inbound.map_or_else(
-        || request.whole_system(),
-        |inbound| join_instructions(&request.system, text_of(inbound.field("instructions"))),
-    );
+    let mut body = RequestBody::default();
+    body.set("model", json!(target.model));
+    body.set("store", json!(false));
+    let callers = inbound.and_then(|inbound| inbound.value("instructions"));
+    let callers = callers.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let system = inbound
+        .map_or_else(|| request.whole_system(), |_| join_instructions(&request.system, callers));
     if !system.is_empty() {
-        body["instructions"] = json!(system);
+        body.set("instructions", json!(system));
     }
-    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
-    if let Some(inbound) = inbound {
-        tools = pass_tools_on(tools, inbound);
+    if let Some(tools) = passing_on::tools(request.tools.iter().map(tool), inbound) {
+        body.set("tools", tools);
     }
-    if !tools.is_empty() {
-        body["tools"] = Value::Array(tools);
-    }
-    body["input"] = match inbound {
+    let input: Words<'a> = match inbound {
         Some(inbound) => inbound_items(target, inbound, &request.messages),
-        None => request.messages.iter().flat_map(|message| items(target, message)).collect(),
+        None => encode(target, &request.messages).collect(),
     };
+    body.set("input", input);
     let parameters = &request.parameters;
     let max_tokens = parameters.max_tokens.map(|most| most.max(FEWEST_OUTPUT_TOKENS));
-    let optional = [
+    body.set_some([
         ("max_output_tokens", max_tokens.map(Value::from)),
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
@@ -56,12 +57,7 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
         ("include", include(target, request, inbound)),
         ("stream", target.stream.then_some(Value::Bool(true))),
         ("stream_options", inbound.and_then(|inbound| stream_options(target, inbound))),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    }
+    ]);
     if let Some(inbound) = inbound {
         pass_on(&mut body, inbound, &FIELDS);
     }
@@ -70,32 +66,31 @@ pub(super) fn request(target: &Target, request: &ChatRequest) -> Value {
 
 /// The caller's items in the caller's words, between what was said before in a stored conversation and what came of the
 /// run.
-fn inbound_items(target: &Target, inbound: &Inbound, all: &[Message]) -> Value {
-    let encode = |message| items(target, message);
+fn inbound_items<'a>(target: &Target, inbound: &'a Inbound, all: &[Message]) -> Words<'a> {
     let full_name = target.full_name();
-    let callers = inbound.list("input").iter().filter_map(|item| callers_item(&full_name, item));
-    let before = inbound.before(all).iter().flat_map(encode);
-    before.chain(callers).chain(inbound.behind(all).iter().flat_map(encode)).collect()
+    let callers = inbound.list("input").into_iter();
+    let callers = callers.filter_map(|item| callers_item(&full_name, item));
+    let before = encode(target, inbound.before(all));
+    before.chain(callers).chain(encode(target, inbound.behind(all))).collect()
+}
+
+fn encode<'a>(target: &Target, messages: &[Message]) -> impl Iterator<Item = Words<'a>> {
+    messages.iter().flat_map(|message| items(target, message)).map(Words::from)
 }
 
 /// Thinking goes to who thought it; without a code nobody could read it.
-fn callers_item(full_name: &str, item: &Value) -> Option<Value> {
-    if item["type"] != "reasoning" {
-        return Some(item.clone());
-    }
+fn callers_item<'a>(full_name: &str, written: &'a RawValue) -> Option<Words<'a>> {
+    let thinking = read_if_it_says(written, "reasoning").filter(|item| item["type"] == "reasoning");
+    let Some(item) = thinking else { return Some(written.into()) };
     let code = item["encrypted_content"].as_str().filter(|code| !code.is_empty())?;
     match SealedThought::open_envelope(code) {
-        Some(thought) => thought.for_model(full_name).cloned(),
-        None => Some(item.clone()),
+        Some(thought) => thought.for_model(full_name).cloned().map(Words::from),
+        None => Some(written.into()),
     }
-}
-
-fn text_of(field: Option<&Value>) -> &str {
-    field.and_then(Value::as_str).unwrap_or_default()
 }
 
 fn stream_options(target: &Target, inbound: &Inbound) -> Option<Value> {
-    inbound.field("stream_options").filter(|_| target.stream).cloned()
+    inbound.value("stream_options").filter(|_| target.stream)
 }
 
 /// What Chat Completions has as `response_format`, one level flatter.
@@ -143,7 +138,11 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 fn include(target: &Target, request: &ChatRequest, inbound: Option<&Inbound>) -> Option<Value> {
     const CODE: &str = "reasoning.encrypted_content";
     let thinks = reasons(target) && !target.model.contains("-chat");
-    let mut included = inbound.map_or_else(Vec::new, |inbound| inbound.list("include").to_vec());
+    let callers = inbound.and_then(|inbound| inbound.value("include"));
+    let mut included = match callers {
+        Some(Value::Array(callers)) => callers,
+        _ => Vec::new(),
+    };
     if thinks && !request.tools.is_empty() && !included.iter().any(|name| name == CODE) {
         included.push(json!(CODE));
     }

@@ -12,9 +12,9 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
-use serde_json::Value;
 
 use super::dialect::{Decoder, Dialect, bearer};
+use super::request_body::RequestBody;
 use super::{ProviderError, Target, openai_error};
 use crate::chat::{ChatEvent, ChatRequest, Parameter};
 
@@ -35,7 +35,7 @@ impl Dialect for Responses {
         &[Parameter::TopK, Parameter::Stop, Parameter::Seed]
     }
 
-    fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
+    fn encode<'a>(&self, target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
         encode::request(target, request)
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::message::{self, MessageBody};
 use crate::access::Caller;
-use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice};
+use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice, WrittenFields};
 use crate::conversation::{Addressee, NewRun};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::new_run;
@@ -103,7 +103,7 @@ impl CreateMessage {
 
     pub(super) fn read(
         self,
-        whole: Map<String, Value>,
+        whole: WrittenFields,
         headers: &HeaderMap,
         addressee: Addressee,
         caller: &Caller,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::message::{self, MessageBody};
 use crate::access::Caller;
-use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice};
+use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice, WrittenFields};
 use crate::conversation::{Addressee, NewRun};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::new_run;
@@ -100,7 +100,7 @@ impl CreateChatCompletion {
 
     pub(super) fn read(
         self,
-        whole: Map<String, Value>,
+        whole: WrittenFields,
         addressee: Addressee,
         caller: &Caller,
     ) -> Result<NewRun, ApiError> {

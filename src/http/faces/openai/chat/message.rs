@@ -43,7 +43,7 @@ pub(super) fn read_all(bodies: Vec<MessageBody>) -> Result<(String, Vec<Message>
     for (index, body) in bodies.into_iter().enumerate() {
         let within = |error: ApiError| error.within(&format!("/messages/{index}"));
         if matches!(body.role.as_str(), "system" | "developer") {
-            let content = read_content(body.content.as_ref()).map_err(within)?;
+            let content = read_content(body.content).map_err(within)?;
             instructions.extend(content.iter().filter_map(Part::as_text).map(str::to_owned));
         } else {
             messages.push(body.read().map_err(within)?);
@@ -55,7 +55,7 @@ pub(super) fn read_all(bodies: Vec<MessageBody>) -> Result<(String, Vec<Message>
 
 impl MessageBody {
     fn read(self) -> Result<Message, ApiError> {
-        let mut content = read_content(self.content.as_ref())?;
+        let mut content = read_content(self.content)?;
         match self.role.as_str() {
             "user" => Ok(Message { content, ..Message::user("") }),
             "assistant" => {
@@ -96,7 +96,7 @@ impl ToolCallBody {
     }
 }
 
-fn read_content(content: Option<&Value>) -> Result<Vec<Part>, ApiError> {
+fn read_content(content: Option<Value>) -> Result<Vec<Part>, ApiError> {
     match content {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(text)) => Ok(vec![Part::text(text)]),

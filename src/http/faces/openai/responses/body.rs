@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::item::{self, ReadInput};
 use super::item_id::run_of_response;
 use super::response::Repeated;
 use crate::access::Caller;
-use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice};
+use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice, WrittenFields};
 use crate::conversation::{Addressee, ConversationRef, InConversation, NewRun, RunRef};
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
@@ -107,7 +108,7 @@ impl CreateResponse {
 
     pub(super) fn read(
         self,
-        mut whole: Map<String, Value>,
+        mut whole: WrittenFields,
         addressee: Addressee,
         caller: &Caller,
         can_store: bool,
@@ -128,7 +129,7 @@ impl CreateResponse {
             return Err(ApiError::invalid_field("/input", "must say something"));
         }
         item::without_own_ids(&mut items);
-        whole.insert("input".to_owned(), Value::Array(items));
+        whole.insert("input".to_owned(), to_raw_value(&items).expect("a value can be written"));
         let (tools, own): (Vec<ToolBody>, Vec<ToolBody>) =
             self.tools.unwrap_or_default().into_iter().partition(|tool| tool.kind == "function");
         let tools = read_tools(tools)?;

@@ -13,7 +13,7 @@ mod voice;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use body::CreateResponse;
 pub use stored::{
@@ -23,6 +23,7 @@ pub use stored::{
 };
 
 use crate::access::Caller;
+use crate::chat::WrittenFields;
 use crate::conversation::{Conversations, NewRun, StartedRun};
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
@@ -90,7 +91,7 @@ async fn read(
     conversations: &Conversations,
     caller: &Caller,
     mut body: CreateResponse,
-    whole: Map<String, Value>,
+    whole: WrittenFields,
 ) -> Result<(NewRun, Repeated), ApiError> {
     if let Some(input) = body.input_mut() {
         reference::resolve(conversations, caller, input).await?;

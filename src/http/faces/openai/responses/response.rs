@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::item_id::{ItemId, ItemKind, response_id};
-use crate::chat::{FinishReason, ToolCall, Usage};
+use crate::chat::{FinishReason, ToolCall, Usage, WrittenFields};
 use crate::conversation::{Run, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, served_model};
@@ -52,21 +52,28 @@ pub(super) fn message_count(run: &Run) -> usize {
 pub(super) struct Repeated(Map<String, Value>);
 
 impl Repeated {
-    pub fn of_request(body: &Map<String, Value>) -> Self {
+    pub fn of_request(body: &WrittenFields) -> Self {
+        let unsaid = unsaid();
+        let is_repeated =
+            |name: &str| unsaid.contains_key(name) || REPEATED_IF_SAID.contains(&name);
+        let said = body.iter().filter(|(name, _)| is_repeated(name));
+        let read = said.filter_map(|(name, written)| {
+            Some((name.clone(), serde_json::from_str(written.get()).ok()?))
+        });
+        Self::saying(read)
+    }
+
+    fn saying(said: impl Iterator<Item = (String, Value)>) -> Self {
         let mut fields = unsaid();
-        for (name, value) in body.iter().filter(|(_, value)| !value.is_null()) {
-            let name = name.as_str();
-            if fields.contains_key(name) || REPEATED_IF_SAID.contains(&name) {
-                fields.insert(name.to_owned(), value.clone());
-            }
-        }
+        fields.extend(said.filter(|(_, value)| !value.is_null()));
         Self(fields)
     }
 
     /// Of a run that is found again.
     pub fn of_run(run: &Run) -> Self {
-        let fields = run.asked_as_response.as_ref().and_then(Value::as_object);
-        Self::of_request(&fields.cloned().unwrap_or_default())
+        let said = run.asked_as_response.as_ref().and_then(Value::as_object);
+        let said = said.into_iter().flatten().filter(|(name, _)| *name != MESSAGE_COUNT);
+        Self::saying(said.map(|(name, value)| (name.clone(), value.clone())))
     }
 
     /// What of it is kept with the run: what was said, without the tools, which may be long, and of how many messages the

@@ -1,0 +1,106 @@
+//! The body of a request to a provider. What is built here stands in it beside what a caller has written, which goes on as
+//! it came, without being read and written again. Pure.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The fields of a body, in their order.
+#[derive(Debug, Default)]
+pub(super) struct RequestBody<'a>(Vec<(Cow<'a, str>, Words<'a>)>);
+
+/// A part of a body.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Words<'a> {
+    /// Built here.
+    Encoded(Value),
+    /// The caller's, as they are written.
+    Callers(&'a RawValue),
+    List(Vec<Self>),
+}
+
+impl<'a> RequestBody<'a> {
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field == name)
+    }
+
+    /// Sets a field, where it stands or behind the others.
+    pub fn set(&mut self, name: impl Into<Cow<'a, str>>, words: impl Into<Words<'a>>) {
+        let (name, words) = (name.into(), words.into());
+        match self.0.iter_mut().find(|(field, _)| *field == name) {
+            Some((_, present)) => *present = words,
+            None => self.0.push((name, words)),
+        }
+    }
+
+    /// Sets the fields that there is something for.
+    pub fn set_some<const N: usize>(&mut self, fields: [(&'static str, Option<Value>); N]) {
+        for (name, value) in fields {
+            if let Some(value) = value {
+                self.set(name, value);
+            }
+        }
+    }
+}
+
+impl Serialize for RequestBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, words)| (name, words)))
+    }
+}
+
+impl From<Value> for Words<'_> {
+    fn from(value: Value) -> Self {
+        Self::Encoded(value)
+    }
+}
+
+impl<'a> From<&'a RawValue> for Words<'a> {
+    fn from(written: &'a RawValue) -> Self {
+        Self::Callers(written)
+    }
+}
+
+impl<'a> FromIterator<Words<'a>> for Words<'a> {
+    fn from_iter<I: IntoIterator<Item = Words<'a>>>(items: I) -> Self {
+        Self::List(items.into_iter().collect())
+    }
+}
+
+/// What is written, if it may hold a certain text as a key or a value: what does not need not be read.
+pub(super) fn read_if_it_says(written: &RawValue, text: &str) -> Option<Value> {
+    let quoted = format!("\"{text}\"");
+    memmem::find(written.get().as_bytes(), quoted.as_bytes())?;
+    serde_json::from_str(written.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::{RawValue, to_raw_value};
+
+    use super::{RequestBody, Words, read_if_it_says};
+
+    #[test]
+    fn what_a_caller_has_written_goes_on_as_it_came() {
+        let written = serde_json::from_str::<Box<RawValue>>(r#"{ "a":1.50,  "b":"\u00e9" }"#)
+            .expect("is JSON");
+        let mut body = RequestBody::default();
+        body.set("model", json!("m"));
+        body.set("messages", [json!(1).into(), (&*written).into()].into_iter().collect::<Words>());
+        body.set("model", json!("n"));
+        let sent = serde_json::to_string(&body).expect("is written");
+        assert_eq!(sent, r#"{"model":"n","messages":[1,{ "a":1.50,  "b":"\u00e9" }]}"#);
+    }
+
+    #[test]
+    fn what_does_not_say_it_is_not_read() {
+        let written = to_raw_value(&json!({"role": "user"})).expect("is JSON");
+        assert_eq!(read_if_it_says(&written, "user"), Some(json!({"role": "user"})));
+        assert_eq!(read_if_it_says(&written, "use"), None);
+    }
+}
