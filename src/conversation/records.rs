@@ -7,7 +7,7 @@ use super::event::{CallsForCaller, NumberedEvent, read_stored};
 use super::live_run::LiveRun;
 use super::{Conversations, Run, charges};
 use crate::dispatch::AgentRef;
-use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord, raw_json};
+use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord, json_text};
 
 /// What a run's record holds besides the run.
 pub(super) struct RecordedRun {
@@ -35,7 +35,7 @@ pub struct FoundRun {
 }
 
 impl RecordedRun {
-    pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord<Run> {
+    pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord {
         let mut run = live.without_texts();
         if !conversations.inner.settings.stores_content {
             forget_contents(&mut run);
@@ -60,8 +60,8 @@ impl RecordedRun {
             // The last event is the run itself, which is told behind this record.
             event_count: has_ended
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
-            charges: has_ended.then(|| raw_json(&charges::of_run(&run))),
-            record: run,
+            charges: has_ended.then(|| json_text(&charges::of_run(&run))),
+            record: json_text(&run),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Conversations {
         limit: usize,
     ) -> Result<Vec<Run>, LedgerError> {
         let records = self.inner.ledger.list_runs(filter, before, limit).await?;
-        Ok(records.iter().filter_map(|record| read_run(record.record.get())).collect())
+        Ok(records.iter().filter_map(|record| read_run(&record.record)).collect())
     }
 
     /// Hands the ledger what has happened in the background since the last time, for other instances to tell.
@@ -118,7 +118,7 @@ impl Conversations {
         &self,
         record: &RunRecord,
     ) -> Result<Option<FoundRun>, LedgerError> {
-        let Some(mut run) = read_run(record.record.get()) else { return Ok(None) };
+        let Some(mut run) = read_run(&record.record) else { return Ok(None) };
         if run.output.is_none() {
             let pieces = self.inner.ledger.list_run_events(record.id, 0).await?;
             let events = pieces.iter().flat_map(read_events);

@@ -57,8 +57,8 @@ impl Dispatcher {
         // An operator who keeps no texts any more wants no further copies of old ones either.
         let input = decision.input.as_deref().filter(|_| self.inner.settings.stores_content);
         let input = input.ok_or(DispatchError::ContentNotKept)?;
-        let answered: Answered = serde_json::from_str(decision.decision.get())
-            .map_err(DispatchError::UnreadableDecision)?;
+        let answered: Answered =
+            serde_json::from_str(&decision.decision).map_err(DispatchError::UnreadableDecision)?;
         let first_agent = answered.ranked.first().map(|first| first.agent.as_str());
         let revision = self
             .inner

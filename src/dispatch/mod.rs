@@ -65,7 +65,7 @@ use fitness::Fitness;
 use judge::Judge;
 
 use crate::definition::Diagnostic;
-use crate::ledger::{DispatchRecord, Ledger};
+use crate::ledger::{DispatchRecord, Ledger, json_text, plain_text};
 use crate::provider::Providers;
 use crate::registry::{Agent, FileReport, Registry};
 use crate::telemetry::{metrics, traces};
@@ -307,8 +307,8 @@ impl Dispatcher {
             agent_revision: agent.map(|agent| agent.revision),
             roster_revision: decision.roster_revision,
             conversation_id: decision.conversation_id,
-            decision,
-            input: self.inner.settings.stores_content.then(|| request.input.clone()),
+            decision: json_text(decision),
+            input: self.inner.settings.stores_content.then(|| plain_text(request.input.clone())),
             created_at: Utc::now(),
         };
         self.inner.ledger.note_dispatch(&record);

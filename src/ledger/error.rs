@@ -7,7 +7,7 @@ pub enum LedgerError {
     #[error("failed to read or write the journal")]
     Journal(#[from] std::io::Error),
     #[error("failed to read a record of the journal")]
-    UnreadableRecord(#[from] serde_json::Error),
+    UnreadableRecord(#[from] postcard::Error),
     /// The disk or the operator's limit leaves none.
     #[error("there is no room for further records: too many wait for the database")]
     NoRoom,

@@ -27,14 +27,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use error::LedgerError;
-pub use record::{
-    DecidedFilter, DecidedRequest, DispatchRecord, RawJson, RunEvents, RunFilter, RunRecord,
-    raw_json,
-};
+pub use nul::{json_text, plain_text};
+pub use record::{DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord};
 pub use usage::{UsageFilter, UsageGroups, UsageSum};
 
 use journal::{Frame, Journal, Kind, Label, Place};
-use nul::write_row;
 use pending::{Pending, PendingRun};
 use writer::Alarm;
 
@@ -100,7 +97,7 @@ impl Ledger {
     }
 
     /// Keeps a decision.
-    pub fn note_dispatch(&self, record: &DispatchRecord<impl Serialize>) {
+    pub fn note_dispatch(&self, record: &DispatchRecord) {
         let label = Label { kind: Kind::Dispatch, id: record.id, number: 0 };
         self.inner.append(label, record, |pending, place| {
             pending.dispatches.insert(record.id, place);
@@ -108,7 +105,7 @@ impl Ledger {
     }
 
     /// Keeps the state of a run; a later one of the same run replaces it.
-    pub fn note_run(&self, record: &RunRecord<impl Serialize>) {
+    pub fn note_run(&self, record: &RunRecord) {
         let label = Label { kind: Kind::Run, id: record.id, number: 0 };
         self.inner.append(label, record, |pending, place| {
             pending.runs.insert(record.id, PendingRun::new(record, place));
@@ -141,7 +138,7 @@ impl Ledger {
 
     /// Writes a run that has an idempotency key at once, unless another run of the caller's has the key. True if
     /// the run has it now.
-    pub async fn claim_run(&self, record: &RunRecord<impl Serialize>) -> Result<bool, LedgerError> {
+    pub async fn claim_run(&self, record: &RunRecord) -> Result<bool, LedgerError> {
         Ok(store::claim_run(&self.inner.pool, record).await?)
     }
 
@@ -178,7 +175,7 @@ impl Inner {
         record: &impl Serialize,
         note: impl FnOnce(&mut Pending, Place),
     ) {
-        let frame = Frame::write(label, |bytes| write_row(bytes, record));
+        let frame = Frame::write(label, record);
         // Held over both: nobody may forget the record before it is noted.
         let mut pending = self.pending();
         let place = self.journal.append(&frame);

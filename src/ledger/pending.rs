@@ -28,7 +28,7 @@ pub(super) struct PendingRun {
 }
 
 impl PendingRun {
-    pub fn new<R>(run: &RunRecord<R>, place: Place) -> Self {
+    pub fn new(run: &RunRecord, place: Place) -> Self {
         let (agent_name, status) = (run.agent_name.clone(), run.status.clone());
         Self { place, key_id: run.key_id, agent_name, status }
     }

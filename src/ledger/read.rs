@@ -142,7 +142,7 @@ impl Inner {
         let Some(place) = place else { return Ok(None) };
         let Some(bytes) = self.journal.read(place).await? else { return Ok(None) };
         match Frames::of(&bytes).next() {
-            Some(frame) => Ok(Some(serde_json::from_str(frame.row)?)),
+            Some(frame) => Ok(Some(frame.read()?)),
             None => Ok(None),
         }
     }

@@ -1,22 +1,9 @@
-//! Records as they are stored. What others than the ledger understand of them comes as their own types, and is found again
-//! as JSON.
+//! Records as they are stored. What others than the ledger understand of them is JSON, a text here.
 
+use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
-use sqlx::types::Json;
 use uuid::Uuid;
-
-/// JSON as it is written.
-pub type RawJson = Json<Box<RawValue>>;
-
-/// Writes what can be written as JSON.
-///
-/// # Panics
-/// If it cannot: it has a map whose keys are no texts.
-pub fn raw_json(value: &impl Serialize) -> RawJson {
-    Json(to_raw_value(value).expect("records are plain"))
-}
 
 /// The strategy of decisions that the caller made.
 pub(super) const BY_NAME: &str = "named";
@@ -26,7 +13,7 @@ pub(super) const BY_CONVERSATION: &str = "sticky";
 
 /// A decision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DispatchRecord<D = RawJson> {
+pub struct DispatchRecord {
     pub id: Uuid,
     pub key_id: Uuid,
     pub outcome: String,
@@ -35,8 +22,9 @@ pub struct DispatchRecord<D = RawJson> {
     pub roster_revision: i64,
     pub conversation_id: Option<Uuid>,
     /// The whole decision as it was answered.
-    pub decision: D,
+    pub decision: String,
     pub input: Option<String>,
+    #[serde(with = "ts_microseconds")]
     pub created_at: DateTime<Utc>,
 }
 
@@ -73,7 +61,7 @@ impl DispatchRecord {
         let is_wanted = filter.since.is_none_or(|since| since <= self.created_at)
             && (filter.agent_name.is_none() || filter.agent_name == self.agent_name);
         let input = self.input.as_ref().filter(|_| is_wanted)?;
-        let Decided { strategy, confidence } = serde_json::from_str(self.decision.get()).ok()?;
+        let Decided { strategy, confidence } = serde_json::from_str(&self.decision).ok()?;
         let is_kept = strategy == BY_CONVERSATION && self.conversation_id.is_some();
         (strategy != BY_NAME && !is_kept).then(|| DecidedRequest {
             id: self.id,
@@ -88,7 +76,7 @@ impl DispatchRecord {
 
 /// The state of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunRecord<R = RawJson> {
+pub struct RunRecord {
     pub id: Uuid,
     pub key_id: Uuid,
     pub instance_id: Uuid,
@@ -99,19 +87,20 @@ pub struct RunRecord<R = RawJson> {
     pub agent_sha256: String,
     pub status: String,
     /// The run as it is answered, without its texts, which are in its events.
-    pub record: R,
+    pub record: String,
+    #[serde(with = "ts_microseconds")]
     pub created_at: DateTime<Utc>,
     /// Set once, when the run has ended.
+    #[serde(with = "ts_microseconds_option")]
     pub ended_at: Option<DateTime<Utc>>,
     /// The caller's own name for the request.
     pub idempotency_key: Option<String>,
     /// Tells the same request from another one under the same key. Written when the run claims its key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
     pub event_count: Option<i32>,
     /// What it has used, model by model: an array. Set when the run ends, and not read again.
-    pub charges: Option<RawJson>,
+    pub charges: Option<String>,
 }
 
 /// Some events of a run, one behind the other.
@@ -120,7 +109,7 @@ pub struct RunEvents {
     pub run_id: Uuid,
     /// The sequence number of the first one, counted from 1.
     pub first_sequence: i32,
-    /// A JSON array. It is a text here, because PostgreSQL's JSON takes no NUL within other JSON.
+    /// A JSON array.
     pub events: String,
 }
 

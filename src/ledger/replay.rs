@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use super::LedgerError;
 use super::instance::store;
 use super::journal::{Folder, Frames, Segment};
-use super::writer::{Row, Taken, write_rows};
+use super::writer::{Record, Taken, write_records};
 
 const BATCH_RECORDS: usize = 500;
 
@@ -41,15 +41,14 @@ async fn replay_folder(pool: &PgPool, folder: &Folder, taken: u64) -> Result<usi
         let start = segment.start.max(position);
         let mut frames = Frames::of(bytes);
         loop {
-            let some = frames.by_ref().take(BATCH_RECORDS);
-            let rows: Vec<Row> =
-                some.map(|frame| Row { label: frame.label, json: frame.row.to_owned() }).collect();
-            if rows.is_empty() {
+            let batch: Vec<_> = frames.by_ref().take(BATCH_RECORDS).collect();
+            if batch.is_empty() {
                 break;
             }
             position = start + frames.position as u64;
-            write_rows(pool, &rows, Taken { instance_id, position }).await?;
-            records += rows.len();
+            let read: Vec<Record> = batch.into_iter().filter_map(Record::read).collect();
+            write_records(pool, &read, Taken { instance_id, position }).await?;
+            records += read.len();
         }
         let torn = bytes.len() - frames.position;
         if torn > 0 {

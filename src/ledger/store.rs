@@ -2,26 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::nul::write_row;
 use super::record::{
-    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, RawJson, RunEvents,
-    RunFilter, RunRecord,
+    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter,
+    RunRecord,
 };
 
 /// Texts of decided requests that are held at once.
 const LIST_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes a run that has an idempotency key, unless another run of the caller's has it. True if it was written.
-pub(super) async fn claim_run(
-    pool: &PgPool,
-    record: &RunRecord<impl Serialize>,
-) -> Result<bool, sqlx::Error> {
-    let mut written = Vec::new();
-    write_row(&mut written, &record.record);
+pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool, sqlx::Error> {
     let result = sqlx::query!(
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
@@ -37,7 +30,7 @@ pub(super) async fn claim_run(
         record.agent_revision,
         record.agent_sha256,
         record.status,
-        &String::from_utf8_lossy(&written),
+        record.record,
         record.created_at,
         record.idempotency_key,
         record.request_sha256,
@@ -54,7 +47,7 @@ pub(super) async fn find_dispatch(
     sqlx::query_as!(
         DispatchRecord,
         r#"SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id,
-                decision AS "decision!: RawJson", input, created_at
+                decision::text AS "decision!", input, created_at
          FROM dispatches WHERE id = $1"#,
         id
     )
@@ -108,8 +101,8 @@ pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord
     sqlx::query_as!(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                record AS "record!: RawJson", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS "charges: RawJson"
+                record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
+                event_count, NULL AS charges
          FROM runs WHERE id = $1"#,
         id
     )
@@ -125,8 +118,8 @@ pub(super) async fn find_run_of_request(
     sqlx::query_as!(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                record AS "record!: RawJson", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS "charges: RawJson"
+                record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
+                event_count, NULL AS charges
          FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
         key_id,
         idempotency_key
@@ -147,8 +140,8 @@ pub(super) async fn list_runs(
         return sqlx::query_as!(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                    (record - 'output' - 'tool_calls' - 'turns') AS "record!: RawJson", created_at, ended_at, idempotency_key,
-                    request_sha256, event_count, NULL AS "charges: RawJson"
+                    (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
+                    request_sha256, event_count, NULL AS charges
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
                 AND ($4::text IS NULL OR status = $4)
@@ -165,8 +158,8 @@ pub(super) async fn list_runs(
     sqlx::query_as!(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                (record - 'output' - 'tool_calls' - 'turns') AS "record!: RawJson", created_at, ended_at, idempotency_key,
-                request_sha256, event_count, NULL AS "charges: RawJson"
+                (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
+                request_sha256, event_count, NULL AS charges
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
          ORDER BY id DESC LIMIT $4"#,

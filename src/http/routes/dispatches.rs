@@ -102,7 +102,7 @@ pub async fn get_dispatch(
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Json<Value>, ApiError> {
     let record = find_visible(&ledger, &caller, id).await?;
-    let decision = serde_json::from_str(record.decision.get())
+    let decision = serde_json::from_str(&record.decision)
         .map_err(|_| ApiError::new(ErrorCode::Internal, "the decision on record cannot be read"))?;
     Ok(Json(decision))
 }

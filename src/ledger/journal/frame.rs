@@ -1,6 +1,8 @@
 //! A record as it stands in a journal: a length, a checksum, and what they are of. Pure.
 
 use crc32c::crc32c;
+use serde::Serialize;
+use serde::de::Deserialize;
 use uuid::Uuid;
 
 /// The length and the checksum, both little-endian.
@@ -32,8 +34,8 @@ pub struct Label {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     pub label: Label,
-    /// The record's row, JSON.
-    pub row: &'a str,
+    /// The record, as [postcard](https://postcard.jamesmunns.com/wire-format) writes it.
+    pub record: &'a [u8],
 }
 
 impl Kind {
@@ -50,21 +52,28 @@ impl Kind {
     }
 }
 
-impl Frame<'_> {
-    /// Writes a frame; `write_row` puts the row behind what is there.
-    pub fn write(label: Label, write_row: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+impl<'a> Frame<'a> {
+    pub fn write(label: Label, record: &impl Serialize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(USUAL_BYTES);
         bytes.extend_from_slice(&[0; HEAD_BYTES]);
         bytes.push(label.kind.to_byte());
         bytes.extend_from_slice(label.id.as_bytes());
         bytes.extend_from_slice(&label.number.to_le_bytes());
-        write_row(&mut bytes);
+        let mut bytes = postcard::to_io(record, bytes).expect("memory takes what can be written");
         let body = &bytes[HEAD_BYTES..];
         let length = u32::try_from(body.len()).expect("a record is far below 4 GiB");
         let checksum = crc32c(body);
         bytes[..4].copy_from_slice(&length.to_le_bytes());
         bytes[4..HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
         bytes
+    }
+
+    /// Reads the record.
+    ///
+    /// # Errors
+    /// If it is none of this type: another version of the service has written it.
+    pub fn read<T: Deserialize<'a>>(&self) -> Result<T, postcard::Error> {
+        postcard::from_bytes(self.record)
     }
 }
 
@@ -92,7 +101,7 @@ impl<'a> Iterator for Frames<'a> {
         if crc32c(body) != u32::from_le_bytes(*checksum) {
             return None;
         }
-        let (label, row) = body.split_at_checked(LABEL_BYTES)?;
+        let (label, record) = body.split_at_checked(LABEL_BYTES)?;
         let (kind, label) = label.split_first()?;
         let (id, number) = label.split_first_chunk()?;
         let label = Label {
@@ -100,7 +109,7 @@ impl<'a> Iterator for Frames<'a> {
             id: Uuid::from_bytes(*id),
             number: i32::from_le_bytes(number.try_into().ok()?),
         };
-        let frame = Frame { label, row: std::str::from_utf8(row).ok()? };
+        let frame = Frame { label, record };
         self.position += HEAD_BYTES + body.len();
         Some(frame)
     }
@@ -112,16 +121,12 @@ mod tests {
 
     use super::{Frame, Frames, Kind, Label};
 
-    fn frame(label: Label, row: &str) -> Vec<u8> {
-        Frame::write(label, |bytes| bytes.extend_from_slice(row.as_bytes()))
-    }
-
     fn two_frames() -> (Vec<u8>, usize) {
         let label = Label { kind: Kind::Run, id: Uuid::max(), number: 0 };
-        let mut bytes = frame(label, r#"{"status":"é"}"#);
+        let mut bytes = Frame::write(label, &"é");
         let first = bytes.len();
         let label = Label { kind: Kind::RunEvents, id: Uuid::nil(), number: 7 };
-        bytes.extend(frame(label, "[]"));
+        bytes.extend(Frame::write(label, &""));
         (bytes, first)
     }
 
@@ -129,11 +134,11 @@ mod tests {
     fn what_was_written_is_read() {
         let (bytes, _) = two_frames();
         let mut frames = Frames::of(&bytes);
-        let read: Vec<(Kind, i32, &str)> = frames
+        let read: Vec<(Kind, i32, Result<&str, _>)> = frames
             .by_ref()
-            .map(|frame| (frame.label.kind, frame.label.number, frame.row))
+            .map(|frame| (frame.label.kind, frame.label.number, frame.read()))
             .collect();
-        let expected = [(Kind::Run, 0, r#"{"status":"é"}"#), (Kind::RunEvents, 7, "[]")];
+        let expected = [(Kind::Run, 0, Ok("é")), (Kind::RunEvents, 7, Ok(""))];
         assert_eq!(read, expected);
         assert_eq!(frames.position, bytes.len());
     }

@@ -10,7 +10,7 @@ use super::{Frame, Frames, Journal, Kind, Label, Segment, WAITING_BYTES};
 
 fn frame(row: &str) -> Vec<u8> {
     let label = Label { kind: Kind::Run, id: Uuid::nil(), number: 0 };
-    Frame::write(label, |bytes| bytes.extend_from_slice(row.as_bytes()))
+    Frame::write(label, &row)
 }
 
 async fn wait_for(condition: impl Fn() -> bool) {
@@ -33,7 +33,7 @@ async fn what_is_let_go_leaves_the_disk_and_the_rest_is_read() {
     wait_for(|| journal.shared.segments().len() == 2).await;
     let second = journal.append(&frame("two"));
     let bytes = journal.read(second).await.expect("is read").expect("is there");
-    assert_eq!(Frames::of(&bytes).next().expect("is whole").row, "two");
+    assert_eq!(Frames::of(&bytes).next().expect("is whole").read(), Ok("two"));
     assert_eq!(journal.read_from(0, 1).await.expect("is read"), frame("one"));
 
     journal.let_go(second.position);
@@ -61,7 +61,7 @@ async fn a_disk_that_refuses_is_told_of_and_tried_again() {
     journal.written(place.end()).await;
     wait_for(|| journal.has_room()).await;
     let bytes = journal.read(place).await.expect("is read").expect("is there");
-    assert_eq!(Frames::of(&bytes).next().expect("is whole").row, "one");
+    assert_eq!(Frames::of(&bytes).next().expect("is whole").read(), Ok("one"));
 }
 
 #[tokio::test]

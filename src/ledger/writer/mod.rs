@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::journal::{Frames, Label, Place};
+use super::journal::{Frame, Frames, Kind, Place};
+use super::record::{DispatchRecord, RunEvents, RunRecord};
 use super::{Inner, LedgerError};
 
 const BATCH_RECORDS: usize = 500;
@@ -22,11 +23,34 @@ const GATHER_TIME: Duration = Duration::from_millis(100);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A record to be written.
-#[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub label: Label,
-    /// JSON.
-    pub json: String,
+#[derive(Debug)]
+pub(super) enum Record {
+    Dispatch(DispatchRecord),
+    Run(RunRecord),
+    RunEvents(RunEvents),
+}
+
+impl Record {
+    /// `None` if it cannot be read: it is lost then.
+    pub fn read(frame: Frame<'_>) -> Option<Self> {
+        let read = match frame.label.kind {
+            Kind::Dispatch => frame.read().map(Self::Dispatch),
+            Kind::Run => frame.read().map(Self::Run),
+            Kind::RunEvents => frame.read().map(Self::RunEvents),
+        };
+        read.inspect_err(|error| {
+            tracing::error!(%error, id = %frame.label.id, "a record of the journal cannot be read, and is lost");
+        })
+        .ok()
+    }
+
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Dispatch(record) => record.id,
+            Self::Run(record) => record.id,
+            Self::RunEvents(record) => record.run_id,
+        }
+    }
 }
 
 /// Up to where a journal is written with a batch.
@@ -92,7 +116,7 @@ impl Inner {
     async fn take(&self, position: u64) -> Result<u64, LedgerError> {
         let bytes = self.journal.read_from(position, BATCH_BYTES).await?;
         let mut frames = Frames::of(&bytes);
-        let (mut read, mut rows, mut start) = (Vec::new(), Vec::new(), position);
+        let (mut read, mut records, mut start) = (Vec::new(), Vec::new(), position);
         while read.len() < BATCH_RECORDS
             && let Some(frame) = frames.next()
         {
@@ -100,7 +124,7 @@ impl Inner {
             let length = usize::try_from(end - start).expect("it was read");
             let place = Place { position: start, length };
             if !self.pending().is_superseded(frame.label, place) {
-                rows.push(Row { label: frame.label, json: frame.row.to_owned() });
+                records.extend(Record::read(frame));
             }
             read.push((frame.label, place));
             start = end;
@@ -113,7 +137,7 @@ impl Inner {
             start += bytes.len() as u64;
         }
         let taken = Taken { instance_id: self.instance_id, position: start };
-        write_rows(&self.pool, &rows, taken).await?;
+        write_records(&self.pool, &records, taken).await?;
         let mut pending = self.pending();
         for (label, place) in read {
             pending.forget(label, place);
@@ -125,21 +149,21 @@ impl Inner {
     }
 }
 
-/// Writes rows, but for those that the database will not take however often they are sent: these must not hold up the
+/// Writes records, but for those that the database will not take however often they are sent: these must not hold up the
 /// others.
-pub(super) async fn write_rows(
+pub(super) async fn write_records(
     pool: &PgPool,
-    rows: &[Row],
+    records: &[Record],
     taken: Taken,
 ) -> Result<(), sqlx::Error> {
-    match store::write_batch(pool, rows, Some(taken)).await {
+    match store::write_batch(pool, records, Some(taken)).await {
         Err(error) if is_refused(&error) => {}
         written => return written,
     }
-    for row in rows {
-        match store::write_batch(pool, std::slice::from_ref(row), None).await {
+    for record in records {
+        match store::write_batch(pool, std::slice::from_ref(record), None).await {
             Err(error) if is_refused(&error) => {
-                tracing::error!(%error, id = %row.label.id, "the database refuses a record, which is lost");
+                tracing::error!(%error, id = %record.id(), "the database refuses a record, which is lost");
             }
             written => written?,
         }

@@ -2,43 +2,53 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Row, Taken};
-use crate::ledger::journal::Kind;
+use super::{Record, Taken};
+use crate::ledger::record::{DispatchRecord, RunEvents, RunRecord};
 use crate::ledger::usage::store::{self as usage, Counting};
 
-/// A statement takes rows up to about this size.
+/// A statement takes texts up to about this size.
 const STATEMENT_BYTES: usize = 64 * 1024;
 
 /// Writes all of them or none, and with them up to where the journal is written. Many records are few statements: each
-/// takes a JSON array of rows.
+/// takes an array for each column.
 pub async fn write_batch(
     pool: &PgPool,
-    rows: &[Row],
+    records: &[Record],
     taken: Option<Taken>,
 ) -> Result<(), sqlx::Error> {
+    let (mut dispatches, mut run_events) = (Vec::new(), Vec::new());
+    // A statement changes a row once, and the last record of a run is the one that counts.
+    let mut runs = BTreeMap::new();
+    for record in records {
+        match record {
+            Record::Dispatch(record) => dispatches.push(record),
+            Record::Run(record) => {
+                runs.insert(record.id, record);
+            }
+            Record::RunEvents(record) => run_events.push(record),
+        }
+    }
+    let runs: Vec<&RunRecord> = runs.into_values().collect();
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
-    for rows in json_arrays(of_kind(rows, Kind::Dispatch)) {
-        insert_dispatches(&mut transaction, &rows).await?;
+    let length = |record: &DispatchRecord| {
+        record.decision.len() + record.input.as_ref().map_or(0, String::len)
+    };
+    for dispatches in pieces(&dispatches, length) {
+        insert_dispatches(&mut transaction, dispatches).await?;
     }
-    // A statement changes a row once, and the last record of a run is the one that counts.
-    let runs = rows.iter().filter(|row| row.label.kind == Kind::Run);
-    let newest: BTreeMap<Uuid, &str> = runs.map(|row| (row.label.id, row.json.as_str())).collect();
-    let ids: Vec<Uuid> = newest.keys().copied().collect();
-    let has_mistaken = has_mistaken(&mut transaction, &ids).await?;
+    let mistaken = list_mistaken(&mut transaction, &runs).await?;
+    usage::count(&mut transaction, &mistaken, Counting::Out).await?;
     let mut ended = Vec::new();
-    for rows in json_arrays(newest.into_values()) {
-        if has_mistaken {
-            let mistaken = list_mistaken(&mut transaction, &rows).await?;
-            usage::count(&mut transaction, &mistaken, Counting::Out).await?;
-        }
-        ended.extend(upsert_runs(&mut transaction, &rows).await?);
+    for runs in pieces(&runs, |record| record.record.len()) {
+        ended.extend(upsert_runs(&mut transaction, runs).await?);
     }
-    for rows in json_arrays(of_kind(rows, Kind::RunEvents)) {
-        insert_run_events(&mut transaction, &rows).await?;
+    for run_events in pieces(&run_events, |record| record.events.len()) {
+        insert_run_events(&mut transaction, run_events).await?;
     }
     if let Some(taken) = taken {
         set_taken(&mut transaction, taken).await?;
@@ -51,26 +61,25 @@ pub async fn write_batch(
     Ok(())
 }
 
-fn of_kind(rows: &[Row], kind: Kind) -> impl Iterator<Item = &str> {
-    rows.iter().filter(move |row| row.label.kind == kind).map(|row| row.json.as_str())
+/// All records, in pieces that are none of them much larger than a statement may be.
+fn pieces<'a, T>(
+    records: &'a [&'a T],
+    length: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = &'a [&'a T]> {
+    let mut bytes = 0;
+    records.chunk_by(move |one, _| {
+        bytes += length(one);
+        let has_room = bytes < STATEMENT_BYTES;
+        if !has_room {
+            bytes = 0;
+        }
+        has_room
+    })
 }
 
-/// JSON arrays of all rows, none of them much larger than a statement may be.
-fn json_arrays<'a>(rows: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut arrays: Vec<String> = Vec::new();
-    for row in rows {
-        match arrays.last_mut() {
-            Some(array) if array.len() + row.len() < STATEMENT_BYTES => {
-                array.push(',');
-                array.push_str(row);
-            }
-            _ => arrays.push(format!("[{row}")),
-        }
-    }
-    for array in &mut arrays {
-        array.push(']');
-    }
-    arrays
+/// What the records have for one column.
+fn column<'a, R, T>(records: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    records.iter().map(|record| value(record)).collect()
 }
 
 async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sqlx::Error> {
@@ -84,18 +93,31 @@ async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sq
     Ok(())
 }
 
-async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
+async fn insert_dispatches(
+    connection: &mut PgConnection,
+    records: &[&DispatchRecord],
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
              created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision,
+         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::jsonb,
              input, created_at
-         FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, outcome text, agent_name text, agent_revision integer,
-             roster_revision bigint, conversation_id uuid, decision jsonb, input text, created_at timestamptz)
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::uuid[],
+             $8::text[], $9::text[], $10::timestamptz[]) AS new
+            (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
+             created_at)
          ON CONFLICT (id) DO NOTHING",
-        rows
+        &column(records, |record| record.id),
+        &column(records, |record| record.key_id),
+        &column(records, |record| &*record.outcome) as &[&str],
+        &column(records, |record| record.agent_name.as_deref()) as &[Option<&str>],
+        &column(records, |record| record.agent_revision) as &[Option<i32>],
+        &column(records, |record| record.roster_revision),
+        &column(records, |record| record.conversation_id) as &[Option<Uuid>],
+        &column(records, |record| &*record.decision) as &[&str],
+        &column(records, |record| record.input.as_deref()) as &[Option<&str>],
+        &column(records, |record| record.created_at),
     )
     .execute(connection)
     .await?;
@@ -105,65 +127,77 @@ async fn insert_dispatches(connection: &mut PgConnection, rows: &str) -> Result<
 /// A run that has ended does not change any more, unless it was only taken to have: its instance was silent for long, and
 /// knows better. It does not get its idempotency key back, which others may have by now.
 /// Returns those that have ended with this.
-async fn upsert_runs(connection: &mut PgConnection, rows: &str) -> Result<Vec<Uuid>, sqlx::Error> {
+async fn upsert_runs(
+    connection: &mut PgConnection,
+    records: &[&RunRecord],
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let changed = sqlx::query_scalar!(
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, ended_at, idempotency_key, event_count, charges)
          SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at, idempotency_key, event_count, charges
-         FROM json_to_recordset($1::text::json) AS new
-            (id uuid, key_id uuid, instance_id uuid, dispatch_id uuid, conversation_id uuid, agent_name text,
-             agent_revision integer, agent_sha256 text, status text, record jsonb, created_at timestamptz,
-             ended_at timestamptz, idempotency_key text, event_count integer, charges jsonb)
+             record::jsonb, created_at, ended_at, idempotency_key, event_count, charges::jsonb
+         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::integer[], $8::text[],
+             $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::integer[], $15::text[])
+            AS new
+            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
+             record, created_at, ended_at, idempotency_key, event_count, charges)
          ON CONFLICT (id) DO UPDATE SET
             status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
             idempotency_key = CASE WHEN runs.ended_at IS NULL THEN excluded.idempotency_key END,
             event_count = excluded.event_count, charges = excluded.charges
          WHERE runs.ended_at IS NULL OR (runs.event_count IS NULL AND excluded.event_count IS NOT NULL)
          RETURNING CASE WHEN ended_at IS NOT NULL THEN id END AS ended",
-        rows
+        &column(records, |record| record.id),
+        &column(records, |record| record.key_id),
+        &column(records, |record| record.instance_id),
+        &column(records, |record| record.dispatch_id),
+        &column(records, |record| record.conversation_id) as &[Option<Uuid>],
+        &column(records, |record| &*record.agent_name) as &[&str],
+        &column(records, |record| record.agent_revision),
+        &column(records, |record| &*record.agent_sha256) as &[&str],
+        &column(records, |record| &*record.status) as &[&str],
+        &column(records, |record| &*record.record) as &[&str],
+        &column(records, |record| record.created_at),
+        &column(records, |record| record.ended_at) as &[Option<DateTime<Utc>>],
+        &column(records, |record| record.idempotency_key.as_deref()) as &[Option<&str>],
+        &column(records, |record| record.event_count) as &[Option<i32>],
+        &column(records, |record| record.charges.as_deref()) as &[Option<&str>],
     )
     .fetch_all(connection)
     .await?;
     Ok(changed.into_iter().flatten().collect())
 }
 
-/// Whether any of the runs were taken to have ended, which is rare. None is from now on.
-async fn has_mistaken(connection: &mut PgConnection, ids: &[Uuid]) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query_scalar!(
-        r#"SELECT ended_at IS NOT NULL AND event_count IS NULL AS "is_mistaken!"
+/// Those of the runs that end now and were taken to have ended before, which is rare. None is from now on.
+async fn list_mistaken(
+    connection: &mut PgConnection,
+    records: &[&RunRecord],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let ending = records.iter().filter(|record| record.event_count.is_some());
+    let ids: Vec<Uuid> = ending.map(|record| record.id).collect();
+    let found = sqlx::query!(
+        r#"SELECT id, ended_at IS NOT NULL AND event_count IS NULL AS "is_mistaken!"
            FROM runs WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
-        ids
+        &ids
     )
     .fetch_all(connection)
     .await?;
-    Ok(found.into_iter().any(|is_mistaken| is_mistaken))
+    Ok(found.into_iter().filter(|run| run.is_mistaken).map(|run| run.id).collect())
 }
 
-/// Those of the runs that end now and were taken to have ended before.
-async fn list_mistaken(
+async fn insert_run_events(
     connection: &mut PgConnection,
-    rows: &str,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "SELECT runs.id FROM json_to_recordset($1::text::json) AS new (id uuid, event_count integer)
-         JOIN runs ON runs.id = new.id
-         WHERE new.event_count IS NOT NULL AND runs.ended_at IS NOT NULL AND runs.event_count IS NULL
-         FOR UPDATE OF runs",
-        rows
-    )
-    .fetch_all(connection)
-    .await
-}
-
-async fn insert_run_events(connection: &mut PgConnection, rows: &str) -> Result<(), sqlx::Error> {
+    records: &[&RunEvents],
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO run_events (run_id, first_sequence, events)
          SELECT run_id, first_sequence, events::json
-         FROM json_to_recordset($1::text::json) AS new (run_id uuid, first_sequence integer, events text)
+         FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (run_id, first_sequence, events)
          ON CONFLICT (run_id, first_sequence) DO NOTHING",
-        rows
+        &column(records, |record| record.run_id),
+        &column(records, |record| record.first_sequence),
+        &column(records, |record| &*record.events) as &[&str],
     )
     .execute(connection)
     .await?;
