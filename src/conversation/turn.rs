@@ -101,12 +101,11 @@ impl OpenTurn {
     /// Takes a piece of the text; returns what is told of it.
     pub fn add_text(&mut self, piece: String) -> String {
         let is_first = !self.content.iter().any(|part| part.as_text().is_some());
-        let told = if is_first && self.needs_gap { [GAP, &piece].concat() } else { piece.clone() };
         match self.content.last_mut() {
             Some(Part::Text { text, .. }) => text.push_str(&piece),
-            _ => self.content.push(Part::text(piece)),
+            _ => self.content.push(Part::text(piece.as_str())),
         }
-        told
+        if is_first && self.needs_gap { [GAP, &piece].concat() } else { piece }
     }
 
     pub fn add_thought(&mut self, thought: SealedThought) {

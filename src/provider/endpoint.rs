@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -70,8 +69,7 @@ impl Endpoint {
         request: &ChatRequest,
     ) -> Result<ChatStream, ProviderError> {
         let uri = self.uri(target)?;
-        let body = serde_json::to_vec(&self.dialect.encode(target, request));
-        let body = Bytes::from(body.expect("a body can be written"));
+        let body = self.dialect.encode(target, request).to_bytes();
         // An answer in one piece comes when it is written: its headers tell nothing before.
         let header_timeout = if target.stream {
             clocks.response_header

@@ -3,10 +3,14 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use memchr::memmem;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+/// As long are most bodies without what callers have written.
+const USUAL_BYTES: usize = 4096;
 
 /// The fields of a body, in their order.
 #[derive(Debug, Default)]
@@ -43,6 +47,25 @@ impl<'a> RequestBody<'a> {
             if let Some(value) = value {
                 self.set(name, value);
             }
+        }
+    }
+}
+
+impl RequestBody<'_> {
+    pub fn to_bytes(&self) -> Bytes {
+        let callers: usize = self.0.iter().map(|(_, words)| words.callers_length()).sum();
+        let mut bytes = Vec::with_capacity(USUAL_BYTES + callers);
+        serde_json::to_writer(&mut bytes, self).expect("a body can be written");
+        bytes.into()
+    }
+}
+
+impl Words<'_> {
+    fn callers_length(&self) -> usize {
+        match self {
+            Self::Encoded(_) => 0,
+            Self::Callers(written) => written.get().len(),
+            Self::List(items) => items.iter().map(Self::callers_length).sum(),
         }
     }
 }

@@ -66,7 +66,10 @@ impl SseParser {
             self.skips_line_feed = self.buffer[0] == b'\r';
             self.buffer.advance(1);
             self.scanned = 0;
-            self.take_line(&String::from_utf8_lossy(&line), events);
+            match std::str::from_utf8(&line) {
+                Ok(line) => self.take_line(line, events),
+                Err(_) => self.take_line(&String::from_utf8_lossy(&line), events),
+            }
             self.check_size()?;
         }
     }

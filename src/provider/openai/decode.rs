@@ -40,10 +40,11 @@ impl Decoder for StreamDecoder {
         if self.is_last(event) {
             return Ok(Vec::new());
         }
-        let mut events = self.take_answer(read(event.data.as_bytes())?)?;
+        let answer = read(event.data.as_bytes())?;
         // Before the finish reason, behind which nothing is told of an answer, and before the words of its chunk.
-        events.splice(0..0, self.foreign.of_event(event));
-        Ok(events)
+        let foreign = self.foreign.of_event(event, &answer);
+        let events = self.take_answer(answer)?;
+        Ok(foreign.into_iter().chain(events).collect())
     }
 
     fn has_open_call(&self) -> bool {
@@ -56,14 +57,14 @@ impl Decoder for StreamDecoder {
 }
 
 impl StreamDecoder {
-    fn take_answer(&mut self, answer: wire::Answer) -> Result<Vec<ChatEvent>, ProviderError> {
+    fn take_answer(&mut self, answer: wire::Answer<'_>) -> Result<Vec<ChatEvent>, ProviderError> {
         if let Some(error) = answer.error {
             return Err(error.in_stream());
         }
         let mut events = Vec::new();
         if !self.has_named_model && !answer.model.is_empty() {
             self.has_named_model = true;
-            events.push(ChatEvent::Model(answer.model));
+            events.push(ChatEvent::Model(answer.model.into_owned()));
         }
         // A chunk without choices is legal: the last one holds the usage alone.
         for choice in answer.choices.into_iter().filter(|choice| choice.index == 0) {
@@ -151,6 +152,6 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-fn read(data: &[u8]) -> Result<wire::Answer, ProviderError> {
+fn read(data: &[u8]) -> Result<wire::Answer<'_>, ProviderError> {
     serde_json::from_slice(data).map_err(|error| malformed(&error))
 }

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::outline::Outline;
+use super::wire::Answer;
 use crate::chat::{ChatEvent, ForeignEvent, Protocol};
 use crate::provider::SseEvent;
 
 /// Fields that are read here, or that the service says itself.
-pub(super) const KNOWN: &[&str] =
+const KNOWN: &[&str] =
     &["id", "object", "created", "model", "choices", "usage", "error", "obfuscation"];
-pub(super) const KNOWN_OF_CHOICE: &[&str] = &["index", "delta", "message", "finish_reason"];
-pub(super) const KNOWN_OF_MESSAGE: &[&str] =
+const KNOWN_OF_CHOICE: &[&str] = &["index", "delta", "message", "finish_reason"];
+const KNOWN_OF_MESSAGE: &[&str] =
     &["role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"];
 
 /// Finds it in a stream. Servers repeat fields of the answer with every chunk: each is told when it changes.
@@ -27,13 +27,13 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
-    pub fn of_event(&mut self, event: &SseEvent) -> Option<ChatEvent> {
-        let outline: Outline<'_> = serde_json::from_str(&event.data).ok()?;
-        if !outline.is_chunk {
+    /// `answer` is what was read of the event.
+    pub fn of_event(&mut self, event: &SseEvent, answer: &Answer<'_>) -> Option<ChatEvent> {
+        if !answer.is_known {
             return Some(foreign(&event.event, event.data.clone()));
         }
-        let changed = self.take_changed(&outline);
-        if changed.is_empty() && !outline.has_unknown_inside {
+        let changed = self.take_changed(answer);
+        if changed.is_empty() && !answer.has_unknown_inside() {
             return None;
         }
         let mut left = remainder(&serde_json::from_str(&event.data).ok()?, "delta")?;
@@ -44,9 +44,9 @@ impl Foreign {
     }
 
     /// The fields beside the choices that were not told like this before. They count as told from now on.
-    fn take_changed<'a>(&mut self, outline: &'a Outline<'_>) -> Vec<&'a str> {
+    fn take_changed<'a>(&mut self, answer: &'a Answer<'_>) -> Vec<&'a str> {
         let mut changed = Vec::new();
-        for (name, value) in &outline.unknown {
+        for (name, value) in &answer.unknown {
             let before = self.told.get(&**name);
             if before.is_none_or(|before| before.get() != value.get()) {
                 self.told.insert(name.to_string(), (*value).to_owned());

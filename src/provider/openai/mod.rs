@@ -4,7 +4,6 @@
 mod decode;
 mod encode;
 mod foreign;
-mod outline;
 mod wire;
 
 use std::borrow::Cow;

@@ -1,46 +1,186 @@
 //! The parts of the Chat Completions wire format that are read. Compatible servers leave out or null
 //! nearly everything, so nearly everything is optional.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::provider::lenient::{null_is_default, text_or_json, texts};
 use crate::provider::openai_error::ErrorDetail;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Answer {
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub model: String,
-    #[serde(default, deserialize_with = "null_is_default")]
+/// A whole answer or a chunk, read once: what is known of it, and whether it says more.
+#[derive(Debug, Default)]
+pub(super) struct Answer<'a> {
+    pub model: Cow<'a, str>,
     pub choices: Vec<Choice>,
     pub usage: Option<Usage>,
     /// Some servers report an error inside a stream that began with status 200.
     pub error: Option<ErrorDetail>,
+    /// Whether it is one: it has a field that only answers have.
+    pub is_known: bool,
+    /// The unknown fields that say something, as they are written.
+    pub unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 /// A choice of a whole answer has a `message`, one of a chunk has a `delta`; they look alike.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct Choice {
-    #[serde(default, deserialize_with = "null_is_default")]
     pub index: u64,
-    #[serde(default, deserialize_with = "null_is_default")]
     pub delta: Delta,
-    #[serde(default, deserialize_with = "null_is_default")]
     pub message: Delta,
     pub finish_reason: Option<String>,
+    /// Whether an unknown field says something.
+    pub has_unknown: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct Delta {
-    #[serde(default)]
     pub content: Content,
     pub refusal: Option<String>,
     /// Thinking, as `DeepSeek` and others send it.
     pub reasoning_content: Option<String>,
     /// Thinking, as vLLM and others send it. No alias: servers that send both would repeat a field.
     pub reasoning: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
     pub tool_calls: Vec<ToolCall>,
+    /// Whether an unknown field says something.
+    pub has_unknown: bool,
+}
+
+/// Fields that are not read, and that the service says itself.
+const IGNORED: &[&str] = &["id", "object", "created", "obfuscation"];
+
+impl Answer<'_> {
+    /// Whether a choice says something in an unknown field.
+    pub fn has_unknown_inside(&self) -> bool {
+        let inside = |choice: &Choice| {
+            choice.has_unknown || choice.delta.has_unknown || choice.message.has_unknown
+        };
+        self.choices.iter().any(inside)
+    }
+}
+
+impl<'de> Fields<'de> for Answer<'de> {
+    fn take<A: MapAccess<'de>>(
+        &mut self,
+        name: Cow<'de, str>,
+        fields: &mut A,
+    ) -> Result<(), A::Error> {
+        self.is_known |= matches!(&*name, "choices" | "usage" | "model");
+        match &*name {
+            "model" => self.model = or_default::<Text<'_>, A>(fields)?.0,
+            "choices" => self.choices = or_default(fields)?,
+            "usage" => self.usage = fields.next_value()?,
+            "error" => self.error = fields.next_value()?,
+            ignored if IGNORED.contains(&ignored) => ignore(fields)?,
+            _ => {
+                let value = fields.next_value()?;
+                if says_something(value) {
+                    self.unknown.push((name, value));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for Choice {
+    fn take<A: MapAccess<'de>>(
+        &mut self,
+        name: Cow<'de, str>,
+        fields: &mut A,
+    ) -> Result<(), A::Error> {
+        match &*name {
+            "index" => self.index = or_default(fields)?,
+            "delta" => self.delta = or_default(fields)?,
+            "message" => self.message = or_default(fields)?,
+            "finish_reason" => self.finish_reason = fields.next_value()?,
+            _ => self.has_unknown |= says_something(fields.next_value()?),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for Delta {
+    fn take<A: MapAccess<'de>>(
+        &mut self,
+        name: Cow<'de, str>,
+        fields: &mut A,
+    ) -> Result<(), A::Error> {
+        match &*name {
+            "role" => ignore(fields)?,
+            "content" => self.content = fields.next_value()?,
+            "refusal" => self.refusal = fields.next_value()?,
+            "reasoning_content" => self.reasoning_content = fields.next_value()?,
+            "reasoning" => self.reasoning = fields.next_value()?,
+            "tool_calls" => self.tool_calls = or_default(fields)?,
+            _ => self.has_unknown |= says_something(fields.next_value()?),
+        }
+        Ok(())
+    }
+}
+
+fn says_something(value: &RawValue) -> bool {
+    !matches!(value.get(), "null" | "[]")
+}
+
+/// An object that is read field by field.
+trait Fields<'de>: Default {
+    /// Takes the value of a field.
+    fn take<A: MapAccess<'de>>(
+        &mut self,
+        name: Cow<'de, str>,
+        fields: &mut A,
+    ) -> Result<(), A::Error>;
+}
+
+struct Object<T>(PhantomData<T>);
+
+impl<'de, T: Fields<'de>> Visitor<'de> for Object<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<T, A::Error> {
+        let mut object = T::default();
+        while let Some(Text(name)) = fields.next_key()? {
+            object.take(name, &mut fields)?;
+        }
+        Ok(object)
+    }
+}
+
+macro_rules! read_by_fields {
+    ($($object:ty),+) => {$(
+        impl<'de> Deserialize<'de> for $object {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_map(Object(PhantomData))
+            }
+        }
+    )+};
+}
+
+read_by_fields!(Answer<'de>, Choice, Delta);
+
+/// A text that is not copied if it stands there as it is.
+#[derive(Debug, Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A value, of which null is what a missing one is.
+fn or_default<'de, T: Default + Deserialize<'de>, A: MapAccess<'de>>(
+    fields: &mut A,
+) -> Result<T, A::Error> {
+    fields.next_value::<Option<T>>().map(Option::unwrap_or_default)
+}
+
+fn ignore<'de, A: MapAccess<'de>>(fields: &mut A) -> Result<(), A::Error> {
+    fields.next_value::<IgnoredAny>().map(drop)
 }
 
 /// A text; with Mistral and others also a list of parts, thinking among them.
@@ -100,4 +240,32 @@ pub(super) struct Usage {
 pub(super) struct PromptDetails {
     pub cached_tokens: Option<u64>,
     pub cache_write_tokens: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+
+    fn answer(chunk: &str) -> Answer<'_> {
+        serde_json::from_str(chunk).expect("is read")
+    }
+
+    #[test]
+    fn known_fields_are_passed_over_wherever_they_are() {
+        let plain = answer(
+            r#"{"id":"a","model":"m","choices":[{"index":0,"delta":{"content":[{"x":1}],"role":"assistant"},
+                "logprobs":null,"finish_reason":null},{"delta":null}],"service_tier":null,"usage":null}"#,
+        );
+        assert!(plain.is_known && !plain.has_unknown_inside() && plain.unknown.is_empty());
+        assert!(!answer(r#"{"type":"ping"}"#).is_known);
+    }
+
+    #[test]
+    fn unknown_fields_are_found_wherever_they_are() {
+        assert!(answer(r#"{"choices":[{"delta":{"annotations":[1]}}]}"#).has_unknown_inside());
+        assert!(answer(r#"{"choices":[{"logprobs":{"content":[]}}]}"#).has_unknown_inside());
+        let beside = answer(r#"{"choices":[],"t\u0069er":"default"}"#);
+        let (name, value) = &beside.unknown[0];
+        assert_eq!((&**name, value.get()), ("tier", r#""default""#));
+    }
 }
