@@ -1,19 +1,30 @@
 //! What a run has used and what that cost, model by model. Pure.
 
-use serde::Serialize;
-
 use super::Run;
 use crate::chat::{Money, Usage};
+use crate::ledger;
 
 /// What the turns of a run have used of one model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Charge {
     /// `provider/model`.
     pub model: String,
-    #[serde(flatten)]
     pub usage: Usage,
     /// `None` if the price of any of it is not known.
     pub cost_usd: Option<f64>,
+}
+
+impl From<Charge> for ledger::Charge {
+    fn from(Charge { model, usage, cost_usd }: Charge) -> Self {
+        Self {
+            model,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            cache_write_input_tokens: usage.cache_write_input_tokens,
+            cost_usd,
+        }
+    }
 }
 
 /// The charges of a run that has ended; the first is of the model that it is told to have used.

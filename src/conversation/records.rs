@@ -1,6 +1,7 @@
 //! Runs on record: written while they go on, found again when they are asked for.
 
 use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::event::{CallsForCaller, NumberedEvent, read_stored};
@@ -60,7 +61,8 @@ impl RecordedRun {
             // The last event is the run itself, which is told behind this record.
             event_count: has_ended
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
-            charges: has_ended.then(|| json_text(&charges::of_run(&run))),
+            charges: has_ended
+                .then(|| Json(charges::of_run(&run).into_iter().map(Into::into).collect())),
             record: json_text(&run),
         }
     }

@@ -28,7 +28,9 @@ use uuid::Uuid;
 
 pub use error::LedgerError;
 pub use nul::{json_text, plain_text};
-pub use record::{DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord};
+pub use record::{
+    Charge, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord,
+};
 pub use usage::{UsageFilter, UsageGroups, UsageSum};
 
 use journal::{Frame, Journal, Kind, Label, Place};

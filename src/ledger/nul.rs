@@ -1,6 +1,6 @@
 //! PostgreSQL takes no NUL in a text, nor in the JSON that it can look into: there is a replacement character instead.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub fn json_text(value: &impl Serialize) -> String {
 
 /// A text that a record may hold.
 pub fn plain_text(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+    if memchr(0, text.as_bytes()).is_some() { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 fn remove_nul(value: &mut Value) {

@@ -3,6 +3,7 @@
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 /// The strategy of decisions that the caller made.
@@ -99,8 +100,22 @@ pub struct RunRecord {
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
     pub event_count: Option<i32>,
-    /// What it has used, model by model: an array. Set when the run ends, and not read again.
-    pub charges: Option<String>,
+    /// What it has used, model by model; the first is the model that it is told to have used. Set when the run ends, and
+    /// not read again.
+    pub charges: Option<Json<Vec<Charge>>>,
+}
+
+/// What a run has used of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Charge {
+    /// `provider/model`.
+    pub model: String,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cached_input_tokens: u64,
+    pub cache_write_input_tokens: u64,
+    /// `None` if the price of any of it is not known.
+    pub cost_usd: Option<f64>,
 }
 
 /// Some events of a run, one behind the other.

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::record::{
-    BY_CONVERSATION, BY_NAME, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter,
-    RunRecord,
+    BY_CONVERSATION, BY_NAME, Charge, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents,
+    RunFilter, RunRecord,
 };
 
 /// Texts of decided requests that are held at once.
@@ -19,7 +20,7 @@ pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool,
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, idempotency_key, request_sha256)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json, $11, $12, $13)
          ON CONFLICT DO NOTHING",
         record.id,
         record.key_id,
@@ -102,7 +103,7 @@ pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS charges
+                event_count, NULL AS "charges: Json<Vec<Charge>>"
          FROM runs WHERE id = $1"#,
         id
     )
@@ -119,7 +120,7 @@ pub(super) async fn find_run_of_request(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS charges
+                event_count, NULL AS "charges: Json<Vec<Charge>>"
          FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
         key_id,
         idempotency_key
@@ -140,8 +141,8 @@ pub(super) async fn list_runs(
         return sqlx::query_as!(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                    (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                    request_sha256, event_count, NULL AS charges
+                    (record::jsonb - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
+                    request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>"
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
                 AND ($4::text IS NULL OR status = $4)
@@ -158,8 +159,8 @@ pub(super) async fn list_runs(
     sqlx::query_as!(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                (record - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                request_sha256, event_count, NULL AS charges
+                (record::jsonb - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
+                request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>"
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
          ORDER BY id DESC LIMIT $4"#,
@@ -202,8 +203,8 @@ pub(super) async fn forget_texts(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE runs SET record = (record - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
-            #- '{error,provider_message}'
+        "UPDATE runs SET record = ((record::jsonb - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
+            #- '{error,provider_message}')::json
          WHERE conversation_id = $1",
         conversation_id
     )
@@ -211,7 +212,7 @@ pub(super) async fn forget_texts(
     .await?;
     // Reasons quote words of the request.
     sqlx::query!(
-        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision, '{ranked}', '[]')
+        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision::jsonb, '{ranked}', '[]')::json
          WHERE conversation_id = $1",
         conversation_id
     )
@@ -229,15 +230,15 @@ pub(super) async fn forget_texts_of_run(
         .execute(&mut *connection)
         .await?;
     let dispatch_id = sqlx::query_scalar!(
-        "UPDATE runs SET record = (record - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
-            #- '{error,provider_message}'
+        "UPDATE runs SET record = ((record::jsonb - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
+            #- '{error,provider_message}')::json
          WHERE id = $1 RETURNING dispatch_id",
         run_id
     )
     .fetch_optional(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision, '{ranked}', '[]')
+        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision::jsonb, '{ranked}', '[]')::json
          WHERE id = $1",
         dispatch_id
     )

@@ -65,9 +65,9 @@ pub async fn interrupt_lapsed(
     .await?;
     let ended = sqlx::query_scalar!(
         r#"UPDATE runs SET status = 'failed', ended_at = now(), idempotency_key = NULL,
-               record = record || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
+               record = (record::jsonb || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
                    jsonb_build_object('code', 'interrupted',
-                       'detail', 'the service was stopped while the run was under way'))
+                       'detail', 'the service was stopped while the run was under way')))::json
            WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE instances.id = instance_id)
            RETURNING id"#
     )

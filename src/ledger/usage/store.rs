@@ -1,9 +1,115 @@
 //! The queries about what runs have used.
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{UsageFilter, UsageSum};
+use crate::chat::Money;
+use crate::ledger::record::{Charge, RunRecord};
+
+/// The longest name of a model that has a sum of its own, in characters: callers may name models as they like, and an
+/// index takes no name of any length.
+const MODEL_LENGTH: usize = 200;
+
+/// What a sum is of, in the order in which rows are locked: instances must not lock each other out.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group<'a> {
+    day: NaiveDate,
+    agent_name: &'a str,
+    agent_revision: i32,
+    key_id: Uuid,
+    model: String,
+    status: &'a str,
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    runs: i64,
+    unpriced: i64,
+    input_tokens: u64,
+    output_tokens: u64,
+    cached_input_tokens: u64,
+    cache_write_input_tokens: u64,
+    cost: Money,
+}
+
+impl Sum {
+    fn add(&mut self, charge: &Charge) {
+        self.unpriced += i64::from(charge.cost_usd.is_none());
+        self.input_tokens += charge.input_tokens;
+        self.output_tokens += charge.output_tokens;
+        self.cached_input_tokens += charge.cached_input_tokens;
+        self.cache_write_input_tokens += charge.cache_write_input_tokens;
+        self.cost = self.cost + charge.cost_usd.map_or(Money::ZERO, Money::from_usd);
+    }
+}
+
+/// Counts runs that end with these records.
+pub async fn add(
+    connection: &mut PgConnection,
+    ended: impl Iterator<Item = &RunRecord>,
+) -> Result<(), sqlx::Error> {
+    let mut sums: BTreeMap<Group<'_>, Sum> = BTreeMap::new();
+    for record in ended {
+        let Some(ended_at) = record.ended_at else { continue };
+        for (place, charge) in record.charges.iter().flat_map(|charges| &charges.0).enumerate() {
+            let sum = sums.entry(Group {
+                day: ended_at.date_naive(),
+                agent_name: &record.agent_name,
+                agent_revision: record.agent_revision,
+                key_id: record.key_id,
+                model: charge.model.chars().take(MODEL_LENGTH).collect(),
+                status: &record.status,
+            });
+            let sum = sum.or_default();
+            sum.runs += i64::from(place == 0);
+            sum.add(charge);
+        }
+    }
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let of = |value: fn(&Sum) -> u64| -> Vec<i64> {
+        sums.values().map(|sum| i64::try_from(value(sum)).unwrap_or(i64::MAX)).collect()
+    };
+    sqlx::query!(
+        "INSERT INTO usage_by_day AS sums
+            (day, agent_name, agent_revision, key_id, model, status, runs, unpriced, input_tokens, output_tokens,
+             cached_input_tokens, cache_write_input_tokens, cost_usd)
+         SELECT day, agent_name, agent_revision, key_id, model, status, runs, unpriced, input_tokens, output_tokens,
+            cached_input_tokens, cache_write_input_tokens, nano_usd * 0.000000001
+         FROM unnest($1::date[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+            $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]) AS new
+            (day, agent_name, agent_revision, key_id, model, status, runs, unpriced, input_tokens, output_tokens,
+             cached_input_tokens, cache_write_input_tokens, nano_usd)
+         ON CONFLICT ON CONSTRAINT usage_by_day_pkey DO UPDATE SET
+            runs = sums.runs + excluded.runs, unpriced = sums.unpriced + excluded.unpriced,
+            input_tokens = sums.input_tokens + excluded.input_tokens,
+            output_tokens = sums.output_tokens + excluded.output_tokens,
+            cached_input_tokens = sums.cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_input_tokens = sums.cache_write_input_tokens + excluded.cache_write_input_tokens,
+            cost_usd = sums.cost_usd + excluded.cost_usd",
+        &sums.keys().map(|group| group.day).collect::<Vec<_>>(),
+        &sums.keys().map(|group| group.agent_name).collect::<Vec<_>>() as &[&str],
+        &sums.keys().map(|group| group.agent_revision).collect::<Vec<_>>(),
+        &sums.keys().map(|group| group.key_id).collect::<Vec<_>>(),
+        &sums.keys().map(|group| &*group.model).collect::<Vec<_>>() as &[&str],
+        &sums.keys().map(|group| group.status).collect::<Vec<_>>() as &[&str],
+        &sums.values().map(|sum| sum.runs).collect::<Vec<_>>(),
+        &sums.values().map(|sum| sum.unpriced).collect::<Vec<_>>(),
+        &of(|sum| sum.input_tokens),
+        &of(|sum| sum.output_tokens),
+        &of(|sum| sum.cached_input_tokens),
+        &of(|sum| sum.cache_write_input_tokens),
+        &of(|sum| sum.cost.nanos()),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
 
 /// Whether ended runs are counted, or were counted wrongly and are taken out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +118,7 @@ pub enum Counting {
     Out,
 }
 
-/// Counts runs as they stand. Rows are locked in one order, so that instances do not lock each other out.
+/// Counts runs as they stand, in the order of [`Group`].
 pub async fn count(
     connection: &mut PgConnection,
     run_ids: &[Uuid],
@@ -23,7 +129,7 @@ pub async fn count(
     }
     let sign: i64 = if counting == Counting::In { 1 } else { -1 };
     sqlx::query!(
-        "INSERT INTO usage_by_day AS sums
+        r#"INSERT INTO usage_by_day AS sums
             (day, agent_name, agent_revision, key_id, model, status, runs, unpriced, input_tokens, output_tokens,
              cached_input_tokens, cache_write_input_tokens, cost_usd)
          SELECT day, agent_name, agent_revision, key_id, model, status, $2::bigint * sum(runs), $2 * sum(unpriced),
@@ -31,14 +137,14 @@ pub async fn count(
             $2::bigint * sum(cache_write_input_tokens), $2 * sum(cost_usd)
          FROM run_charges WHERE run_id = ANY($1)
          GROUP BY day, agent_name, agent_revision, key_id, model, status
-         ORDER BY day, agent_name, agent_revision, key_id, model, status
+         ORDER BY day, agent_name COLLATE "C", agent_revision, key_id, model COLLATE "C", status COLLATE "C"
          ON CONFLICT ON CONSTRAINT usage_by_day_pkey DO UPDATE SET
             runs = sums.runs + excluded.runs, unpriced = sums.unpriced + excluded.unpriced,
             input_tokens = sums.input_tokens + excluded.input_tokens,
             output_tokens = sums.output_tokens + excluded.output_tokens,
             cached_input_tokens = sums.cached_input_tokens + excluded.cached_input_tokens,
             cache_write_input_tokens = sums.cache_write_input_tokens + excluded.cache_write_input_tokens,
-            cost_usd = sums.cost_usd + excluded.cost_usd",
+            cost_usd = sums.cost_usd + excluded.cost_usd"#,
         run_ids,
         sign,
     )

@@ -1,17 +1,18 @@
 //! The statements that write records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Record, Taken};
+use crate::ledger::nul::json_text;
 use crate::ledger::record::{DispatchRecord, RunEvents, RunRecord};
 use crate::ledger::usage::store::{self as usage, Counting};
 
 /// A statement takes texts up to about this size.
-const STATEMENT_BYTES: usize = 64 * 1024;
+const STATEMENT_BYTES: usize = 256 * 1024;
 
 /// Writes all of them or none, and with them up to where the journal is written. Many records are few statements: each
 /// takes an array for each column.
@@ -43,7 +44,7 @@ pub async fn write_batch(
     }
     let mistaken = list_mistaken(&mut transaction, &runs).await?;
     usage::count(&mut transaction, &mistaken, Counting::Out).await?;
-    let mut ended = Vec::new();
+    let mut ended = HashSet::new();
     for runs in pieces(&runs, |record| record.record.len()) {
         ended.extend(upsert_runs(&mut transaction, runs).await?);
     }
@@ -54,7 +55,8 @@ pub async fn write_batch(
         set_taken(&mut transaction, taken).await?;
     }
     // Last, because other instances wait for the rows of sums until the commit.
-    usage::count(&mut transaction, &ended, Counting::In).await?;
+    let ended = runs.into_iter().filter(|record| ended.contains(&record.id));
+    usage::add(&mut transaction, ended).await?;
     transaction.commit().await?;
     // Each connection of the pool would come to hold the largest statement that it has sent.
     connection.shrink_buffers();
@@ -101,7 +103,7 @@ async fn insert_dispatches(
         "INSERT INTO dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
              created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::jsonb,
+         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::json,
              input, created_at
          FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::uuid[],
              $8::text[], $9::text[], $10::timestamptz[]) AS new
@@ -136,7 +138,7 @@ async fn upsert_runs(
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
              record, created_at, ended_at, idempotency_key, event_count, charges)
          SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record::jsonb, created_at, ended_at, idempotency_key, event_count, charges::jsonb
+             record::json, created_at, ended_at, idempotency_key, event_count, charges::json
          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::integer[], $8::text[],
              $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::integer[], $15::text[])
             AS new
@@ -162,7 +164,7 @@ async fn upsert_runs(
         &column(records, |record| record.ended_at) as &[Option<DateTime<Utc>>],
         &column(records, |record| record.idempotency_key.as_deref()) as &[Option<&str>],
         &column(records, |record| record.event_count) as &[Option<i32>],
-        &column(records, |record| record.charges.as_deref()) as &[Option<&str>],
+        &column(records, |record| record.charges.as_ref().map(json_text)) as &[Option<String>],
     )
     .fetch_all(connection)
     .await?;
