@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::conversation::Conversations;
 use crate::db::Database;
 use crate::dispatch::{Dispatcher, Evaluations, Feedback};
-use crate::http::{self, AppState, Readiness};
+use crate::http::{self, AppState, Handles, Readiness};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::provider::Providers;
@@ -84,7 +84,7 @@ impl App {
             pool.clone(),
             config.conversation,
         );
-        let state = AppState {
+        let state = AppState::new(Handles {
             access,
             audit: Audit::new(pool.clone()),
             conversations,
@@ -101,7 +101,7 @@ impl App {
             pool,
             readiness: Readiness::default(),
             settings: config.http,
-        };
+        });
         let Config { shutdown_grace, retention_days, follows_folder, .. } = config;
         Ok(Self { state, shutdown_grace, retention_days, follows_folder, traces, first_key })
     }

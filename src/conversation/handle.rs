@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::ReusableBoxFuture;
+
 use super::Run;
 use super::live_run::{CancelledBy, LiveReader, LiveRun};
 
@@ -12,12 +14,20 @@ pub struct RunHandle {
     pub roster_revision: i64,
     live: Arc<LiveRun>,
     reader: LiveReader,
+    /// The rest of the run, if it is no task of its own.
+    execution: Option<ReusableBoxFuture<'static, ()>>,
 }
 
 impl RunHandle {
     pub(super) fn new(live: Arc<LiveRun>, roster_revision: i64) -> Self {
         let reader = live.read(0);
-        Self { roster_revision, live, reader }
+        Self { roster_revision, live, reader, execution: None }
+    }
+
+    /// Leaves the run to whoever [waits for its end](Self::wait_for_end), who has nothing else to do: that spares two
+    /// changes of tasks. It is not under way until then.
+    pub(super) fn carry(&mut self, execution: ReusableBoxFuture<'static, ()>) {
+        self.execution = Some(execution);
     }
 
     /// The run as it stands.
@@ -39,7 +49,11 @@ impl RunHandle {
     }
 
     /// Waits for the end, and returns the run with its result.
-    pub async fn wait_for_end(&self) -> Arc<Run> {
+    pub async fn wait_for_end(&mut self) -> Arc<Run> {
+        if let Some(execution) = &mut self.execution {
+            execution.await;
+            self.execution = None;
+        }
         self.live.wait_for_end().await
     }
 
@@ -53,6 +67,12 @@ impl Drop for RunHandle {
     fn drop(&mut self) {
         if !self.live.is_background {
             self.live.cancel(CancelledBy::CallerLeft);
+        }
+        // It has to be settled, and nobody waits for that any more. Without a runtime there is nothing that could.
+        if let Some((execution, runtime)) =
+            self.execution.take().zip(tokio::runtime::Handle::try_current().ok())
+        {
+            runtime.spawn(execution);
         }
     }
 }

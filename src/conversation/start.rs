@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::ReusableBoxFuture;
 use uuid::Uuid;
 
 use super::error::ConversationError;
@@ -158,7 +159,7 @@ impl Conversations {
         if is_background {
             self.inner.ledger.note_run(&recorded.record(self, &live));
         }
-        let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
+        let mut handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
         let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on() };
@@ -182,12 +183,18 @@ impl Conversations {
             usage: Usage::default(),
             exchange,
         };
-        // Boxed: a task is moved several times before it begins, and this one is large.
-        self.inner.tasks.spawn(Box::pin(async move {
+        let execution = self.inner.tasks.track_future(async move {
             let span = Arc::clone(&execution.span);
             span.around(execution.run(place, decision)).await;
             drop(registration);
-        }));
+        });
+        // Boxed: a future is moved several times before it begins, and this one is large.
+        let execution = ReusableBoxFuture::new(execution);
+        if is_held_back {
+            handle.carry(execution);
+        } else {
+            tokio::spawn(execution);
+        }
         if is_background {
             // Its caller is told of it at once.
             self.inner.ledger.secure().await;
@@ -285,7 +292,7 @@ impl Conversations {
         if let Some(model) = new.model.as_deref().filter(|model| !self.can_resolve(model)) {
             return Err(ConversationError::ModelNotFound(model.to_owned()));
         }
-        let decision = self.inner.dispatcher.pick(&dispatch, new.key_id).await?;
+        let decision = self.inner.dispatcher.pick(dispatch, new.key_id).await?;
         let is_refused = decision.outcome == Outcome::Ambiguous
             && self.inner.dispatcher.settings().on_ambiguous == OnAmbiguous::Refuse;
         let Some(agent) = decision.picked.clone().filter(|_| !is_refused) else {

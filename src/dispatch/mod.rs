@@ -32,7 +32,6 @@ mod sticky;
 mod strangers;
 mod text;
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -127,27 +126,27 @@ impl Dispatcher {
     /// If a named agent or candidate does not exist, is disabled, or is not permitted; or there is no room for records.
     pub async fn pick(
         &self,
-        request: &DispatchRequest,
+        request: DispatchRequest,
         key_id: Uuid,
     ) -> Result<Decision, DispatchError> {
         let (began, span) = (Instant::now(), traces::begin("dispatch"));
         let Inner { settings, judge, .. } = &*self.inner;
         self.inner.ledger.check_room()?;
-        let request = &self.without_unfit(request);
+        let request = self.without_unfit(request);
         judge.count_dispatch();
         // The index is let go before the judge is waited for: it may be of a roster that is gone by then.
         let (mut decision, case) = {
             let index = self.index();
-            let mut decision = run_local_stages(&index, request, settings)?;
+            let mut decision = run_local_stages(&index, &request, settings)?;
             // Who has the conversation keeps it unless all is clear, and what is clear needs no judge.
             let case = match request.holder() {
-                None => judge.consider(&index, request, settings, &mut decision),
+                None => judge.consider(&index, &request, settings, &mut decision),
                 Some(_) => None,
             };
             (decision, case)
         };
         if let Some(case) = case {
-            span.around(judge.decide(case, request, &mut decision)).await;
+            span.around(judge.decide(case, &request, &mut decision)).await;
         }
         decision.ranked.truncate(request.top_k());
         if let (Some(agent), Some(picked)) = (&mut decision.agent, &decision.picked) {
@@ -176,15 +175,15 @@ impl Dispatcher {
 
     /// The request for agents that have all they need, if the operator wants it so. A conversation that goes on keeps
     /// the agent that it began with, and one that is named is meant.
-    fn without_unfit<'a>(&self, request: &'a DispatchRequest) -> Cow<'a, DispatchRequest> {
+    fn without_unfit(&self, request: DispatchRequest) -> DispatchRequest {
         let Inner { registry, fitness, settings, .. } = &*self.inner;
         let may_move = !request.is_under_way || request.holder().is_some();
         let is_free = request.agent.is_none() && may_move;
         if settings.on_degraded == OnDegraded::Pick || !is_free {
-            return Cow::Borrowed(request);
+            return request;
         }
         let unfit = fitness.degraded(&registry.roster());
-        Cow::Owned(DispatchRequest { unfit, ..request.clone() })
+        DispatchRequest { unfit, ..request }
     }
 
     /// Refuses an agent that cannot be named.
@@ -297,7 +296,7 @@ impl Dispatcher {
         index
     }
 
-    fn record(&self, decision: &Decision, request: &DispatchRequest, key_id: Uuid) {
+    fn record(&self, decision: &Decision, request: DispatchRequest, key_id: Uuid) {
         let agent = decision.agent.as_ref();
         let record = DispatchRecord {
             id: decision.id,
@@ -308,7 +307,7 @@ impl Dispatcher {
             roster_revision: decision.roster_revision,
             conversation_id: decision.conversation_id,
             decision: json_text(decision),
-            input: self.inner.settings.stores_content.then(|| plain_text(request.input.clone())),
+            input: self.inner.settings.stores_content.then(|| plain_text(request.input)),
             created_at: Utc::now(),
         };
         self.inner.ledger.note_dispatch(&record);

@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use extract::without_values;
-pub use state::{AppState, Readiness, Settings};
+pub use state::{AppState, Handles, Readiness, Settings};
 
 use crate::access::Scope;
 use error::ApiError;

@@ -1,5 +1,6 @@
 //! What handlers need: cheap handles, each asked for by its type.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,24 +31,58 @@ pub struct Settings {
     pub metrics_require_key: bool,
 }
 
-#[derive(Debug, Clone, FromRef)]
-pub struct AppState {
-    pub access: Access,
-    pub audit: Audit,
-    pub conversations: Conversations,
-    pub dispatcher: Dispatcher,
-    pub feedback: Feedback,
-    pub evaluations: Evaluations,
-    pub ledger: Ledger,
-    pub limits: Limits,
-    pub metrics: Metrics,
-    pub providers: Providers,
-    pub registry: Registry,
-    pub tool_servers: ToolServers,
-    pub stored_tool_servers: StoredToolServers,
-    pub pool: PgPool,
-    pub readiness: Readiness,
-    pub settings: Settings,
+/// All handles. Each request clones them several times, with the services that they are in: they have one count for
+/// that, and not one each.
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<Handles>);
+
+impl AppState {
+    pub fn new(handles: Handles) -> Self {
+        Self(Arc::new(handles))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
+}
+
+/// The handles, each of which handlers may ask for by its type.
+macro_rules! handles {
+    ($($name:ident: $handle:ty),+ $(,)?) => {
+        #[derive(Debug)]
+        pub struct Handles {
+            $(pub $name: $handle,)+
+        }
+
+        $(impl FromRef<AppState> for $handle {
+            fn from_ref(state: &AppState) -> Self {
+                state.$name.clone()
+            }
+        })+
+    };
+}
+
+handles! {
+    access: Access,
+    audit: Audit,
+    conversations: Conversations,
+    dispatcher: Dispatcher,
+    feedback: Feedback,
+    evaluations: Evaluations,
+    ledger: Ledger,
+    limits: Limits,
+    metrics: Metrics,
+    providers: Providers,
+    registry: Registry,
+    tool_servers: ToolServers,
+    stored_tool_servers: StoredToolServers,
+    pool: PgPool,
+    readiness: Readiness,
+    settings: Settings,
 }
 
 /// Whether the service should be given requests.

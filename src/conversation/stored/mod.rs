@@ -261,7 +261,7 @@ impl Conversations {
         let before = conversation.map(Before::all_of);
         let history = self.read_history(before, messages).await?;
         complete(&mut request, messages, history.as_ref());
-        let decision = self.inner.dispatcher.pick(&request, key_id).await?;
+        let decision = self.inner.dispatcher.pick(request, key_id).await?;
         self.inner.ledger.try_secure().await?;
         Ok(decision)
     }

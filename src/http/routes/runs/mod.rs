@@ -52,7 +52,7 @@ pub async fn create_run(
     IdempotentJson { body, idempotency }: IdempotentJson<CreateRun>,
 ) -> Result<Response, ApiError> {
     let (is_streaming, is_background) = (body.stream, body.background);
-    let handle = match conversations.start_run(body.read(&caller, idempotency)?).await? {
+    let mut handle = match conversations.start_run(body.read(&caller, idempotency)?).await? {
         StartedRun::New(handle) => handle,
         StartedRun::Repeated(run) => {
             return Ok(repeat(&conversations, &settings, *run, is_streaming));
