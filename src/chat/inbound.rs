@@ -1,12 +1,11 @@
 //! A request as it came in, kept beside its neutral form for providers that speak the same protocol.
 
 use http::{HeaderName, HeaderValue};
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::Message;
+use super::written::written_items;
+use super::{Message, WrittenFields};
 
 /// A protocol that both callers and providers may speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,14 +19,11 @@ pub enum Protocol {
     Responses,
 }
 
-/// The fields of a body, each as it is written.
-pub type WrittenFields = IndexMap<String, Box<RawValue>>;
-
 /// A request in the words of its protocol.
 ///
 /// A provider of that protocol is sent these words where they say more than the neutral vocabulary has: fields that are
 /// not known here, kinds of content, hints. Every other provider is sent what they mean.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Inbound {
     pub protocol: Protocol,
     /// The body, whole.
@@ -38,6 +34,8 @@ pub struct Inbound {
     pub first_message: usize,
     /// How many of the neutral messages the body's are. Those behind them came of the run.
     pub message_count: usize,
+    /// How many of the body's messages, at their beginning, are instructions, which are no neutral messages.
+    pub leading_instructions: usize,
     /// How many of the neutral tools the body's tools are. They are the last ones.
     pub tool_count: usize,
     /// Tools that only the protocol knows, and whose calls are the caller's to answer.
@@ -56,19 +54,18 @@ impl Inbound {
     }
 
     /// A field as it is written, if it is there and not null.
-    pub fn field(&self, name: &str) -> Option<&RawValue> {
-        self.body.get(name).map(|field| &**field).filter(|field| field.get() != "null")
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.body.get(name).map(|field| &**field).filter(|field| *field != "null")
     }
 
     /// What a field says.
     pub fn value(&self, name: &str) -> Option<Value> {
-        serde_json::from_str(self.field(name)?.get()).ok()
+        serde_json::from_str(self.field(name)?).ok()
     }
 
     /// The items of a field that holds a list, as they are written; none if it does not.
-    pub fn list(&self, name: &str) -> Vec<&RawValue> {
-        let field = self.field(name);
-        field.and_then(|field| serde_json::from_str(field.get()).ok()).unwrap_or_default()
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        self.field(name).map_or_else(Vec::new, written_items)
     }
 }
 

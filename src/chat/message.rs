@@ -165,7 +165,7 @@ pub fn has_answer<'a>(messages: impl IntoIterator<Item = &'a Message>) -> bool {
 }
 
 /// One model call, before it is put into a provider's words.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
     /// The agent that speaks; not sent to providers.
     pub agent: String,

@@ -10,9 +10,10 @@ mod parameters;
 mod thought;
 mod tool;
 mod usage;
+mod written;
 
 pub use event::{ChatEvent, FinishReason};
-pub use inbound::{ForeignEvent, Inbound, Protocol, WrittenFields};
+pub use inbound::{ForeignEvent, Inbound, Protocol};
 pub use message::{
     ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,
 };
@@ -21,3 +22,4 @@ pub use parameters::{AnswerFormat, Parameter, Parameters, ToolChoice};
 pub use thought::SealedThought;
 pub use tool::{BrokenCall, Tool, ToolCall};
 pub use usage::Usage;
+pub use written::{WrittenFields, written_fields};

@@ -183,13 +183,13 @@ impl Conversations {
             usage: Usage::default(),
             exchange,
         };
-        let execution = self.inner.tasks.track_future(async move {
+        // Boxed: a future is moved several times before it begins, and this one is large.
+        let execution = Box::pin(async move {
             let span = Arc::clone(&execution.span);
             span.around(execution.run(place, decision)).await;
             drop(registration);
         });
-        // Boxed: a future is moved several times before it begins, and this one is large.
-        let execution = ReusableBoxFuture::new(execution);
+        let execution = ReusableBoxFuture::new(self.inner.tasks.track_future(execution));
         if is_held_back {
             handle.carry(execution);
         } else {

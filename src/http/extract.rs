@@ -1,5 +1,7 @@
 //! Extractors whose rejections are problem documents.
 
+use std::fmt;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
@@ -10,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
-use crate::chat::WrittenFields;
+use crate::chat::{WrittenFields, written_fields};
 use crate::conversation::Idempotency;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
@@ -21,7 +23,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
-        read_json(&read_body(request, state).await?).map(Self)
+        read_json(as_text(&read_body(request, state).await?)?).map(Self)
     }
 }
 
@@ -44,7 +46,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T> {
         let bytes = read_body(request, state).await?;
         let idempotency =
             key.map(|key| Idempotency { key, request_sha256: Sha256::digest(&bytes).into() });
-        Ok(Self { body: read_json(&bytes)?, idempotency })
+        Ok(Self { body: read_json(as_text(&bytes)?)?, idempotency })
     }
 }
 
@@ -60,9 +62,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         let bytes = read_body(request, state).await?;
-        let body = read_json(&bytes)?;
-        let whole = serde_json::from_slice(or_empty(&bytes)).map_err(|error| invalid_json(&error));
-        Ok(Self { body, whole: whole? })
+        let text = as_text(&bytes)?;
+        Ok(Self { body: read_json(text)?, whole: written_fields(text) })
     }
 }
 
@@ -80,27 +81,27 @@ fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError>
     })
 }
 
-fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(or_empty(body));
+fn read_json<T: DeserializeOwned>(body: &str) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let (pointer, error) = (json_pointer(error.path()), error.into_inner());
         match error.classify() {
             serde_json::error::Category::Data => {
                 ApiError::invalid_field(pointer, without_values(&error.to_string()))
             }
-            _ => invalid_json(&error),
+            _ => invalid_json(error),
         }
     })?;
-    deserializer.end().map_err(|error| invalid_json(&error))?;
+    deserializer.end().map_err(invalid_json)?;
     Ok(value)
 }
 
 /// No body says as little as an empty object.
-fn or_empty(body: &[u8]) -> &[u8] {
-    if body.is_empty() { b"{}" } else { body }
+fn as_text(body: &[u8]) -> Result<&str, ApiError> {
+    if body.is_empty() { Ok("{}") } else { std::str::from_utf8(body).map_err(invalid_json) }
 }
 
-fn invalid_json(error: &serde_json::Error) -> ApiError {
+fn invalid_json(error: impl fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {error}"))
 }
 

@@ -117,8 +117,8 @@ impl Endpoint {
 
     /// The body that is sent.
     pub fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
-        let body = self.dialect.encode(target, request);
-        serde_json::to_value(body).expect("a body can be written")
+        let body = self.dialect.encode(target, request).to_bytes();
+        serde_json::from_slice(&body).expect("a body is JSON")
     }
 
     /// The dialect's path below the base URL. Either may have a query: Azure's base URL does, Gemini's path does.

@@ -27,7 +27,7 @@ pub(super) fn pass_on<'a>(body: &mut RequestBody<'a>, inbound: &'a Inbound, fiel
     for (name, written) in &inbound.body {
         let is_worded = fields.worded.contains(&name.as_str());
         let is_known = is_worded || fields.decided.contains(&name.as_str());
-        if !is_known || (is_worded && written.get() != "null" && body.has(name)) {
+        if !is_known || (is_worded && &**written != "null" && body.has(name)) {
             body.set(name, &**written);
         }
     }

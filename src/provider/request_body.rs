@@ -5,9 +5,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use memchr::memmem;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// As long are most bodies without what callers have written.
 const USUAL_BYTES: usize = 4096;
@@ -17,13 +16,12 @@ const USUAL_BYTES: usize = 4096;
 pub(super) struct RequestBody<'a>(Vec<(Cow<'a, str>, Words<'a>)>);
 
 /// A part of a body.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(super) enum Words<'a> {
     /// Built here.
     Encoded(Value),
-    /// The caller's, as they are written.
-    Callers(&'a RawValue),
+    /// The caller's JSON, as it is written.
+    Callers(&'a str),
     List(Vec<Self>),
 }
 
@@ -52,10 +50,17 @@ impl<'a> RequestBody<'a> {
 }
 
 impl RequestBody<'_> {
+    /// The body as it is sent.
     pub fn to_bytes(&self) -> Bytes {
         let callers: usize = self.0.iter().map(|(_, words)| words.callers_length()).sum();
         let mut bytes = Vec::with_capacity(USUAL_BYTES + callers);
-        serde_json::to_writer(&mut bytes, self).expect("a body can be written");
+        for (place, (name, words)) in self.0.iter().enumerate() {
+            bytes.push(if place == 0 { b'{' } else { b',' });
+            write_json(&mut bytes, name);
+            bytes.push(b':');
+            words.write(&mut bytes);
+        }
+        bytes.push(b'}');
         bytes.into()
     }
 }
@@ -64,16 +69,31 @@ impl Words<'_> {
     fn callers_length(&self) -> usize {
         match self {
             Self::Encoded(_) => 0,
-            Self::Callers(written) => written.get().len(),
+            Self::Callers(written) => written.len(),
             Self::List(items) => items.iter().map(Self::callers_length).sum(),
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Encoded(value) => write_json(bytes, value),
+            Self::Callers(written) => bytes.extend_from_slice(written.as_bytes()),
+            Self::List(items) => {
+                bytes.push(b'[');
+                for (place, item) in items.iter().enumerate() {
+                    if place > 0 {
+                        bytes.push(b',');
+                    }
+                    item.write(bytes);
+                }
+                bytes.push(b']');
+            }
         }
     }
 }
 
-impl Serialize for RequestBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, words)| (name, words)))
-    }
+fn write_json(bytes: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(bytes, value).expect("a value can be written");
 }
 
 impl From<Value> for Words<'_> {
@@ -82,8 +102,8 @@ impl From<Value> for Words<'_> {
     }
 }
 
-impl<'a> From<&'a RawValue> for Words<'a> {
-    fn from(written: &'a RawValue) -> Self {
+impl<'a> From<&'a str> for Words<'a> {
+    fn from(written: &'a str) -> Self {
         Self::Callers(written)
     }
 }
@@ -94,36 +114,35 @@ impl<'a> FromIterator<Words<'a>> for Words<'a> {
     }
 }
 
-/// What is written, if it may hold a certain text as a key or a value: what does not need not be read.
-pub(super) fn read_if_it_says(written: &RawValue, text: &str) -> Option<Value> {
+/// What is written, if it may hold a certain text as a name or a value: what does not need not be read.
+pub(super) fn read_if_it_says(written: &str, text: &str) -> Option<Value> {
     let quoted = format!("\"{text}\"");
-    memmem::find(written.get().as_bytes(), quoted.as_bytes())?;
-    serde_json::from_str(written.get()).ok()
+    memmem::find(written.as_bytes(), quoted.as_bytes())?;
+    serde_json::from_str(written).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use serde_json::value::{RawValue, to_raw_value};
 
     use super::{RequestBody, Words, read_if_it_says};
 
     #[test]
     fn what_a_caller_has_written_goes_on_as_it_came() {
-        let written = serde_json::from_str::<Box<RawValue>>(r#"{ "a":1.50,  "b":"\u00e9" }"#)
-            .expect("is JSON");
+        let written = r#"{ "a":1.50,  "b":"\u00e9" }"#;
         let mut body = RequestBody::default();
         body.set("model", json!("m"));
-        body.set("messages", [json!(1).into(), (&*written).into()].into_iter().collect::<Words>());
+        let messages = [json!(1).into(), written.into()];
+        body.set("messages", messages.into_iter().collect::<Words<'_>>());
         body.set("model", json!("n"));
-        let sent = serde_json::to_string(&body).expect("is written");
-        assert_eq!(sent, r#"{"model":"n","messages":[1,{ "a":1.50,  "b":"\u00e9" }]}"#);
+        let sent = r#"{"model":"n","messages":[1,{ "a":1.50,  "b":"\u00e9" }]}"#;
+        assert_eq!(body.to_bytes(), sent);
     }
 
     #[test]
     fn what_does_not_say_it_is_not_read() {
-        let written = to_raw_value(&json!({"role": "user"})).expect("is JSON");
-        assert_eq!(read_if_it_says(&written, "user"), Some(json!({"role": "user"})));
-        assert_eq!(read_if_it_says(&written, "use"), None);
+        let written = r#"{"role":"user"}"#;
+        assert_eq!(read_if_it_says(written, "user"), Some(json!({"role": "user"})));
+        assert_eq!(read_if_it_says(written, "use"), None);
     }
 }

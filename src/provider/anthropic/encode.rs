@@ -1,6 +1,5 @@
 //! A chat request in Anthropic's words.
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::{
@@ -103,7 +102,7 @@ fn system<'a>(
 }
 
 /// The API refuses thinking that it has not signed: what a provider of another protocol has thought.
-fn without_unsigned(written: &RawValue) -> Words<'_> {
+fn without_unsigned(written: &str) -> Words<'_> {
     let Some(mut message) = read_if_it_says(written, "thinking") else { return written.into() };
     if let Some(blocks) = message["content"].as_array_mut() {
         blocks.retain(|block| {

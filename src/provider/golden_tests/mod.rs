@@ -55,7 +55,8 @@ impl Wire {
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest) -> Value {
-        serde_json::to_value(self.dialect.encode(target, request)).expect("a body can be written")
+        let body = self.dialect.encode(target, request).to_bytes();
+        serde_json::from_slice(&body).expect("a body is JSON")
     }
 
     fn follow(&self, stream: &[u8], piece_size: usize) -> Told {

@@ -8,7 +8,8 @@ use crate::provider::{ProviderError, SseEvent};
 
 /// A whole answer is one big chunk whose calls are complete.
 pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
-    let mut answer = read(body)?;
+    let mut answer: wire::Answer<'_> =
+        serde_json::from_slice(body).map_err(|error| malformed(&error))?;
     for choice in &mut answer.choices {
         choice.delta = std::mem::take(&mut choice.message);
     }
@@ -40,7 +41,7 @@ impl Decoder for StreamDecoder {
         if self.is_last(event) {
             return Ok(Vec::new());
         }
-        let answer = read(event.data.as_bytes())?;
+        let answer = read(&event.data)?;
         // Before the finish reason, behind which nothing is told of an answer, and before the words of its chunk.
         let foreign = self.foreign.of_event(event, &answer);
         let events = self.take_answer(answer)?;
@@ -152,6 +153,6 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-fn read(data: &[u8]) -> Result<wire::Answer<'_>, ProviderError> {
-    serde_json::from_slice(data).map_err(|error| malformed(&error))
+fn read(data: &str) -> Result<wire::Answer<'_>, ProviderError> {
+    serde_json::from_str(data).map_err(|error| malformed(&error))
 }

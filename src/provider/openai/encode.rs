@@ -1,6 +1,5 @@
 //! A chat request in the words of Chat Completions.
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::{
@@ -11,7 +10,7 @@ use crate::provider::Target;
 use crate::provider::lenient::texts;
 use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
 use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
-use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
+use crate::provider::request_body::{RequestBody, Words};
 
 const FIELDS: Fields = Fields {
     decided: &[
@@ -75,26 +74,22 @@ fn messages(system: &str, messages: &[Message]) -> Vec<Value> {
 /// The caller's messages in the caller's words, and behind them what came of the run. Instructions at their beginning
 /// are joined with the agent's: some compatible servers take one system message and no more.
 fn inbound_messages<'a>(inbound: &'a Inbound, request: &ChatRequest) -> Words<'a> {
-    let callers = inbound.list("messages");
-    let leading: Vec<String> =
-        callers.iter().map_while(|message| read_instruction(message)).collect();
+    let mut callers = inbound.list("messages").into_iter();
+    let leading = callers.by_ref().take(inbound.leading_instructions);
+    let leading: Vec<String> = leading.filter_map(read_instruction).collect();
     let system = join_instructions(&request.system, &leading.join("\n\n")).into_owned();
     let mut behind = Vec::new();
     extend_messages(&mut behind, inbound.behind(&request.messages));
     system_message(&system)
         .map(Words::from)
         .into_iter()
-        .chain(callers.into_iter().skip(leading.len()).map(Words::from))
+        .chain(callers.map(Words::from))
         .chain(behind.into_iter().map(Words::from))
         .collect()
 }
 
-/// The words of a message that is an instruction.
-fn read_instruction(message: &RawValue) -> Option<String> {
-    let read = |role: &str| {
-        read_if_it_says(message, role).filter(|message| message["role"].as_str() == Some(role))
-    };
-    let message = read("system").or_else(|| read("developer"))?;
+fn read_instruction(written: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(written).ok()?;
     Some(texts(&message["content"]).join("\n\n"))
 }
 

@@ -1,6 +1,5 @@
 //! A chat request in the words of the Responses API.
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::{
@@ -79,7 +78,7 @@ fn encode<'a>(target: &Target, messages: &[Message]) -> impl Iterator<Item = Wor
 }
 
 /// Thinking goes to who thought it; without a code nobody could read it.
-fn callers_item<'a>(full_name: &str, written: &'a RawValue) -> Option<Words<'a>> {
+fn callers_item<'a>(full_name: &str, written: &'a str) -> Option<Words<'a>> {
     let thinking = read_if_it_says(written, "reasoning").filter(|item| item["type"] == "reasoning");
     let Some(item) = thinking else { return Some(written.into()) };
     let code = item["encrypted_content"].as_str().filter(|code| !code.is_empty())?;

@@ -121,6 +121,7 @@ impl CreateMessage {
             headers: headers.get_all(BETA).iter().map(|value| (BETA, value.clone())).collect(),
             first_message: 0,
             message_count: messages.len(),
+            leading_instructions: 0,
             tool_count: tools.len(),
             own_tools: own.into_iter().map(|tool| tool.name).collect(),
         };

@@ -51,6 +51,8 @@ pub struct Received {
     pub path: String,
     pub headers: HeaderMap,
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
     pub at: Instant,
 }
 
@@ -233,8 +235,9 @@ async fn read_request(stream: &mut TcpStream) -> Option<Received> {
             return None;
         }
     }
-    let body = serde_json::from_slice(&bytes[head_end..]).unwrap_or_default();
-    Some(Received { path, headers, body, at: Instant::now() })
+    let text = String::from_utf8_lossy(&bytes[head_end..]).into_owned();
+    let body = serde_json::from_str(&text).unwrap_or_default();
+    Some(Received { path, headers, body, text, at: Instant::now() })
 }
 
 /// Writes an answer, step by step. An error means that the service has left.

@@ -111,6 +111,7 @@ impl CreateChatCompletion {
         if max_tokens == Some(0) {
             return Err(ApiError::invalid_field("/max_completion_tokens", "must be 1 or more"));
         }
+        let leading_instructions = message::count_leading_instructions(&self.messages);
         let (instructions, messages) = message::read_all(self.messages)?;
         let tools = read_tools(self.tools.unwrap_or_default())?;
         let inbound = Inbound {
@@ -119,6 +120,7 @@ impl CreateChatCompletion {
             headers: Vec::new(),
             first_message: 0,
             message_count: messages.len(),
+            leading_instructions,
             tool_count: tools.len(),
             own_tools: Vec::new(),
         };

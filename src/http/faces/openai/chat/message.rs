@@ -42,7 +42,7 @@ pub(super) fn read_all(bodies: Vec<MessageBody>) -> Result<(String, Vec<Message>
     let (mut instructions, mut messages) = (Vec::new(), Vec::new());
     for (index, body) in bodies.into_iter().enumerate() {
         let within = |error: ApiError| error.within(&format!("/messages/{index}"));
-        if matches!(body.role.as_str(), "system" | "developer") {
+        if body.is_instruction() {
             let content = read_content(body.content).map_err(within)?;
             instructions.extend(content.iter().filter_map(Part::as_text).map(str::to_owned));
         } else {
@@ -53,7 +53,16 @@ pub(super) fn read_all(bodies: Vec<MessageBody>) -> Result<(String, Vec<Message>
     Ok((instructions.join("\n\n"), messages))
 }
 
+/// How many messages are instructions before the first one that is not.
+pub(super) fn count_leading_instructions(bodies: &[MessageBody]) -> usize {
+    bodies.iter().take_while(|body| body.is_instruction()).count()
+}
+
 impl MessageBody {
+    fn is_instruction(&self) -> bool {
+        matches!(self.role.as_str(), "system" | "developer")
+    }
+
     fn read(self) -> Result<Message, ApiError> {
         let mut content = read_content(self.content)?;
         match self.role.as_str() {

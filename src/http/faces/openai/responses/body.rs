@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -129,7 +128,7 @@ impl CreateResponse {
             return Err(ApiError::invalid_field("/input", "must say something"));
         }
         item::without_own_ids(&mut items);
-        whole.insert("input".to_owned(), to_raw_value(&items).expect("a value can be written"));
+        whole.insert("input".to_owned(), Value::Array(items).to_string().into());
         let (tools, own): (Vec<ToolBody>, Vec<ToolBody>) =
             self.tools.unwrap_or_default().into_iter().partition(|tool| tool.kind == "function");
         let tools = read_tools(tools)?;
@@ -139,6 +138,7 @@ impl CreateResponse {
             headers: Vec::new(),
             first_message: 0,
             message_count: messages.len(),
+            leading_instructions: 0,
             tool_count: tools.len(),
             own_tools: own.into_iter().map(|tool| tool.name.unwrap_or(tool.kind)).collect(),
         };
