@@ -4,12 +4,17 @@ use memchr::{memchr, memmem};
 use serde::Serialize;
 use serde_json::Value;
 
+/// Most of it is no longer.
+const USUAL_BYTES: usize = 1024;
+
 /// Writes JSON that a record may hold.
 ///
 /// # Panics
 /// If it cannot be written: it has a map whose keys are no texts.
 pub fn json_text(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).expect("records are plain");
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut bytes, value).expect("records are plain");
+    let text = String::from_utf8(bytes).expect("JSON is UTF-8");
     if memmem::find(text.as_bytes(), b"\\u0000").is_none() {
         return text;
     }

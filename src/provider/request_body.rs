@@ -47,15 +47,16 @@ impl<'a> RequestBody<'a> {
             }
         }
     }
-}
 
-impl RequestBody<'_> {
     /// The body as it is sent.
     pub fn to_bytes(&self) -> Bytes {
         let callers: usize = self.0.iter().map(|(_, words)| words.callers_length()).sum();
         let mut bytes = Vec::with_capacity(USUAL_BYTES + callers);
+        bytes.push(b'{');
         for (place, (name, words)) in self.0.iter().enumerate() {
-            bytes.push(if place == 0 { b'{' } else { b',' });
+            if place > 0 {
+                bytes.push(b',');
+            }
             write_json(&mut bytes, name);
             bytes.push(b':');
             words.write(&mut bytes);

@@ -21,7 +21,7 @@ struct Group<'a> {
     agent_name: &'a str,
     agent_revision: i32,
     key_id: Uuid,
-    model: String,
+    model: &'a str,
     status: &'a str,
 }
 
@@ -47,6 +47,11 @@ impl Sum {
     }
 }
 
+fn shortened(model: &str) -> &str {
+    let end = model.char_indices().nth(MODEL_LENGTH).map_or(model.len(), |(end, _)| end);
+    &model[..end]
+}
+
 /// Counts runs that end with these records.
 pub async fn add(
     connection: &mut PgConnection,
@@ -61,7 +66,7 @@ pub async fn add(
                 agent_name: &record.agent_name,
                 agent_revision: record.agent_revision,
                 key_id: record.key_id,
-                model: charge.model.chars().take(MODEL_LENGTH).collect(),
+                model: shortened(&charge.model),
                 status: &record.status,
             });
             let sum = sum.or_default();
@@ -96,7 +101,7 @@ pub async fn add(
         &sums.keys().map(|group| group.agent_name).collect::<Vec<_>>() as &[&str],
         &sums.keys().map(|group| group.agent_revision).collect::<Vec<_>>(),
         &sums.keys().map(|group| group.key_id).collect::<Vec<_>>(),
-        &sums.keys().map(|group| &*group.model).collect::<Vec<_>>() as &[&str],
+        &sums.keys().map(|group| group.model).collect::<Vec<_>>() as &[&str],
         &sums.keys().map(|group| group.status).collect::<Vec<_>>() as &[&str],
         &sums.values().map(|sum| sum.runs).collect::<Vec<_>>(),
         &sums.values().map(|sum| sum.unpriced).collect::<Vec<_>>(),

@@ -103,14 +103,18 @@ fn system<'a>(
 
 /// The API refuses thinking that it has not signed: what a provider of another protocol has thought.
 fn without_unsigned(written: &str) -> Words<'_> {
-    let Some(mut message) = read_if_it_says(written, "thinking") else { return written.into() };
-    if let Some(blocks) = message["content"].as_array_mut() {
-        blocks.retain(|block| {
-            block["type"] != "thinking"
-                || block["signature"].as_str().is_some_and(|it| !it.is_empty())
-        });
+    let is_unsigned = |block: &Value| {
+        block["type"] == "thinking" && block["signature"].as_str().is_none_or(str::is_empty)
+    };
+    let mut read = read_if_it_says(written, "thinking");
+    let blocks = read.as_mut().and_then(|message| message["content"].as_array_mut());
+    match blocks {
+        Some(blocks) if blocks.iter().any(is_unsigned) => {
+            blocks.retain(|block| !is_unsigned(block));
+            read.map_or(written.into(), Words::from)
+        }
+        _ => written.into(),
     }
-    message.into()
 }
 
 /// The format of the answer, among the caller's other words on it.
@@ -242,10 +246,14 @@ fn mark_results(messages: &mut [Words<'_>]) {
     };
     let Some(mut message) = read else { return };
     let block = message["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
-    if let Some(block) = block.filter(|block| block["type"] == "tool_result") {
-        block["cache_control"] = json!({"type": "ephemeral"});
+    let result = block.filter(|block| block["type"] == "tool_result");
+    let is_result = result.is_some();
+    if let Some(result) = result {
+        result["cache_control"] = json!({"type": "ephemeral"});
     }
-    *last = message.into();
+    if is_result || matches!(last, Words::Encoded(_)) {
+        *last = message.into();
+    }
 }
 
 fn assistant(target: &Target, message: &Message) -> Value {
