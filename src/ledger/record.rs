@@ -136,3 +136,72 @@ pub struct RunFilter {
     pub agent_name: Option<String>,
     pub status: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::{Charge, DispatchRecord, RunEvents, RunRecord};
+    use crate::ledger::journal::FORMAT;
+    use chrono::DateTime;
+    use serde::Serialize;
+    use sqlx::types::Json;
+    use uuid::Uuid;
+
+    fn written(record: &impl Serialize) -> String {
+        let bytes = postcard::to_stdvec(record).expect("is written");
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a String takes everything");
+            text
+        })
+    }
+
+    /// If this fails, a record is written in another way than before: that needs another [`FORMAT`], so that no service
+    /// reads the journal of another version as what it is not.
+    #[test]
+    fn records_of_a_format_are_always_written_alike() {
+        let (id, time) =
+            (Uuid::from_u128(7), DateTime::from_timestamp_nanos(1_800_000_000_000_000));
+        let dispatch = DispatchRecord {
+            id,
+            key_id: id,
+            outcome: "picked".to_owned(),
+            agent_name: Some("a".to_owned()),
+            agent_revision: Some(2),
+            roster_revision: 3,
+            conversation_id: None,
+            decision: "{}".to_owned(),
+            input: Some("help".to_owned()),
+            created_at: time,
+        };
+        let charge = Charge {
+            model: "a/m".to_owned(),
+            input_tokens: 1,
+            output_tokens: 2,
+            cached_input_tokens: 3,
+            cache_write_input_tokens: 4,
+            cost_usd: Some(0.5),
+        };
+        let run = RunRecord {
+            id,
+            key_id: id,
+            instance_id: id,
+            dispatch_id: id,
+            conversation_id: Some(id),
+            agent_name: "a".to_owned(),
+            agent_revision: 2,
+            agent_sha256: "ff".to_owned(),
+            status: "completed".to_owned(),
+            record: "{}".to_owned(),
+            created_at: time,
+            ended_at: Some(time),
+            idempotency_key: Some("k".to_owned()),
+            request_sha256: Some(vec![1, 2]),
+            event_count: Some(5),
+            charges: Some(Json(vec![charge])),
+        };
+        let events = RunEvents { run_id: id, first_sequence: 1, events: "[]".to_owned() };
+        let all = [written(&dispatch), written(&run), written(&events)].join("\n");
+        insta::assert_snapshot!(format!("records_of_format_{FORMAT}"), all);
+    }
+}

@@ -14,6 +14,13 @@ const BATCH_RECORDS: usize = 500;
 /// Writes all records below `root` whose instances are gone. Their runs are known to be over from then on.
 pub(super) async fn replay(pool: &PgPool, root: &Path) -> Result<(), LedgerError> {
     for folder in Folder::list_abandoned(root)? {
+        if !folder.has_our_format {
+            tracing::error!(
+                folder = %folder.path.display(),
+                "a journal is of another version of the service, and is left alone"
+            );
+            continue;
+        }
         let Some(taken) = store::find_taken(pool, folder.instance_id).await? else {
             tracing::warn!(
                 folder = %folder.path.display(),

@@ -3,7 +3,7 @@
 //! So several processes may share a data directory, and whoever gets the lock of a folder knows that its owner is gone.
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,18 @@ use uuid::Uuid;
 
 const LOCK: &str = "lock";
 
+/// How records are written, which the lock says. A number of its own for every change of a record's fields: they are
+/// written without their names, and what is read as another record than it is would not be noticed. The first format was
+/// JSON, and its lock says nothing.
+pub(in crate::ledger) const FORMAT: &str = "2";
+
 /// The folder of one instance's journal, locked.
 #[derive(Debug)]
 pub struct Folder {
     pub instance_id: Uuid,
     pub path: PathBuf,
+    /// Whether its records are written as they are here.
+    pub has_our_format: bool,
     /// Given up by the end of the process, however that comes.
     _lock: File,
 }
@@ -26,11 +33,12 @@ impl Folder {
         // Under its own name it would be taken for abandoned before it is locked.
         let unfinished = root.join(format!("{instance_id}.new"));
         DirBuilder::new().recursive(true).mode(0o700).create(&unfinished)?;
-        let lock = File::create(unfinished.join(LOCK))?;
+        let mut lock = File::create(unfinished.join(LOCK))?;
+        lock.write_all(FORMAT.as_bytes())?;
         lock.lock()?;
         let path = root.join(instance_id.to_string());
         std::fs::rename(&unfinished, &path)?;
-        Ok(Self { instance_id, path, _lock: lock })
+        Ok(Self { instance_id, path, has_our_format: true, _lock: lock })
     }
 
     /// The folders below `root` whose instances are gone, oldest first.
@@ -54,14 +62,19 @@ impl Folder {
 
     /// `None` if its instance lives, or somebody else has taken it over.
     fn take_over(path: PathBuf, instance_id: Uuid) -> io::Result<Option<Self>> {
-        let lock = match File::open(path.join(LOCK)) {
+        let mut lock = match File::open(path.join(LOCK)) {
             Ok(lock) => lock,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         match lock.try_lock() {
             // Who had it before may have removed all of it.
-            Ok(()) if path.join(LOCK).exists() => Ok(Some(Self { instance_id, path, _lock: lock })),
+            Ok(()) if path.join(LOCK).exists() => {
+                let mut format = String::new();
+                lock.read_to_string(&mut format)?;
+                let has_our_format = format == FORMAT;
+                Ok(Some(Self { instance_id, path, has_our_format, _lock: lock }))
+            }
             Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

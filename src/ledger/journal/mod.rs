@@ -21,6 +21,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+#[cfg(test)]
+pub(in crate::ledger) use folder::FORMAT;
 pub use folder::Folder;
 pub use frame::{Frame, Frames, Kind, Label};
 pub use segment::Segment;

@@ -68,6 +68,32 @@ async fn a_service_that_has_stopped_leaves_no_journal(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_journal_of_another_version_waits_for_that_version(pool: PgPool) {
+    let mut gate = Gate::open_to(&pool).await;
+    let mut deployment = Deployment::start_at(&gate.url, CONFIGURATION).await;
+    answer_at_once(&deployment);
+    gate.shut();
+    let told = Told::default();
+    let until = Instant::now() + Duration::from_millis(300);
+    told.ask(&deployment.service.caller.clone(), 2, until).await;
+    deployment.service.kill();
+    let left = segments(deployment.data_dir());
+    let lock = left[0].with_file_name("lock");
+    let format = std::fs::read(&lock).expect("is read");
+    // As the first format had it.
+    std::fs::write(&lock, "").expect("is written");
+    gate.open().await;
+    deployment.start_again().await;
+    assert!(left.iter().all(|segment| segment.exists()), "what cannot be read is kept");
+    deployment.service.kill();
+    assert!(deployment.service.whole_log().contains("of another version of the service"));
+    std::fs::write(&lock, format).expect("is written");
+    deployment.start_again().await;
+    assert!(left.iter().all(|segment| !segment.exists()));
+    told.assert_found(&deployment.service.caller).await;
+}
+
+#[sqlx::test]
 async fn a_journal_waits_for_the_database_that_it_belongs_to(pool: PgPool) {
     let mut gate = Gate::open_to(&pool).await;
     let mut deployment = Deployment::start_at(&gate.url, CONFIGURATION).await;
