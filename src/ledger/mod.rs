@@ -203,3 +203,8 @@ pub async fn forget_texts_of_run(
 ) -> Result<(), sqlx::Error> {
     store::forget_texts_of_run(connection, run_id).await
 }
+
+/// What all rows have for one column: a statement that writes many is given an array for each.
+fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
+}

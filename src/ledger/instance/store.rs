@@ -73,7 +73,7 @@ pub async fn interrupt_lapsed(
     )
     .fetch_all(&mut *transaction)
     .await?;
-    usage::count(&mut transaction, &ended, Counting::In).await?;
+    usage::count_rows(&mut transaction, &ended, Counting::In).await?;
     transaction.commit().await?;
     Ok(ended.len())
 }

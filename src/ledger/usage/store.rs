@@ -8,11 +8,17 @@ use uuid::Uuid;
 
 use super::{UsageFilter, UsageSum};
 use crate::chat::Money;
+use crate::ledger::column;
 use crate::ledger::record::{Charge, RunRecord};
 
 /// The longest name of a model that has a sum of its own, in characters: callers may name models as they like, and an
 /// index takes no name of any length.
 const MODEL_LENGTH: usize = 200;
+
+/// More in one run is a fault of whoever has counted. It must not make a sum too large for its column: nothing could be
+/// added to it any more.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+const MOST_NANO_USD: u64 = 1_000_000_000_000_000;
 
 /// What a sum is of, in the order in which rows are locked: instances must not lock each other out.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,22 +35,27 @@ struct Group<'a> {
 struct Sum {
     runs: i64,
     unpriced: i64,
-    input_tokens: u64,
-    output_tokens: u64,
-    cached_input_tokens: u64,
-    cache_write_input_tokens: u64,
-    cost: Money,
+    input_tokens: i64,
+    output_tokens: i64,
+    cached_input_tokens: i64,
+    cache_write_input_tokens: i64,
+    nano_usd: i64,
 }
 
 impl Sum {
     fn add(&mut self, charge: &Charge) {
         self.unpriced += i64::from(charge.cost_usd.is_none());
-        self.input_tokens += charge.input_tokens;
-        self.output_tokens += charge.output_tokens;
-        self.cached_input_tokens += charge.cached_input_tokens;
-        self.cache_write_input_tokens += charge.cache_write_input_tokens;
-        self.cost = self.cost + charge.cost_usd.map_or(Money::ZERO, Money::from_usd);
+        self.input_tokens += bounded(charge.input_tokens, MOST_TOKENS);
+        self.output_tokens += bounded(charge.output_tokens, MOST_TOKENS);
+        self.cached_input_tokens += bounded(charge.cached_input_tokens, MOST_TOKENS);
+        self.cache_write_input_tokens += bounded(charge.cache_write_input_tokens, MOST_TOKENS);
+        let cost = charge.cost_usd.map_or(Money::ZERO, Money::from_usd);
+        self.nano_usd += bounded(cost.nanos(), MOST_NANO_USD);
     }
+}
+
+fn bounded(count: u64, most: u64) -> i64 {
+    i64::try_from(count.min(most)).unwrap_or(i64::MAX)
 }
 
 fn shortened(model: &str) -> &str {
@@ -53,7 +64,7 @@ fn shortened(model: &str) -> &str {
 }
 
 /// Counts runs that end with these records.
-pub async fn add(
+pub async fn count_records(
     connection: &mut PgConnection,
     ended: impl Iterator<Item = &RunRecord>,
 ) -> Result<(), sqlx::Error> {
@@ -74,12 +85,70 @@ pub async fn add(
             sum.add(charge);
         }
     }
+    add(connection, &sums).await
+}
+
+/// Whether ended runs are counted, or were counted wrongly and are taken out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    In,
+    Out,
+}
+
+/// Counts runs as they stand.
+pub async fn count_rows(
+    connection: &mut PgConnection,
+    run_ids: &[Uuid],
+    counting: Counting,
+) -> Result<(), sqlx::Error> {
+    if run_ids.is_empty() {
+        return Ok(());
+    }
+    let sign: i64 = if counting == Counting::In { 1 } else { -1 };
+    let rows = sqlx::query!(
+        r#"SELECT day AS "day!", agent_name AS "agent_name!", agent_revision AS "agent_revision!", key_id AS "key_id!",
+            model AS "model!", status AS "status!", sum(runs) AS "runs!", sum(unpriced) AS "unpriced!",
+            sum(input_tokens)::bigint AS "input_tokens!", sum(output_tokens)::bigint AS "output_tokens!",
+            sum(cached_input_tokens)::bigint AS "cached_input_tokens!",
+            sum(cache_write_input_tokens)::bigint AS "cache_write_input_tokens!",
+            (sum(cost_usd) * 1000000000)::bigint AS "nano_usd!"
+         FROM run_charges WHERE run_id = ANY($1)
+         GROUP BY day, agent_name, agent_revision, key_id, model, status"#,
+        run_ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let sums = rows.iter().map(|row| {
+        let group = Group {
+            day: row.day,
+            agent_name: &row.agent_name,
+            agent_revision: row.agent_revision,
+            key_id: row.key_id,
+            model: &row.model,
+            status: &row.status,
+        };
+        let sum = Sum {
+            runs: sign * row.runs,
+            unpriced: sign * row.unpriced,
+            input_tokens: sign * row.input_tokens,
+            output_tokens: sign * row.output_tokens,
+            cached_input_tokens: sign * row.cached_input_tokens,
+            cache_write_input_tokens: sign * row.cache_write_input_tokens,
+            nano_usd: sign * row.nano_usd,
+        };
+        (group, sum)
+    });
+    add(connection, &sums.collect()).await
+}
+
+async fn add(
+    connection: &mut PgConnection,
+    sums: &BTreeMap<Group<'_>, Sum>,
+) -> Result<(), sqlx::Error> {
     if sums.is_empty() {
         return Ok(());
     }
-    let of = |value: fn(&Sum) -> u64| -> Vec<i64> {
-        sums.values().map(|sum| i64::try_from(value(sum)).unwrap_or(i64::MAX)).collect()
-    };
+    let (groups, sums): (Vec<_>, Vec<_>) = sums.iter().unzip();
     sqlx::query!(
         "INSERT INTO usage_by_day AS sums
             (day, agent_name, agent_revision, key_id, model, status, runs, unpriced, input_tokens, output_tokens,
@@ -97,61 +166,19 @@ pub async fn add(
             cached_input_tokens = sums.cached_input_tokens + excluded.cached_input_tokens,
             cache_write_input_tokens = sums.cache_write_input_tokens + excluded.cache_write_input_tokens,
             cost_usd = sums.cost_usd + excluded.cost_usd",
-        &sums.keys().map(|group| group.day).collect::<Vec<_>>(),
-        &sums.keys().map(|group| group.agent_name).collect::<Vec<_>>() as &[&str],
-        &sums.keys().map(|group| group.agent_revision).collect::<Vec<_>>(),
-        &sums.keys().map(|group| group.key_id).collect::<Vec<_>>(),
-        &sums.keys().map(|group| group.model).collect::<Vec<_>>() as &[&str],
-        &sums.keys().map(|group| group.status).collect::<Vec<_>>() as &[&str],
-        &sums.values().map(|sum| sum.runs).collect::<Vec<_>>(),
-        &sums.values().map(|sum| sum.unpriced).collect::<Vec<_>>(),
-        &of(|sum| sum.input_tokens),
-        &of(|sum| sum.output_tokens),
-        &of(|sum| sum.cached_input_tokens),
-        &of(|sum| sum.cache_write_input_tokens),
-        &of(|sum| sum.cost.nanos()),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Whether ended runs are counted, or were counted wrongly and are taken out again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
-    In,
-    Out,
-}
-
-/// Counts runs as they stand, in the order of [`Group`].
-pub async fn count(
-    connection: &mut PgConnection,
-    run_ids: &[Uuid],
-    counting: Counting,
-) -> Result<(), sqlx::Error> {
-    if run_ids.is_empty() {
-        return Ok(());
-    }
-    let sign: i64 = if counting == Counting::In { 1 } else { -1 };
-    sqlx::query!(
-        r#"INSERT INTO usage_by_day AS sums
-            (day, agent_name, agent_revision, key_id, model, status, runs, unpriced, input_tokens, output_tokens,
-             cached_input_tokens, cache_write_input_tokens, cost_usd)
-         SELECT day, agent_name, agent_revision, key_id, model, status, $2::bigint * sum(runs), $2 * sum(unpriced),
-            $2::bigint * sum(input_tokens), $2 * sum(output_tokens), $2 * sum(cached_input_tokens),
-            $2::bigint * sum(cache_write_input_tokens), $2 * sum(cost_usd)
-         FROM run_charges WHERE run_id = ANY($1)
-         GROUP BY day, agent_name, agent_revision, key_id, model, status
-         ORDER BY day, agent_name COLLATE "C", agent_revision, key_id, model COLLATE "C", status COLLATE "C"
-         ON CONFLICT ON CONSTRAINT usage_by_day_pkey DO UPDATE SET
-            runs = sums.runs + excluded.runs, unpriced = sums.unpriced + excluded.unpriced,
-            input_tokens = sums.input_tokens + excluded.input_tokens,
-            output_tokens = sums.output_tokens + excluded.output_tokens,
-            cached_input_tokens = sums.cached_input_tokens + excluded.cached_input_tokens,
-            cache_write_input_tokens = sums.cache_write_input_tokens + excluded.cache_write_input_tokens,
-            cost_usd = sums.cost_usd + excluded.cost_usd"#,
-        run_ids,
-        sign,
+        &column(&groups, |group| group.day),
+        &column(&groups, |group| group.agent_name) as &[&str],
+        &column(&groups, |group| group.agent_revision),
+        &column(&groups, |group| group.key_id),
+        &column(&groups, |group| group.model) as &[&str],
+        &column(&groups, |group| group.status) as &[&str],
+        &column(&sums, |sum| sum.runs),
+        &column(&sums, |sum| sum.unpriced),
+        &column(&sums, |sum| sum.input_tokens),
+        &column(&sums, |sum| sum.output_tokens),
+        &column(&sums, |sum| sum.cached_input_tokens),
+        &column(&sums, |sum| sum.cache_write_input_tokens),
+        &column(&sums, |sum| sum.nano_usd),
     )
     .execute(connection)
     .await?;
@@ -206,4 +233,32 @@ pub async fn list(
     )
     .fetch_all(pool)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Charge, MOST_TOKENS, Sum, shortened};
+
+    #[test]
+    fn a_count_that_nothing_can_have_leaves_room_in_the_sum() {
+        let charge = Charge {
+            model: "a/m".to_owned(),
+            input_tokens: u64::MAX,
+            output_tokens: 7,
+            cached_input_tokens: 0,
+            cache_write_input_tokens: 0,
+            cost_usd: Some(f64::INFINITY),
+        };
+        let mut sum = Sum::default();
+        (0..500).for_each(|_| sum.add(&charge));
+        assert_eq!(u64::try_from(sum.input_tokens), Ok(500 * MOST_TOKENS));
+        assert_eq!((sum.output_tokens, sum.nano_usd), (3_500, 500_000_000_000_000_000));
+    }
+
+    #[test]
+    fn names_of_models_end_at_a_character() {
+        let long = "é".repeat(300);
+        assert_eq!(shortened(&long), "é".repeat(200));
+        assert_eq!(shortened("a/m"), "a/m");
+    }
 }

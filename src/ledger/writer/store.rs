@@ -7,6 +7,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Record, Taken};
+use crate::ledger::column;
 use crate::ledger::nul::json_text;
 use crate::ledger::record::{DispatchRecord, RunEvents, RunRecord};
 use crate::ledger::usage::store::{self as usage, Counting};
@@ -43,7 +44,7 @@ pub async fn write_batch(
         insert_dispatches(&mut transaction, dispatches).await?;
     }
     let mistaken = list_mistaken(&mut transaction, &runs).await?;
-    usage::count(&mut transaction, &mistaken, Counting::Out).await?;
+    usage::count_rows(&mut transaction, &mistaken, Counting::Out).await?;
     let mut ended = HashSet::new();
     for runs in pieces(&runs, |record| record.record.len()) {
         ended.extend(upsert_runs(&mut transaction, runs).await?);
@@ -56,7 +57,7 @@ pub async fn write_batch(
     }
     // Last, because other instances wait for the rows of sums until the commit.
     let ended = runs.into_iter().filter(|record| ended.contains(&record.id));
-    usage::add(&mut transaction, ended).await?;
+    usage::count_records(&mut transaction, ended).await?;
     transaction.commit().await?;
     // Each connection of the pool would come to hold the largest statement that it has sent.
     connection.shrink_buffers();
@@ -77,11 +78,6 @@ fn pieces<'a, T>(
         }
         has_room
     })
-}
-
-/// What the records have for one column.
-fn column<'a, R, T>(records: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
-    records.iter().map(|record| value(record)).collect()
 }
 
 async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sqlx::Error> {
