@@ -68,9 +68,9 @@ impl Drop for RunHandle {
         if !self.live.is_background {
             self.live.cancel(CancelledBy::CallerLeft);
         }
-        // It has to be settled, and nobody waits for that any more. Without a runtime there is nothing that could.
-        if let Some((execution, runtime)) =
-            self.execution.take().zip(tokio::runtime::Handle::try_current().ok())
+        // The run has to be settled, and nobody waits for that any more. At the end of a runtime nothing can.
+        if let Some(execution) = self.execution.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(execution);
         }

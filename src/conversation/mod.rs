@@ -10,6 +10,7 @@ mod figures;
 mod follower;
 mod funds;
 mod handle;
+mod idempotency;
 mod live_run;
 mod places;
 mod records;
@@ -35,7 +36,8 @@ pub use error::{ConversationError, FailureCode, RunFailure};
 pub use event::{NumberedEvent, RunEvent};
 pub use follower::RunFollower;
 pub use handle::RunHandle;
-pub use records::{FoundRun, Idempotency};
+pub use idempotency::Idempotency;
+pub use records::FoundRun;
 pub use run::{ModelUse, Run, RunStatus};
 pub use start::{AUTO, Addressee, NewRun, PromptPreview, StartedRun};
 pub use stored::{

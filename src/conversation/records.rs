@@ -5,6 +5,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::event::{CallsForCaller, NumberedEvent, read_stored};
+use super::idempotency::Idempotency;
 use super::live_run::LiveRun;
 use super::{Conversations, Run, charges};
 use crate::dispatch::AgentRef;
@@ -18,14 +19,6 @@ pub(super) struct RecordedRun {
     pub idempotency: Option<Idempotency>,
     /// Whether the key stays with a run that has ended.
     pub keeps_idempotency_key: bool,
-}
-
-/// A caller's promise that requests with this key are one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idempotency {
-    pub key: String,
-    /// Of the request's body.
-    pub request_sha256: [u8; 32],
 }
 
 /// A run that was found, with the key that made it.

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::ReusableBoxFuture;
@@ -13,8 +12,9 @@ use super::execution::Execution;
 use super::figures::RunClock;
 use super::funds::Funds;
 use super::handle::RunHandle;
+use super::idempotency::Idempotency;
 use super::live_run::LiveRun;
-use super::records::{Idempotency, RecordedRun};
+use super::records::RecordedRun;
 use super::required::Required;
 use super::spans;
 use super::stored::{self, Before, Exchange, InConversation};
@@ -30,10 +30,6 @@ use crate::provider::{CallMode, ResolutionRule, ResolvedModel};
 use crate::registry::Agent;
 use crate::telemetry::traces;
 use crate::tools::{Offer, ServerTool, Wanted};
-
-/// How long an idempotency key is waited for that is free and on record as taken, and how often it is asked for.
-const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
-const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// A run to be made.
 #[derive(Debug, Clone)]
@@ -219,56 +215,6 @@ impl Conversations {
             warnings: prepared.warnings,
             model: prepared.model,
         })
-    }
-
-    /// The run that the same request has made before, if the caller has said that it is the same.
-    async fn find_earlier(&self, new: &NewRun) -> Result<Option<Run>, ConversationError> {
-        match &new.idempotency {
-            Some(idempotency) => self.find_repeated(new.key_id, idempotency).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The run that has an idempotency key.
-    async fn find_repeated(
-        &self,
-        key_id: Uuid,
-        idempotency: &Idempotency,
-    ) -> Result<Option<Run>, ConversationError> {
-        let key = &idempotency.key;
-        let found = self.inner.ledger.find_run_of_request(key_id, key).await?;
-        // A run that has given up its key is none that is repeated.
-        let Some(record) = found.filter(|record| record.idempotency_key.is_some()) else {
-            return Ok(None);
-        };
-        if record.request_sha256.as_deref() != Some(&idempotency.request_sha256) {
-            return Err(ConversationError::OtherRequest);
-        }
-        if record.ended_at.is_none() {
-            return Err(ConversationError::StillRunning(Some(record.id)));
-        }
-        Ok(self.with_texts(&record).await?.map(|found| found.run))
-    }
-
-    /// Makes a run the one of its idempotency key. Returns the run that this is already.
-    async fn claim_key(
-        &self,
-        recorded: &RecordedRun,
-        live: &LiveRun,
-    ) -> Result<Option<Run>, ConversationError> {
-        let Some(idempotency) = &recorded.idempotency else { return Ok(None) };
-        let deadline = tokio::time::Instant::now() + CLAIM_PATIENCE;
-        while !self.inner.ledger.claim_run(&recorded.record(self, live)).await? {
-            if let Some(run) = self.find_repeated(live.key_id, idempotency).await? {
-                return Ok(Some(run));
-            }
-            // The run that has the key has given it up, which is not written yet.
-            if tokio::time::Instant::now() >= deadline {
-                return Err(ConversationError::StillRunning(None));
-            }
-            tokio::time::sleep(CLAIM_PAUSE).await;
-        }
-        Ok(None)
     }
 
     async fn prepare(
