@@ -66,6 +66,7 @@ impl SseParser {
             self.skips_line_feed = self.buffer[0] == b'\r';
             self.buffer.advance(1);
             self.scanned = 0;
+            // Nearly all lines are valid, which is found out faster than what of one is not.
             match std::str::from_utf8(&line) {
                 Ok(line) => self.take_line(line, events),
                 Err(_) => self.take_line(&String::from_utf8_lossy(&line), events),

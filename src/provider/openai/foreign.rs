@@ -13,10 +13,10 @@ use crate::chat::{ChatEvent, ForeignEvent, Protocol};
 use crate::provider::SseEvent;
 
 /// Fields that are read here, or that the service says itself.
-const KNOWN: &[&str] =
+pub(super) const KNOWN: &[&str] =
     &["id", "object", "created", "model", "choices", "usage", "error", "obfuscation"];
 const KNOWN_OF_CHOICE: &[&str] = &["index", "delta", "message", "finish_reason"];
-const KNOWN_OF_MESSAGE: &[&str] =
+pub(super) const KNOWN_OF_MESSAGE: &[&str] =
     &["role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"];
 
 /// Finds it in a stream. Servers repeat fields of the answer with every chunk: each is told when it changes.

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::foreign::{KNOWN, KNOWN_OF_MESSAGE};
 use crate::provider::lenient::{null_is_default, text_or_json, texts};
 use crate::provider::openai_error::ErrorDetail;
 
@@ -51,9 +52,6 @@ pub(super) struct Delta {
     pub has_unknown: bool,
 }
 
-/// Fields that are not read, and that the service says itself.
-const IGNORED: &[&str] = &["id", "object", "created", "obfuscation"];
-
 impl Answer<'_> {
     /// Whether a choice says something in an unknown field.
     pub fn has_unknown_inside(&self) -> bool {
@@ -64,19 +62,15 @@ impl Answer<'_> {
     }
 }
 
-impl<'de> Fields<'de> for Answer<'de> {
-    fn take<A: MapAccess<'de>>(
-        &mut self,
-        name: Cow<'de, str>,
-        fields: &mut A,
-    ) -> Result<(), A::Error> {
+impl<'de> ReadByField<'de> for Answer<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
         self.is_known |= matches!(&*name, "choices" | "usage" | "model");
         match &*name {
             "model" => self.model = or_default::<Text<'_>, A>(fields)?.0,
             "choices" => self.choices = or_default(fields)?,
             "usage" => self.usage = fields.next_value()?,
             "error" => self.error = fields.next_value()?,
-            ignored if IGNORED.contains(&ignored) => ignore(fields)?,
+            known if KNOWN.contains(&known) => ignore(fields)?,
             _ => {
                 let value = fields.next_value()?;
                 if says_something(value) {
@@ -88,12 +82,8 @@ impl<'de> Fields<'de> for Answer<'de> {
     }
 }
 
-impl<'de> Fields<'de> for Choice {
-    fn take<A: MapAccess<'de>>(
-        &mut self,
-        name: Cow<'de, str>,
-        fields: &mut A,
-    ) -> Result<(), A::Error> {
+impl<'de> ReadByField<'de> for Choice {
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
         match &*name {
             "index" => self.index = or_default(fields)?,
             "delta" => self.delta = or_default(fields)?,
@@ -105,19 +95,15 @@ impl<'de> Fields<'de> for Choice {
     }
 }
 
-impl<'de> Fields<'de> for Delta {
-    fn take<A: MapAccess<'de>>(
-        &mut self,
-        name: Cow<'de, str>,
-        fields: &mut A,
-    ) -> Result<(), A::Error> {
+impl<'de> ReadByField<'de> for Delta {
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
         match &*name {
-            "role" => ignore(fields)?,
             "content" => self.content = fields.next_value()?,
             "refusal" => self.refusal = fields.next_value()?,
             "reasoning_content" => self.reasoning_content = fields.next_value()?,
             "reasoning" => self.reasoning = fields.next_value()?,
             "tool_calls" => self.tool_calls = or_default(fields)?,
+            known if KNOWN_OF_MESSAGE.contains(&known) => ignore(fields)?,
             _ => self.has_unknown |= says_something(fields.next_value()?),
         }
         Ok(())
@@ -128,19 +114,18 @@ fn says_something(value: &RawValue) -> bool {
     !matches!(value.get(), "null" | "[]")
 }
 
+/// The name of a field.
+type Name<'de> = Cow<'de, str>;
+
 /// An object that is read field by field.
-trait Fields<'de>: Default {
+trait ReadByField<'de>: Default {
     /// Takes the value of a field.
-    fn take<A: MapAccess<'de>>(
-        &mut self,
-        name: Cow<'de, str>,
-        fields: &mut A,
-    ) -> Result<(), A::Error>;
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error>;
 }
 
 struct Object<T>(PhantomData<T>);
 
-impl<'de, T: Fields<'de>> Visitor<'de> for Object<T> {
+impl<'de, T: ReadByField<'de>> Visitor<'de> for Object<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{app, fixture, helper, pretty, told};
+use super::{ANTHROPIC, OPENAI, RESPONSES, app, fixture, helper, pretty, told};
 use crate::support::{Answer, FakeProvider, Refusal, Reply, Wire};
 
 /// What a provider answers, by the name of the case.
@@ -306,5 +306,38 @@ async fn runs_over_every_protocol(pool: PgPool) {
         insta::assert_snapshot!(name, runs().answers(&pool, wire).await);
         let name = format!("run_sent_to_{}", wire.name());
         insta::assert_snapshot!(name, runs().request(&pool, wire).await);
+    }
+}
+
+#[sqlx::test]
+async fn what_a_caller_has_written_goes_to_the_same_protocol_byte_for_byte(pool: PgPool) {
+    // Numbers beyond 64 bits, escapes that need none, and spaces.
+    let unknown = r#"[1.50, 1E3,{"\u0061":  -0.0}]"#;
+    let user = r#"{ "role" : "user",  "content" : "h\u00e9\/ \u0041", "n": 123456789012345678901234567890 }"#;
+    let thinking = r#"{"role":"assistant", "content":[{"type":"thinking","thinking":"h\u00e9","signature":"s"}, {"type":"text","text":"A"}]}"#;
+    let developer = r#"{"role": "developer", "content": "Be kind."}"#;
+    let faces = [
+        (OPENAI, "/v1/chat/completions", "messages", [developer, user]),
+        (RESPONSES, "/v1/responses", "input", [user, r#"{ "type":"of_the_future", "n": 1.0 }"#]),
+        (ANTHROPIC, "/v1/messages", "messages", [thinking, user]),
+    ];
+    for (wire, path, name, messages) in faces {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.says(wire, "Yes.");
+        let body = format!(
+            r#"{{"odd": {unknown}, "model": "helper","max_tokens": 9,"{name}":[{} , {}]}}"#,
+            messages[0], messages[1]
+        );
+        let request = app.admin.request(reqwest::Method::POST, path).body(body);
+        assert_eq!(Answer::read(request).await.status, 200, "{path}");
+        let sent = &provider.received()[0];
+        assert!(sent.text.contains(&format!(r#""odd":{unknown}"#)), "{}", sent.text);
+        for message in messages.iter().filter(|message| **message != developer) {
+            assert!(sent.text.contains(message), "{}", sent.text);
+        }
+        // Instructions at the beginning are joined with the agent's.
+        assert_eq!(sent.body[name].as_array().map(Vec::len), Some(2), "{path}");
+        app.stop().await;
     }
 }

@@ -159,3 +159,4 @@ fn redacted_id(id: &Value) -> Value {
 
 const ANTHROPIC: Wire = Wire(DialectName::Anthropic);
 const OPENAI: Wire = Wire(DialectName::Openai);
+const RESPONSES: Wire = Wire(DialectName::OpenaiResponses);

@@ -187,29 +187,6 @@ async fn what_is_not_understood_reaches_a_provider_of_the_same_protocol(pool: Pg
 }
 
 #[sqlx::test]
-async fn what_a_caller_has_written_goes_to_the_same_protocol_byte_for_byte(pool: PgPool) {
-    let (provider, folder) = (FakeProvider::start().await, helper());
-    let app = app(&pool, &provider, OPENAI, &folder).start().await;
-    // A number beyond 64 bits, escapes that need none, and spaces.
-    let message = r#"{ "role" : "user",  "content" : "h\u00e9\/ \u0041", "n": 123456789012345678901234567890 }"#;
-    let unknown = r#"[1.50, 1E3,{"\u0061":  -0.0}]"#;
-    let instructions = r#"{"role": "developer", "content": "Be kind."}"#;
-    let body = format!(
-        r#"{{"odd": {unknown}, "model": "helper","messages":[{instructions} , {message}]}}"#
-    );
-    provider.replies(Reply::events(&[openai::end()]));
-    let request = app.admin.request(reqwest::Method::POST, PATH).body(body);
-    assert_eq!(Answer::read(request).await.status, 200);
-    let sent = &provider.received()[0];
-    assert!(sent.text.contains(message), "{}", sent.text);
-    assert!(sent.text.contains(&format!(r#""odd":{unknown}"#)), "{}", sent.text);
-    let system = sent.body["messages"][0]["content"].as_str().expect("instructions come first");
-    assert!(system.ends_with("Be kind."), "{system}");
-    assert_eq!(sent.body["messages"].as_array().map(Vec::len), Some(2));
-    app.stop().await;
-}
-
-#[sqlx::test]
 async fn another_protocol_is_sent_what_it_knows(pool: PgPool) {
     let (provider, folder) = (FakeProvider::start().await, helper());
     let app = app(&pool, &provider, ANTHROPIC, &folder).start().await;

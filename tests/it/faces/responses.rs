@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use rolecall::provider::DialectName;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{ANTHROPIC, OPENAI, answered_late, app, app_with_both_tools, fixture, frames, helper};
+use super::{
+    ANTHROPIC, OPENAI, RESPONSES, answered_late, app, app_with_both_tools, fixture, frames, helper,
+};
 use crate::support::{
     Answer, AskedTool, Caller, FakeProvider, FakeTool, FakeToolServer, Reply, TestApp, Wire,
 };
 
 const PATH: &str = "/v1/responses";
-const RESPONSES: Wire = Wire(DialectName::OpenaiResponses);
 
 fn request(text: &str) -> Value {
     json!({"model": "helper", "input": text})

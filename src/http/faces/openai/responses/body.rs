@@ -122,13 +122,16 @@ impl CreateResponse {
         }
         let conversation = self.conversation(is_stored, caller)?;
         let repeated = Repeated::of_request(&whole);
+        let is_text = matches!(self.input, Some(Value::String(_)));
         let mut items = item::as_items(self.input)?;
         let ReadInput { instructions, messages } = item::read_all(&items)?;
         if messages.is_empty() {
             return Err(ApiError::invalid_field("/input", "must say something"));
         }
-        item::without_own_ids(&mut items);
-        whole.insert("input".to_owned(), Value::Array(items).to_string().into());
+        // Else the items stay as they are written.
+        if item::remove_own_ids(&mut items) || is_text {
+            whole.insert("input".to_owned(), Value::Array(items).to_string().into());
+        }
         let (tools, own): (Vec<ToolBody>, Vec<ToolBody>) =
             self.tools.unwrap_or_default().into_iter().partition(|tool| tool.kind == "function");
         let tools = read_tools(tools)?;

@@ -25,14 +25,18 @@ pub(super) fn as_items(input: Option<Value>) -> Result<Vec<Value>, ApiError> {
     }
 }
 
-/// Takes out of items what only the service itself understands: ids that it has given. Providers look them up.
-pub(super) fn without_own_ids(items: &mut [Value]) {
+/// Takes out of items what only the service itself understands: ids that it has given. Providers look them up. False if
+/// there is none.
+pub(super) fn remove_own_ids(items: &mut [Value]) -> bool {
+    let mut is_any_removed = false;
     for item in items.iter_mut().filter_map(Value::as_object_mut) {
         let id = item.get("id").and_then(Value::as_str);
         if id.is_some_and(|id| ItemId::read(id).is_some()) {
             item.remove("id");
+            is_any_removed = true;
         }
     }
+    is_any_removed
 }
 
 pub(super) fn read_all(items: &[Value]) -> Result<ReadInput, ApiError> {
@@ -164,7 +168,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::item_id::{ItemId, ItemKind};
-    use super::{as_items, read_all, without_own_ids};
+    use super::{as_items, read_all, remove_own_ids};
     use crate::chat::{Part, Role, SealedThought};
 
     #[test]
@@ -220,7 +224,8 @@ mod tests {
         let id = ItemId { kind: ItemKind::Message, run_id: uuid::Uuid::nil(), place: 0 };
         let own = id.to_string();
         let mut items = [json!({"id": own, "type": "message"}), json!({"id": "rs_68a"})];
-        without_own_ids(&mut items);
+        assert!(remove_own_ids(&mut items));
+        assert!(!remove_own_ids(&mut items));
         assert_eq!(items, [json!({"type": "message"}), json!({"id": "rs_68a"})]);
     }
 }

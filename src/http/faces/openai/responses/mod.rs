@@ -91,10 +91,12 @@ async fn read(
     conversations: &Conversations,
     caller: &Caller,
     mut body: CreateResponse,
-    whole: WrittenFields,
+    mut whole: WrittenFields,
 ) -> Result<(NewRun, Repeated), ApiError> {
-    if let Some(input) = body.input_mut() {
-        reference::resolve(conversations, caller, input).await?;
+    if let Some(input) = body.input_mut()
+        && reference::resolve(conversations, caller, input).await?
+    {
+        whole.insert("input".to_owned(), input.to_string().into());
     }
     let addressee = conversations.find_addressee(body.model())?;
     body.read(whole, addressee, caller, conversations.keeps_content())

@@ -13,14 +13,14 @@ use crate::conversation::Conversations;
 use crate::http::error::ApiError;
 
 /// Puts the items in the place of references to them. Thinking stays out, and so does what a provider's own tools did:
-/// no provider is asked with what it keeps itself.
+/// no provider is asked with what it keeps itself. False if there is none.
 pub(super) async fn resolve(
     conversations: &Conversations,
     caller: &Caller,
     input: &mut Value,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let Some(items) = input.as_array_mut().filter(|items| items.iter().any(is_reference)) else {
-        return Ok(());
+        return Ok(false);
     };
     let mut found: HashMap<Uuid, Vec<Value>> = HashMap::new();
     let mut resolved = Vec::with_capacity(items.len());
@@ -44,7 +44,7 @@ pub(super) async fn resolve(
         resolved.extend(output.iter().find(|item| item["id"] == id.as_str()).cloned());
     }
     *items = resolved;
-    Ok(())
+    Ok(true)
 }
 
 fn is_reference(item: &Value) -> bool {
