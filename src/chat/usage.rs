@@ -12,17 +12,33 @@ pub struct Usage {
     pub cache_write_input_tokens: u64,
 }
 
+/// What no request can have. A provider that counts more does so wrongly, and sums of it would become too large for their
+/// columns: nothing could be added to them any more.
+const MOST_TOKENS: u64 = 1_000_000_000;
+
+impl Usage {
+    /// Each count, or the most that can be where it is more.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.min(MOST_TOKENS),
+            output_tokens: self.output_tokens.min(MOST_TOKENS),
+            cached_input_tokens: self.cached_input_tokens.min(MOST_TOKENS),
+            cache_write_input_tokens: self.cache_write_input_tokens.min(MOST_TOKENS),
+        }
+    }
+}
+
 impl std::ops::Add for Usage {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
         Self {
-            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
-            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
-            cached_input_tokens: self.cached_input_tokens.saturating_add(other.cached_input_tokens),
-            cache_write_input_tokens: self
-                .cache_write_input_tokens
-                .saturating_add(other.cache_write_input_tokens),
+            input_tokens: self.input_tokens + other.input_tokens,
+            output_tokens: self.output_tokens + other.output_tokens,
+            cached_input_tokens: self.cached_input_tokens + other.cached_input_tokens,
+            cache_write_input_tokens: self.cache_write_input_tokens
+                + other.cache_write_input_tokens,
         }
     }
 }

@@ -258,8 +258,9 @@ impl ModelCall {
                 ChatEvent::Model(format!("{}/{}", open.target.provider, open.model))
             }
             ChatEvent::Usage(usage) => {
+                let usage = usage.bounded();
                 open.usage = Some(usage);
-                event
+                ChatEvent::Usage(usage)
             }
             ChatEvent::Finished(reason) => {
                 spans::tell_finish(&open.span, reason);

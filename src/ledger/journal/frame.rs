@@ -71,7 +71,7 @@ impl<'a> Frame<'a> {
     /// Reads the record.
     ///
     /// # Errors
-    /// If it is none of this type: another version of the service has written it.
+    /// If it is none of this type.
     pub fn read<T: Deserialize<'a>>(&self) -> Result<T, postcard::Error> {
         postcard::from_bytes(self.record)
     }

@@ -15,11 +15,6 @@ use crate::ledger::record::{Charge, RunRecord};
 /// index takes no name of any length.
 const MODEL_LENGTH: usize = 200;
 
-/// More in one run is a fault of whoever has counted. It must not make a sum too large for its column: nothing could be
-/// added to it any more.
-const MOST_TOKENS: u64 = 1_000_000_000_000;
-const MOST_NANO_USD: u64 = 1_000_000_000_000_000;
-
 /// What a sum is of, in the order in which rows are locked: instances must not lock each other out.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Group<'a> {
@@ -45,17 +40,17 @@ struct Sum {
 impl Sum {
     fn add(&mut self, charge: &Charge) {
         self.unpriced += i64::from(charge.cost_usd.is_none());
-        self.input_tokens += bounded(charge.input_tokens, MOST_TOKENS);
-        self.output_tokens += bounded(charge.output_tokens, MOST_TOKENS);
-        self.cached_input_tokens += bounded(charge.cached_input_tokens, MOST_TOKENS);
-        self.cache_write_input_tokens += bounded(charge.cache_write_input_tokens, MOST_TOKENS);
         let cost = charge.cost_usd.map_or(Money::ZERO, Money::from_usd);
-        self.nano_usd += bounded(cost.nanos(), MOST_NANO_USD);
+        for (sum, count) in [
+            (&mut self.input_tokens, charge.input_tokens),
+            (&mut self.output_tokens, charge.output_tokens),
+            (&mut self.cached_input_tokens, charge.cached_input_tokens),
+            (&mut self.cache_write_input_tokens, charge.cache_write_input_tokens),
+            (&mut self.nano_usd, cost.nanos()),
+        ] {
+            *sum = sum.saturating_add_unsigned(count);
+        }
     }
-}
-
-fn bounded(count: u64, most: u64) -> i64 {
-    i64::try_from(count.min(most)).unwrap_or(i64::MAX)
 }
 
 fn shortened(model: &str) -> &str {
@@ -237,23 +232,7 @@ pub async fn list(
 
 #[cfg(test)]
 mod tests {
-    use super::{Charge, MOST_TOKENS, Sum, shortened};
-
-    #[test]
-    fn a_count_that_nothing_can_have_leaves_room_in_the_sum() {
-        let charge = Charge {
-            model: "a/m".to_owned(),
-            input_tokens: u64::MAX,
-            output_tokens: 7,
-            cached_input_tokens: 0,
-            cache_write_input_tokens: 0,
-            cost_usd: Some(f64::INFINITY),
-        };
-        let mut sum = Sum::default();
-        (0..500).for_each(|_| sum.add(&charge));
-        assert_eq!(u64::try_from(sum.input_tokens), Ok(500 * MOST_TOKENS));
-        assert_eq!((sum.output_tokens, sum.nano_usd), (3_500, 500_000_000_000_000_000));
-    }
+    use super::shortened;
 
     #[test]
     fn names_of_models_end_at_a_character() {

@@ -287,7 +287,7 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
     let read = usage.cache_read_input_tokens.unwrap_or(0);
     let written = usage.cache_creation_input_tokens.unwrap_or(0);
     Usage {
-        input_tokens: usage.input_tokens.unwrap_or(0) + read + written,
+        input_tokens: usage.input_tokens.unwrap_or(0).saturating_add(read).saturating_add(written),
         output_tokens: usage.output_tokens.unwrap_or(0),
         cached_input_tokens: read,
         cache_write_input_tokens: written,

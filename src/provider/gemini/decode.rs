@@ -178,8 +178,8 @@ fn finish_reason(reason: &str) -> FinishReason {
 
 fn neutral_usage(usage: wire::Usage) -> Usage {
     Usage {
-        input_tokens: usage.prompt_token_count + usage.tool_use_prompt_token_count,
-        output_tokens: usage.candidates_token_count + usage.thoughts_token_count,
+        input_tokens: usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count),
+        output_tokens: usage.candidates_token_count.saturating_add(usage.thoughts_token_count),
         cached_input_tokens: usage.cached_content_token_count,
         cache_write_input_tokens: 0,
     }

@@ -2,7 +2,7 @@ use rolecall::provider::{DialectName, Target};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Reply, TestApp, Wire};
+use crate::support::{FakeProvider, INPUT_TOKENS, OUTPUT_TOKENS, Reply, TestApp, Wire, anthropic};
 
 const WIRE: Wire = Wire(DialectName::Anthropic);
 
@@ -22,6 +22,11 @@ async fn start(pool: PgPool, prices: (f64, f64)) -> (TestApp, FakeProvider) {
             400,
             &json!({"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}),
         ),
+        "boasting" => {
+            let mut message = anthropic::message_of("boasting", "Done.");
+            message["usage"] = json!({"input_tokens": u64::MAX, "output_tokens": u64::MAX});
+            Reply::json(200, &message)
+        }
         model => Reply::events(&WIRE.frames(model, &["Done."])),
     });
     let (input_price, output_price) = (Some(prices.0), Some(prices.1));
@@ -47,6 +52,19 @@ async fn usage(app: &TestApp, query: &str) -> Vec<Value> {
 
 fn close(told: &Value, expected: f64) -> bool {
     told.as_f64().is_some_and(|told| (told - expected).abs() < 1e-9)
+}
+
+#[sqlx::test]
+async fn a_count_that_cannot_be_is_none_that_later_runs_cannot_be_added_to(pool: PgPool) {
+    let (app, _vendor) = start(pool, PRICES).await;
+    for _ in 0..20 {
+        let run = run(&app, "code-reviewer", "anthropic/boasting").await;
+        assert_eq!(run["usage"]["output_tokens"], 1_000_000_000_u64, "{run}");
+    }
+    let [all] = &usage(&app, "").await[..] else { panic!("one sum") };
+    assert_eq!(all["runs"]["completed"], 20);
+    assert_eq!(all["usage"]["output_tokens"], 20_000_000_000_u64);
+    app.stop().await;
 }
 
 #[sqlx::test]
