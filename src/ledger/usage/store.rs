@@ -61,7 +61,7 @@ fn shortened(model: &str) -> &str {
 /// Counts runs that end with these records.
 pub async fn count_records(
     connection: &mut PgConnection,
-    ended: impl Iterator<Item = &RunRecord>,
+    ended: &[&RunRecord],
 ) -> Result<(), sqlx::Error> {
     let mut sums: BTreeMap<Group<'_>, Sum> = BTreeMap::new();
     for record in ended {

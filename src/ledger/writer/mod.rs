@@ -1,5 +1,6 @@
 //! Out of a journal and into PostgreSQL: many records are one transaction.
 
+mod copy;
 mod store;
 
 use std::sync::{Arc, Weak};
@@ -150,25 +151,25 @@ impl Inner {
 }
 
 /// Writes records, but for those that the database will not take however often they are sent: these must not hold up the
-/// others.
+/// others. Records that were written before, of which the answer was lost, are refused together and not alone.
 pub(super) async fn write_records(
     pool: &PgPool,
     records: &[Record],
     taken: Taken,
 ) -> Result<(), sqlx::Error> {
-    match store::write_batch(pool, records, Some(taken)).await {
+    match store::write_batch(pool, records, taken).await {
         Err(error) if is_refused(&error) => {}
         written => return written,
     }
     for record in records {
-        match store::write_batch(pool, std::slice::from_ref(record), None).await {
+        match store::write_alone(pool, record).await {
             Err(error) if is_refused(&error) => {
                 tracing::error!(%error, id = %record.id(), "the database refuses a record, which is lost");
             }
             written => written?,
         }
     }
-    store::write_batch(pool, &[], Some(taken)).await
+    store::write_batch(pool, &[], taken).await
 }
 
 /// Whether the database has answered, and it is the data that it does not like.

@@ -1,12 +1,14 @@
 //! The statements that write records.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::copy::{copy_dispatches, copy_run_events, copy_runs};
 use super::{Record, Taken};
+use crate::db;
 use crate::ledger::column;
 use crate::ledger::nul::json_text;
 use crate::ledger::record::{DispatchRecord, RunEvents, RunRecord};
@@ -15,15 +17,14 @@ use crate::ledger::usage::store::{self as usage, Counting};
 /// A statement takes texts up to about this size.
 const STATEMENT_BYTES: usize = 256 * 1024;
 
-/// Writes all of them or none, and with them up to where the journal is written. Many records are few statements: each
-/// takes an array for each column.
+/// Writes all of them or none, and with them up to where the journal is written. Decisions and events must be new.
 pub async fn write_batch(
     pool: &PgPool,
     records: &[Record],
-    taken: Option<Taken>,
+    taken: Taken,
 ) -> Result<(), sqlx::Error> {
     let (mut dispatches, mut run_events) = (Vec::new(), Vec::new());
-    // A statement changes a row once, and the last record of a run is the one that counts.
+    // The last record of a run is the one that counts.
     let mut runs = BTreeMap::new();
     for record in records {
         match record {
@@ -37,31 +38,50 @@ pub async fn write_batch(
     let runs: Vec<&RunRecord> = runs.into_values().collect();
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
-    let length = |record: &DispatchRecord| {
-        record.decision.len() + record.input.as_ref().map_or(0, String::len)
-    };
-    for dispatches in pieces(&dispatches, length) {
-        insert_dispatches(&mut transaction, dispatches).await?;
-    }
-    let mistaken = list_mistaken(&mut transaction, &runs).await?;
-    usage::count_rows(&mut transaction, &mistaken, Counting::Out).await?;
-    let mut ended = HashSet::new();
-    for runs in pieces(&runs, |record| record.record.len()) {
-        ended.extend(upsert_runs(&mut transaction, runs).await?);
-    }
-    for run_events in pieces(&run_events, |record| record.events.len()) {
-        insert_run_events(&mut transaction, run_events).await?;
-    }
-    if let Some(taken) = taken {
-        set_taken(&mut transaction, taken).await?;
-    }
+    copy_dispatches(&mut transaction, &dispatches).await?;
+    let ended = write_runs(&mut transaction, &runs).await?;
+    copy_run_events(&mut transaction, &run_events).await?;
+    set_taken(&mut transaction, taken).await?;
     // Last, because other instances wait for the rows of sums until the commit.
-    let ended = runs.into_iter().filter(|record| ended.contains(&record.id));
-    usage::count_records(&mut transaction, ended).await?;
+    usage::count_records(&mut transaction, &ended).await?;
     transaction.commit().await?;
     // Each connection of the pool would come to hold the largest statement that it has sent.
     connection.shrink_buffers();
     Ok(())
+}
+
+/// Writes one record, which may have been written before.
+pub async fn write_alone(pool: &PgPool, record: &Record) -> Result<(), sqlx::Error> {
+    let mut transaction = db::begin(pool).await?;
+    match record {
+        Record::Dispatch(record) => insert_dispatch(&mut transaction, record).await?,
+        Record::Run(record) => {
+            let ended = write_runs(&mut transaction, &[record]).await?;
+            usage::count_records(&mut transaction, &ended).await?;
+        }
+        Record::RunEvents(record) => insert_run_events(&mut transaction, record).await?,
+    }
+    transaction.commit().await
+}
+
+/// Returns those that have ended with this.
+async fn write_runs<'a>(
+    connection: &mut PgConnection,
+    records: &[&'a RunRecord],
+) -> Result<Vec<&'a RunRecord>, sqlx::Error> {
+    let on_record = find_on_record(connection, records).await?;
+    let mistaken = on_record.iter().filter(|(_, is_mistaken)| **is_mistaken);
+    let mistaken: Vec<Uuid> = mistaken.map(|(id, _)| *id).collect();
+    usage::count_rows(connection, &mistaken, Counting::Out).await?;
+    let (begun, new): (Vec<_>, Vec<_>) =
+        records.iter().copied().partition(|record| on_record.contains_key(&record.id));
+    copy_runs(connection, &new).await?;
+    let mut changed = HashSet::new();
+    for begun in pieces(&begun, |record| record.record.len()) {
+        changed.extend(update_runs(connection, begun).await?);
+    }
+    let begun = begun.into_iter().filter(|record| changed.contains(&record.id));
+    Ok(new.into_iter().chain(begun).filter(|record| record.ended_at.is_some()).collect())
 }
 
 /// All records, in pieces that are none of them much larger than a statement may be.
@@ -91,111 +111,94 @@ async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sq
     Ok(())
 }
 
-async fn insert_dispatches(
+async fn insert_dispatch(
     connection: &mut PgConnection,
-    records: &[&DispatchRecord],
+    record: &DispatchRecord,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
              created_at)
-         SELECT id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision::json,
-             input, created_at
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::uuid[],
-             $8::text[], $9::text[], $10::timestamptz[]) AS new
-            (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
-             created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9, $10)
          ON CONFLICT (id) DO NOTHING",
-        &column(records, |record| record.id),
-        &column(records, |record| record.key_id),
-        &column(records, |record| &*record.outcome) as &[&str],
-        &column(records, |record| record.agent_name.as_deref()) as &[Option<&str>],
-        &column(records, |record| record.agent_revision) as &[Option<i32>],
-        &column(records, |record| record.roster_revision),
-        &column(records, |record| record.conversation_id) as &[Option<Uuid>],
-        &column(records, |record| &*record.decision) as &[&str],
-        &column(records, |record| record.input.as_deref()) as &[Option<&str>],
-        &column(records, |record| record.created_at),
+        record.id,
+        record.key_id,
+        record.outcome,
+        record.agent_name,
+        record.agent_revision,
+        record.roster_revision,
+        record.conversation_id,
+        record.decision,
+        record.input,
+        record.created_at,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
+/// Those of the runs that PostgreSQL has, and whether each ends now but was taken to have ended before. That is rare, and
+/// none is from now on.
+async fn find_on_record(
+    connection: &mut PgConnection,
+    records: &[&RunRecord],
+) -> Result<HashMap<Uuid, bool>, sqlx::Error> {
+    let ids = column(records, |record| record.id);
+    let found = sqlx::query!(
+        r#"SELECT id, ended_at IS NOT NULL AND event_count IS NULL AS "is_taken_to_have_ended!"
+           FROM runs WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let ending: HashSet<Uuid> = records
+        .iter()
+        .filter(|record| record.event_count.is_some())
+        .map(|record| record.id)
+        .collect();
+    let found = found.into_iter();
+    Ok(found.map(|run| (run.id, run.is_taken_to_have_ended && ending.contains(&run.id))).collect())
+}
+
 /// A run that has ended does not change any more, unless it was only taken to have: its instance was silent for long, and
 /// knows better. It does not get its idempotency key back, which others may have by now.
-/// Returns those that have ended with this.
-async fn upsert_runs(
+/// Returns those that have changed.
+async fn update_runs(
     connection: &mut PgConnection,
     records: &[&RunRecord],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let changed = sqlx::query_scalar!(
-        "INSERT INTO runs
-            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at, idempotency_key, event_count, charges)
-         SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record::json, created_at, ended_at, idempotency_key, event_count, charges::json
-         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::integer[], $8::text[],
-             $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::integer[], $15::text[])
-            AS new
-            (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-             record, created_at, ended_at, idempotency_key, event_count, charges)
-         ON CONFLICT (id) DO UPDATE SET
-            status = excluded.status, record = excluded.record, ended_at = excluded.ended_at,
-            idempotency_key = CASE WHEN runs.ended_at IS NULL THEN excluded.idempotency_key END,
-            event_count = excluded.event_count, charges = excluded.charges
-         WHERE runs.ended_at IS NULL OR (runs.event_count IS NULL AND excluded.event_count IS NOT NULL)
-         RETURNING CASE WHEN ended_at IS NOT NULL THEN id END AS ended",
+    sqlx::query_scalar!(
+        "UPDATE runs SET
+            status = new.status, record = new.record::json, ended_at = new.ended_at,
+            idempotency_key = CASE WHEN runs.ended_at IS NULL THEN new.idempotency_key END,
+            event_count = new.event_count, charges = new.charges::json
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::integer[], $7::text[])
+            AS new (id, status, record, ended_at, idempotency_key, event_count, charges)
+         WHERE runs.id = new.id
+            AND (runs.ended_at IS NULL OR (runs.event_count IS NULL AND new.event_count IS NOT NULL))
+         RETURNING runs.id",
         &column(records, |record| record.id),
-        &column(records, |record| record.key_id),
-        &column(records, |record| record.instance_id),
-        &column(records, |record| record.dispatch_id),
-        &column(records, |record| record.conversation_id) as &[Option<Uuid>],
-        &column(records, |record| &*record.agent_name) as &[&str],
-        &column(records, |record| record.agent_revision),
-        &column(records, |record| &*record.agent_sha256) as &[&str],
         &column(records, |record| &*record.status) as &[&str],
         &column(records, |record| &*record.record) as &[&str],
-        &column(records, |record| record.created_at),
         &column(records, |record| record.ended_at) as &[Option<DateTime<Utc>>],
         &column(records, |record| record.idempotency_key.as_deref()) as &[Option<&str>],
         &column(records, |record| record.event_count) as &[Option<i32>],
         &column(records, |record| record.charges.as_ref().map(json_text)) as &[Option<String>],
     )
     .fetch_all(connection)
-    .await?;
-    Ok(changed.into_iter().flatten().collect())
-}
-
-/// Those of the runs that end now and were taken to have ended before, which is rare. None is from now on.
-async fn list_mistaken(
-    connection: &mut PgConnection,
-    records: &[&RunRecord],
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let ending = records.iter().filter(|record| record.event_count.is_some());
-    let ids: Vec<Uuid> = ending.map(|record| record.id).collect();
-    let found = sqlx::query!(
-        r#"SELECT id, ended_at IS NOT NULL AND event_count IS NULL AS "is_mistaken!"
-           FROM runs WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(found.into_iter().filter(|run| run.is_mistaken).map(|run| run.id).collect())
+    .await
 }
 
 async fn insert_run_events(
     connection: &mut PgConnection,
-    records: &[&RunEvents],
+    record: &RunEvents,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO run_events (run_id, first_sequence, events)
-         SELECT run_id, first_sequence, events::json
-         FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS new (run_id, first_sequence, events)
+        "INSERT INTO run_events (run_id, first_sequence, events) VALUES ($1, $2, $3::text::json)
          ON CONFLICT (run_id, first_sequence) DO NOTHING",
-        &column(records, |record| record.run_id),
-        &column(records, |record| record.first_sequence),
-        &column(records, |record| &*record.events) as &[&str],
+        record.run_id,
+        record.first_sequence,
+        record.events,
     )
     .execute(connection)
     .await?;

@@ -3,20 +3,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{CONFIGURATION, Told, answer_at_once};
-use crate::support::{Caller, Deployment, Gate};
-
-/// Waits until nothing waits for the database.
-async fn settle(caller: &Caller) {
-    for _ in 0..1_000 {
-        let ready = caller.get("/readyz").await.body;
-        if ready["runs_under_way"] == 0 && ready["records"]["waiting"] == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("records wait on");
-}
+use super::{CONFIGURATION, Told, answer_at_once, settle};
+use crate::support::{Deployment, Gate};
 
 #[sqlx::test]
 async fn nobody_waits_for_a_database_that_is_away_and_nothing_is_missing_afterwards(pool: PgPool) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{CONFIGURATION, Told, answer_at_once, segments};
+use super::{CONFIGURATION, Told, answer_at_once, segments, settle};
 use crate::support::{Deployment, Gate, Reply};
 
 #[sqlx::test]
@@ -124,4 +124,42 @@ async fn a_journal_waits_for_the_database_that_it_belongs_to(pool: PgPool) {
     deployment.start_again().await;
     assert!(left.iter().all(|segment| !segment.exists()));
     told.assert_found(&deployment.service.caller).await;
+}
+
+/// How many rows there are of each kind, and how many runs were counted.
+async fn count_rows(pool: &PgPool) -> [i64; 4] {
+    let counts = [
+        "SELECT count(*) FROM dispatches",
+        "SELECT count(*) FROM runs",
+        "SELECT count(*) FROM run_events",
+        "SELECT sum(runs)::bigint FROM usage_by_day",
+    ];
+    let mut rows = [0; 4];
+    for (rows, count) in rows.iter_mut().zip(counts) {
+        *rows = sqlx::query_scalar(count).fetch_one(pool).await.expect("is read");
+    }
+    rows
+}
+
+#[sqlx::test]
+async fn records_that_the_database_has_already_are_not_written_again(pool: PgPool) {
+    let mut deployment = Deployment::start(&pool, CONFIGURATION).await;
+    answer_at_once(&deployment);
+    let told = Told::default();
+    let caller = deployment.service.caller.clone();
+    told.ask(&caller, 4, Instant::now() + Duration::from_millis(300)).await;
+    settle(&caller).await;
+    deployment.service.kill();
+    let rows = count_rows(&pool).await;
+    // As if the answer to the commit had never come.
+    let forgotten = sqlx::query("UPDATE journals SET taken = 0").execute(&pool).await;
+    assert_eq!(forgotten.expect("is done").rows_affected(), 1);
+    deployment.start_again().await;
+    assert_eq!(count_rows(&pool).await, rows);
+    told.assert_found(&deployment.service.caller).await;
+    told.assert_whole(&pool).await;
+    deployment.service.kill();
+    let log = deployment.service.whole_log();
+    assert!(log.contains("the journal of an instance that is gone is written"), "{log}");
+    assert!(!log.contains("is lost"), "{log}");
 }

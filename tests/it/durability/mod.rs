@@ -10,8 +10,9 @@ pub use killed::survive;
 use load::Told;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::support::{Deployment, Reply, Wire};
+use crate::support::{Caller, Deployment, Reply, Wire};
 
 const WIRE: Wire = Wire(rolecall::provider::DialectName::Anthropic);
 
@@ -25,6 +26,18 @@ const ANSWER: [&str; 3] = ["Here ", "it ", "is."];
 
 fn answer_at_once(deployment: &Deployment) {
     deployment.vendor.answers(|_| Reply::events(&WIRE.frames("m", &ANSWER)));
+}
+
+/// Waits until nothing waits for the database.
+async fn settle(caller: &Caller) {
+    for _ in 0..1_000 {
+        let ready = caller.get("/readyz").await.body;
+        if ready["runs_under_way"] == 0 && ready["records"]["waiting"] == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("records wait on");
 }
 
 /// The files of all journals in a data directory, in their order.
