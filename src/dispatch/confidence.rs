@@ -21,6 +21,9 @@ const LIKE_NOBODYS_FROM: f32 = 0.55;
 /// How much nearer to a stranger than to the roster's own texts a request comes that may as well be either's.
 const STRANGER_FROM: f32 = -0.04;
 
+/// How far on the strangers' side of the boundary counts: what is further may still be a roster's own odd request.
+const BEYOND_AT_MOST: f32 = 6.0;
+
 /// A request whose words say less than this is no clearer for being short.
 const LEAST_ASKED: f32 = 2.0;
 
@@ -46,6 +49,8 @@ pub(super) struct Signals {
     /// How much more it is like a request that is foreign to the roster than like anything that its agents say of what
     /// they do; 0 if nothing speaks either way.
     like_strangers: f32,
+    /// How far it lies on the strangers' side of the boundary, in nats.
+    beyond: f32,
     /// The logarithm of the roster's size.
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
@@ -76,6 +81,10 @@ impl Signals {
             known: known / asked.max(0.1),
             nearest,
             like_nobodys: (nobodys - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0),
+            beyond: query
+                .embedding
+                .as_ref()
+                .map_or(0.0, |request| index.fit().strangers.beyond(request).min(BEYOND_AT_MOST)),
             like_strangers: like_strangers(index, query, scored, nearest).unwrap_or(0.0),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
@@ -101,7 +110,8 @@ impl Signals {
             + 0.30 * self.known
             - 0.31 * self.roster_texts
             - 12.0 * self.like_nobodys
-            - 10.0 * self.like_strangers;
+            - 10.0 * self.like_strangers
+            - 0.5 * self.beyond;
         logistic(f64::from(sum))
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::calibration::Calibration;
 use super::confidence::Signals;
 use super::corrections::Corrections;
-use super::discriminant::{Covariance, Scatter};
+use super::discriminant::{Scatter, scatter_of_all};
 use super::held_out::{Case, Fold, folds};
 use super::index::Index;
 use super::score::{Query, score};
@@ -28,9 +28,12 @@ const MAX_CASES_OF_FOLD: usize = 200;
 /// How far the discriminant may be trusted, as parts of what is usual.
 const TRUSTS: [f32; 3] = [1.0, 0.5, 2.0];
 
-/// The part of the held-out requests that must not be taken for nobody's. The examples of an agent are chosen to differ, so
-/// each is further from the rest than a new request mostly is: where so many of them are kept, 97 of 100 new ones are.
-const KEPT: f64 = 0.92;
+/// The part of the held-out examples that may be taken for nobody's. The examples of an agent are chosen to differ, so
+/// each is further from the rest than a new request mostly is: where so many are, three of a hundred new ones are at most.
+const LOST_EXAMPLES: f64 = 0.12;
+
+/// The same of requests that were corrected: these are what users ask.
+const LOST_CORRECTIONS: f64 = 0.06;
 
 /// Bounds of where "none" begins: a roster's own requests alone cannot tell what strangers are like.
 const NONE_BELOW: std::ops::RangeInclusive<f64> = 0.45..=0.9;
@@ -80,7 +83,7 @@ impl Fit {
             Scatter::Fitted(_) => Scatter::AllTexts,
             other => other.clone(),
         };
-        Self { scatter, ..self.clone() }
+        Self { scatter, strangers: self.strangers.without_boundary(), ..self.clone() }
     }
 
     /// Whether the same was chosen for both.
@@ -108,7 +111,7 @@ pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -
         .max_by_key(|(fit, answers)| (Accuracy::of(answers).right, fit.is_made_like(built.fit())));
     let (fit, answers) = best.expect("something was tried");
     let scatter = match fit.scatter {
-        Scatter::AllTexts => Scatter::Fitted(Arc::new(Covariance::of_all(&built.documents))),
+        Scatter::AllTexts => Scatter::Fitted(Arc::new(scatter_of_all(&built.documents))),
         other => other,
     };
     Fit {
@@ -139,6 +142,8 @@ struct Answer {
     signals: Signals,
     is_right: bool,
     belongs_to_roster: bool,
+    /// Whether a correction says so, and not an example.
+    is_learned: bool,
 }
 
 /// The outcomes for each trust, all over the same folds.
@@ -152,9 +157,11 @@ fn try_out(
     let mut tried: Vec<(Fit, Vec<Answer>)> =
         trusts.iter().map(|trust| (Fit { trust: *trust, ..fit.clone() }, Vec::new())).collect();
     for Fold { index, examples, learned } in folds(roster, corrections, fit, built) {
-        let cases: Vec<&Case> = examples.iter().chain(&learned).collect();
+        let examples = examples.iter().map(|case| (case, false));
+        let cases: Vec<(&Case, bool)> =
+            examples.chain(learned.iter().map(|case| (case, true))).collect();
         let step = cases.len().div_ceil(MAX_CASES_OF_FOLD).max(1);
-        for case in cases.into_iter().step_by(step) {
+        for (case, is_learned) in cases.into_iter().step_by(step) {
             let query = Query::new(&index, &case.input);
             for (fit, answers) in &mut tried {
                 let scored = score(&index, &query, fit.trust, |_| true);
@@ -163,6 +170,7 @@ fn try_out(
                     signals: Signals::of(&index, &query, &scored),
                     is_right: case.agent.is_some() && first == case.agent.as_deref(),
                     belongs_to_roster: case.agent.is_some(),
+                    is_learned,
                 });
             }
         }
@@ -183,23 +191,16 @@ impl Accuracy {
     }
 }
 
-/// Where "none" begins, so that the wanted part of the roster's own requests is kept.
+/// Where "none" begins, so that no more of the roster's own requests are lost than may be.
 fn cut(answers: &[Answer]) -> f64 {
-    let mut belongs: Vec<f64> = answers
-        .iter()
-        .filter(|answer| answer.belongs_to_roster)
-        .map(|answer| answer.signals.belongs())
-        .collect();
+    let own = || answers.iter().filter(|answer| answer.belongs_to_roster);
+    let mut belongs: Vec<f64> = own().map(|answer| answer.signals.belongs()).collect();
     if belongs.len() < MIN_CASES {
         return Fit::default().none_below;
     }
     belongs.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a part of a small count"
-    )]
-    let place = ((1.0 - KEPT) * belongs.len() as f64) as usize;
+    let lost = own().map(|answer| if answer.is_learned { LOST_CORRECTIONS } else { LOST_EXAMPLES });
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let place = lost.sum::<f64>() as usize;
     belongs[place].clamp(*NONE_BELOW.start(), *NONE_BELOW.end())
 }

@@ -102,7 +102,7 @@ impl Index {
             mean_lengths: mean_lengths(&documents),
             discriminant: Discriminant::of(&documents, &fit.scatter, before),
             nobody: nobody.filter_map(|correction| Embedding::of(&correction.text)).collect(),
-            fit: fit.clone(),
+            fit: Fit { strangers: fit.strangers.bounded_by(&documents), ..fit.clone() },
             usual_trust: usual_trust(&documents),
             requests: documents.iter().map(|document| document.content.requests()).sum(),
             documents,

@@ -4,10 +4,12 @@
 //! one that has the stored conversation, then scoring by words and meaning in memory, then a language model if the
 //! operator has one judge what is close.
 
+mod boundary;
 mod calibration;
 mod confidence;
 mod correct;
 mod corrections;
+mod covariance;
 mod decision;
 mod discriminant;
 mod document;

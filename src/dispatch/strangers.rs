@@ -6,7 +6,9 @@
 
 use std::sync::{Arc, LazyLock};
 
+use super::boundary::Boundary;
 use super::confidence::Signals;
+use super::document::Document;
 use super::embedding::Embedding;
 use super::index::Index;
 use super::score::{Query, score};
@@ -27,6 +29,8 @@ struct Topic {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Strangers {
     requests: Arc<[Embedding]>,
+    /// `None` if there are none, or if it is not drawn yet.
+    boundary: Option<Arc<Boundary>>,
 }
 
 impl Strangers {
@@ -34,12 +38,32 @@ impl Strangers {
     pub fn to(index: &Index) -> Self {
         let foreign = TOPICS.iter().filter(|topic| !topic.is_served_by(index));
         let requests = foreign.flat_map(|topic| &topic.requests);
-        Self { requests: requests.map(|(_, embedding)| embedding.clone()).collect() }
+        let requests = requests.map(|(_, embedding)| embedding.clone()).collect();
+        Self { requests, boundary: None }
+    }
+
+    /// The same with a boundary to these documents, unless there is one.
+    pub fn bounded_by(&self, documents: &[Document]) -> Self {
+        if self.requests.is_empty() || self.boundary.is_some() {
+            return self.clone();
+        }
+        let own = documents.iter().flat_map(|document| document.content.representatives());
+        let boundary = Boundary::between(own.collect(), self.requests.iter().collect());
+        Self { requests: Arc::clone(&self.requests), boundary: boundary.map(Arc::new) }
+    }
+
+    pub fn without_boundary(&self) -> Self {
+        Self { requests: Arc::clone(&self.requests), boundary: None }
     }
 
     /// How like the nearest of them the request is; `None` if there are none to compare with.
     pub fn nearest(&self, request: &Embedding) -> Option<f32> {
         self.requests.iter().map(|stranger| stranger.cosine(request)).reduce(f32::max)
+    }
+
+    /// How far the request lies on their side of the boundary, in nats; 0 on the roster's side.
+    pub fn beyond(&self, request: &Embedding) -> f32 {
+        self.boundary.as_ref().map_or(0.0, |boundary| (-boundary.log_ratio(request)).max(0.0))
     }
 }
 
@@ -170,8 +194,23 @@ mod tests {
     }
 
     #[test]
+    fn what_no_agent_is_for_lies_beyond_the_boundary() {
+        let built = |roster: &Roster| Index::build(roster, &Corrections::default(), None);
+        let beyond = |index: &Index, request| {
+            let strangers = Strangers::to(index).bounded_by(&index.documents);
+            strangers.beyond(&Embedding::of(request).expect("has words"))
+        };
+        let waffles = "Can I make waffles without butter?";
+        let (painter, both) = (built(&roster(&[PAINTER])), built(&roster(&[PAINTER, COOK])));
+        assert!(beyond(&painter, waffles) > 1.0);
+        assert!(beyond(&both, waffles) < beyond(&painter, waffles) / 2.0);
+        assert!(beyond(&painter, "Paint the hall").abs() < 1e-6);
+    }
+
+    #[test]
     fn without_a_choice_there_is_nothing_to_compare_with() {
         let request = Embedding::of(PANCAKES).expect("has words");
         assert!(Strangers::default().nearest(&request).is_none());
+        assert!(Strangers::default().beyond(&request).abs() < 1e-6);
     }
 }
