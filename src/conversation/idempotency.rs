@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use uuid::Uuid;
 
 use super::error::ConversationError;
 use super::live_run::LiveRun;
 use super::records::RecordedRun;
-use super::{Conversations, NewRun, Run};
+use super::{Conversations, NewRun, Run, RunStatus};
 
 /// How long an idempotency key is waited for that is free and on record as taken, and how often it is asked for.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
@@ -62,7 +63,13 @@ impl Conversations {
     ) -> Result<Option<Run>, ConversationError> {
         let Some(idempotency) = &recorded.idempotency else { return Ok(None) };
         let deadline = tokio::time::Instant::now() + CLAIM_PATIENCE;
-        while !self.inner.ledger.claim_run(&recorded.record(self, live)).await? {
+        loop {
+            let claim = Claim { conversations: self, recorded, live };
+            let is_claimed = self.inner.ledger.claim_run(&recorded.record(self, live)).await?;
+            claim.close();
+            if is_claimed {
+                return Ok(None);
+            }
             if let Some(run) = self.find_repeated(live.key_id, idempotency).await? {
                 return Ok(Some(run));
             }
@@ -72,6 +79,31 @@ impl Conversations {
             }
             tokio::time::sleep(CLAIM_PAUSE).await;
         }
-        Ok(None)
+    }
+}
+
+/// A claim that the database has not answered. It may take it all the same: whoever gives the claim up, by leaving or
+/// because the database is gone, leaves a run that has ended, or its key would be taken for as long as the service runs.
+struct Claim<'a> {
+    conversations: &'a Conversations,
+    recorded: &'a RecordedRun,
+    live: &'a LiveRun,
+}
+
+impl Claim<'_> {
+    /// The answer is there.
+    fn close(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.live.update(|run| {
+            run.status = RunStatus::Cancelled;
+            run.ended_at = Some(Utc::now());
+        });
+        let record = self.recorded.record(self.conversations, self.live);
+        self.conversations.inner.ledger.note_run(&record);
     }
 }

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use rolecall::provider::DialectName;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -13,6 +15,20 @@ fn body(input: &str) -> Value {
 async fn run(caller: &Caller, key: &str, body: &Value) -> Answer {
     let request = caller.request(reqwest::Method::POST, "/v1/runs");
     Answer::read(request.header("idempotency-key", key).json(body)).await
+}
+
+/// Asks until the run of the key is known to have ended: what one instance has done reaches another a little later.
+async fn run_when_free(caller: &Caller, key: &str, body: &Value) -> Answer {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = run(caller, key, body).await;
+        if answer.status != 409 {
+            return answer;
+        }
+        answer.problem(409, "conflict");
+        assert!(Instant::now() < until, "the key stays taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn with_provider(pool: PgPool) -> (FakeProvider, TestApp) {
@@ -33,7 +49,7 @@ async fn the_same_key_and_body_are_the_same_run(pool: PgPool) {
     assert_eq!(first.status, 200, "{}", first.text);
     let other = TestApp::start(pool).await;
     for app in [&app, &other] {
-        let again = run(&app.admin, "order-7", &body("look")).await;
+        let again = run_when_free(&app.admin, "order-7", &body("look")).await;
         assert_eq!((again.status, &again.body), (200, &first.body));
         assert_eq!(again.header("x-rolecall-run"), first.header("x-rolecall-run"));
     }
@@ -164,6 +180,27 @@ async fn a_caller_whose_connection_broke_may_ask_again(pool: PgPool) {
         again = run(&app.admin, "k", &body("look")).await;
     }
     assert_eq!((again.status, &again.body["output"]), (200, &json!("Done.")));
+}
+
+#[sqlx::test]
+async fn a_caller_who_leaves_while_the_key_is_claimed_may_ask_again(pool: PgPool) {
+    let (provider, app) = with_provider(pool.clone()).await;
+    provider.replies(Reply::json(200, &anthropic::message("Done.")));
+    // Runs can be read, and none can be added.
+    let mut lock = pool.acquire().await.expect("a connection").detach();
+    sqlx::raw_sql("BEGIN; LOCK TABLE runs IN SHARE MODE").execute(&mut lock).await.expect("locks");
+    let request = app.admin.request(reqwest::Method::POST, "/v1/runs");
+    let request = request.header("idempotency-key", "k").json(&body("look"));
+    let left = request.timeout(Duration::from_millis(300)).send().await;
+    assert!(left.is_err_and(|error| error.is_timeout()));
+    drop(lock);
+    let again = run_when_free(&app.admin, "k", &body("look")).await;
+    assert_eq!((again.status, &again.body["output"]), (200, &json!("Done.")));
+    let runs = app.admin.get("/v1/runs").await.body;
+    let statuses: Vec<&Value> =
+        runs["items"].as_array().expect("runs").iter().map(|run| &run["status"]).collect();
+    assert_eq!(statuses, ["completed", "cancelled"]);
+    app.stop().await;
 }
 
 #[sqlx::test]
