@@ -63,13 +63,7 @@ impl Conversations {
     ) -> Result<Option<Run>, ConversationError> {
         let Some(idempotency) = &recorded.idempotency else { return Ok(None) };
         let deadline = tokio::time::Instant::now() + CLAIM_PATIENCE;
-        loop {
-            let claim = Claim { conversations: self, recorded, live };
-            let is_claimed = self.inner.ledger.claim_run(&recorded.record(self, live)).await?;
-            claim.close();
-            if is_claimed {
-                return Ok(None);
-            }
+        while !self.try_claim_key(recorded, live).await? {
             if let Some(run) = self.find_repeated(live.key_id, idempotency).await? {
                 return Ok(Some(run));
             }
@@ -79,31 +73,22 @@ impl Conversations {
             }
             tokio::time::sleep(CLAIM_PAUSE).await;
         }
+        Ok(None)
     }
-}
 
-/// A claim that the database has not answered. It may take it all the same: whoever gives the claim up, by leaving or
-/// because the database is gone, leaves a run that has ended, or its key would be taken for as long as the service runs.
-struct Claim<'a> {
-    conversations: &'a Conversations,
-    recorded: &'a RecordedRun,
-    live: &'a LiveRun,
-}
-
-impl Claim<'_> {
-    /// The answer is there.
-    fn close(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.live.update(|run| {
-            run.status = RunStatus::Cancelled;
-            run.ended_at = Some(Utc::now());
-        });
-        let record = self.recorded.record(self.conversations, self.live);
-        self.conversations.inner.ledger.note_run(&record);
+    /// Asks once. A run whose caller leaves meanwhile is cancelled before it begins, and gives its key up.
+    async fn try_claim_key(
+        &self,
+        recorded: &RecordedRun,
+        live: &LiveRun,
+    ) -> Result<bool, ConversationError> {
+        let given_up = || {
+            live.update(|run| {
+                run.status = RunStatus::Cancelled;
+                run.ended_at = Some(Utc::now());
+            });
+            recorded.record(self, live)
+        };
+        Ok(self.inner.ledger.claim_run(&recorded.record(self, live), given_up).await?)
     }
 }

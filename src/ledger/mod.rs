@@ -4,6 +4,7 @@
 //! What is not written yet is found in the journal, so that a caller reads its own writes. Record types are plain;
 //! their meaning belongs to `dispatch` and `conversation`.
 
+mod claim;
 mod error;
 mod instance;
 mod journal;
@@ -136,12 +137,6 @@ impl Ledger {
     pub async fn try_secure(&self) -> Result<(), LedgerError> {
         let journal = &self.inner.journal;
         if journal.is_written(journal.end()).await { Ok(()) } else { Err(LedgerError::NoRoom) }
-    }
-
-    /// Writes a run that has an idempotency key at once, unless another run of the caller's has the key. True if
-    /// the run has it now.
-    pub async fn claim_run(&self, record: &RunRecord) -> Result<bool, LedgerError> {
-        Ok(store::claim_run(&self.inner.pool, record).await?)
     }
 
     /// Waits until all that was kept before is written, for `patience` at most. False if it is not.

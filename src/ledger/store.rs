@@ -15,7 +15,10 @@ use super::record::{
 const LIST_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes a run that has an idempotency key, unless another run of the caller's has it. True if it was written.
-pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool, sqlx::Error> {
+pub(super) async fn claim_run(
+    connection: &mut PgConnection,
+    record: &RunRecord,
+) -> Result<bool, sqlx::Error> {
     let result = sqlx::query!(
         "INSERT INTO runs
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
@@ -36,7 +39,7 @@ pub(super) async fn claim_run(pool: &PgPool, record: &RunRecord) -> Result<bool,
         record.idempotency_key,
         record.request_sha256,
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(result.rows_affected() == 1)
 }

@@ -52,6 +52,16 @@ impl Record {
             Self::RunEvents(record) => record.run_id,
         }
     }
+
+    /// Whether it was refused because it has been written before, which the database's answer to was lost. A run on record
+    /// is no reason to refuse it.
+    fn is_there_already(&self, error: &sqlx::Error) -> bool {
+        let is_written_once = matches!(self, Self::Dispatch(_) | Self::RunEvents(_));
+        is_written_once
+            && error
+                .as_database_error()
+                .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    }
 }
 
 /// Up to where a journal is written with a batch.
@@ -151,25 +161,26 @@ impl Inner {
 }
 
 /// Writes records, but for those that the database will not take however often they are sent: these must not hold up the
-/// others. Records that were written before, of which the answer was lost, are refused together and not alone.
+/// others.
 pub(super) async fn write_records(
     pool: &PgPool,
     records: &[Record],
     taken: Taken,
 ) -> Result<(), sqlx::Error> {
-    match store::write_batch(pool, records, taken).await {
+    match store::write_batch(pool, records, Some(taken)).await {
         Err(error) if is_refused(&error) => {}
         written => return written,
     }
     for record in records {
-        match store::write_alone(pool, record).await {
+        match store::write_batch(pool, std::slice::from_ref(record), None).await {
+            Err(error) if record.is_there_already(&error) => {}
             Err(error) if is_refused(&error) => {
                 tracing::error!(%error, id = %record.id(), "the database refuses a record, which is lost");
             }
             written => written?,
         }
     }
-    store::write_batch(pool, &[], taken).await
+    store::write_batch(pool, &[], Some(taken)).await
 }
 
 /// Whether the database has answered, and it is the data that it does not like.

@@ -8,20 +8,20 @@ use uuid::Uuid;
 
 use super::copy::{copy_dispatches, copy_run_events, copy_runs};
 use super::{Record, Taken};
-use crate::db;
 use crate::ledger::column;
 use crate::ledger::nul::json_text;
-use crate::ledger::record::{DispatchRecord, RunEvents, RunRecord};
+use crate::ledger::record::RunRecord;
 use crate::ledger::usage::store::{self as usage, Counting};
 
 /// A statement takes texts up to about this size.
 const STATEMENT_BYTES: usize = 256 * 1024;
 
-/// Writes all of them or none, and with them up to where the journal is written. Decisions and events must be new.
+/// Writes all of them or none, and with them up to where the journal is written. Decisions and events must be new: a unique
+/// violation says that one is not.
 pub async fn write_batch(
     pool: &PgPool,
     records: &[Record],
-    taken: Taken,
+    taken: Option<Taken>,
 ) -> Result<(), sqlx::Error> {
     let (mut dispatches, mut run_events) = (Vec::new(), Vec::new());
     // The last record of a run is the one that counts.
@@ -41,7 +41,9 @@ pub async fn write_batch(
     copy_dispatches(&mut transaction, &dispatches).await?;
     let ended = write_runs(&mut transaction, &runs).await?;
     copy_run_events(&mut transaction, &run_events).await?;
-    set_taken(&mut transaction, taken).await?;
+    if let Some(taken) = taken {
+        set_taken(&mut transaction, taken).await?;
+    }
     // Last, because other instances wait for the rows of sums until the commit.
     usage::count_records(&mut transaction, &ended).await?;
     transaction.commit().await?;
@@ -50,32 +52,19 @@ pub async fn write_batch(
     Ok(())
 }
 
-/// Writes one record, which may have been written before.
-pub async fn write_alone(pool: &PgPool, record: &Record) -> Result<(), sqlx::Error> {
-    let mut transaction = db::begin(pool).await?;
-    match record {
-        Record::Dispatch(record) => insert_dispatch(&mut transaction, record).await?,
-        Record::Run(record) => {
-            let ended = write_runs(&mut transaction, &[record]).await?;
-            usage::count_records(&mut transaction, &ended).await?;
-        }
-        Record::RunEvents(record) => insert_run_events(&mut transaction, record).await?,
-    }
-    transaction.commit().await
-}
-
 /// Returns those that have ended with this.
 async fn write_runs<'a>(
     connection: &mut PgConnection,
     records: &[&'a RunRecord],
 ) -> Result<Vec<&'a RunRecord>, sqlx::Error> {
     let on_record = find_on_record(connection, records).await?;
-    let mistaken = on_record.iter().filter(|(_, is_mistaken)| **is_mistaken);
-    let mistaken: Vec<Uuid> = mistaken.map(|(id, _)| *id).collect();
-    usage::count_rows(connection, &mistaken, Counting::Out).await?;
     let (begun, new): (Vec<_>, Vec<_>) =
         records.iter().copied().partition(|record| on_record.contains_key(&record.id));
     copy_runs(connection, &new).await?;
+    // Rare: none is mistaken from now on.
+    let is_mistaken = |record: &&&RunRecord| record.event_count.is_some() && on_record[&record.id];
+    let mistaken: Vec<Uuid> = begun.iter().filter(is_mistaken).map(|record| record.id).collect();
+    usage::count_rows(connection, &mistaken, Counting::Out).await?;
     let mut changed = HashSet::new();
     for begun in pieces(&begun, |record| record.record.len()) {
         changed.extend(update_runs(connection, begun).await?);
@@ -111,53 +100,19 @@ async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sq
     Ok(())
 }
 
-async fn insert_dispatch(
-    connection: &mut PgConnection,
-    record: &DispatchRecord,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO dispatches
-            (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
-             created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9, $10)
-         ON CONFLICT (id) DO NOTHING",
-        record.id,
-        record.key_id,
-        record.outcome,
-        record.agent_name,
-        record.agent_revision,
-        record.roster_revision,
-        record.conversation_id,
-        record.decision,
-        record.input,
-        record.created_at,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Those of the runs that PostgreSQL has, and whether each ends now but was taken to have ended before. That is rare, and
-/// none is from now on.
+/// Those of the runs that PostgreSQL has, and whether each was taken to have ended.
 async fn find_on_record(
     connection: &mut PgConnection,
     records: &[&RunRecord],
 ) -> Result<HashMap<Uuid, bool>, sqlx::Error> {
-    let ids = column(records, |record| record.id);
     let found = sqlx::query!(
         r#"SELECT id, ended_at IS NOT NULL AND event_count IS NULL AS "is_taken_to_have_ended!"
            FROM runs WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
-        &ids
+        &column(records, |record| record.id)
     )
     .fetch_all(connection)
     .await?;
-    let ending: HashSet<Uuid> = records
-        .iter()
-        .filter(|record| record.event_count.is_some())
-        .map(|record| record.id)
-        .collect();
-    let found = found.into_iter();
-    Ok(found.map(|run| (run.id, run.is_taken_to_have_ended && ending.contains(&run.id))).collect())
+    Ok(found.into_iter().map(|run| (run.id, run.is_taken_to_have_ended)).collect())
 }
 
 /// A run that has ended does not change any more, unless it was only taken to have: its instance was silent for long, and
@@ -187,20 +142,4 @@ async fn update_runs(
     )
     .fetch_all(connection)
     .await
-}
-
-async fn insert_run_events(
-    connection: &mut PgConnection,
-    record: &RunEvents,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO run_events (run_id, first_sequence, events) VALUES ($1, $2, $3::text::json)
-         ON CONFLICT (run_id, first_sequence) DO NOTHING",
-        record.run_id,
-        record.first_sequence,
-        record.events,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
