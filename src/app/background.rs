@@ -52,6 +52,7 @@ impl Background {
         background.spawn(async move { listen_for_changes(&pool, &heard).await });
         background.spawn(keep_current(state.clone(), changed));
         background.spawn(store_progress(state.conversations.clone()));
+        background.spawn(put_down_left_runs(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
         background.spawn(keep_fitted(state.dispatcher.clone()));
         background.spawn(keep_spending(state.limits.clone()));
@@ -117,6 +118,15 @@ async fn store_progress(conversations: Conversations) {
     loop {
         progress.tick().await;
         conversations.store_progress().await;
+    }
+}
+
+/// Lets no run wait for a caller who does not read.
+async fn put_down_left_runs(conversations: Conversations) {
+    let mut look = interval(POLL_INTERVAL);
+    loop {
+        look.tick().await;
+        conversations.put_down_left_runs();
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{SetOnce, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::carried::Carried;
 use super::event::{CallsForCaller, StoredEvent};
 use super::{Run, RunEvent, RunStatus};
 use crate::ledger::RunEvents;
@@ -19,6 +20,8 @@ pub(super) struct LiveRun {
     pub key_id: Uuid,
     /// Whether it outlives its caller.
     pub is_background: bool,
+    /// What is left of it, if it is no task.
+    pub carried: Carried,
     cancel: CancellationToken,
     cancelled_by: OnceLock<CancelledBy>,
     state: Mutex<State>,
@@ -44,6 +47,12 @@ struct Progress {
     events: usize,
     has_content: bool,
     has_ended: bool,
+}
+
+impl Progress {
+    fn is_content_known(&self) -> bool {
+        self.has_content || self.has_ended
+    }
 }
 
 #[derive(Debug)]
@@ -75,6 +84,7 @@ impl LiveRun {
             id,
             key_id,
             is_background,
+            carried: Carried::default(),
             cancel: CancellationToken::new(),
             cancelled_by: OnceLock::new(),
             state: Mutex::new(state),
@@ -125,6 +135,11 @@ impl LiveRun {
     pub fn show_content(&self) {
         self.progress
             .send_if_modified(|progress| !std::mem::replace(&mut progress.has_content, true));
+    }
+
+    /// Whether there is content, or will be none.
+    pub fn has_content(&self) -> bool {
+        self.progress.borrow().is_content_known()
     }
 
     /// Tells the end.
@@ -247,10 +262,8 @@ impl LiveReader {
     pub async fn next(&mut self) -> Option<(usize, RunEvent)> {
         loop {
             let progress = *self.progress.borrow_and_update();
-            if self.position < progress.events {
-                let event = self.run.state().event(self.position)?;
-                self.position += 1;
-                return Some((self.position, event));
+            if let Some(told) = self.next_told() {
+                return Some(told);
             }
             if progress.has_ended || self.progress.changed().await.is_err() {
                 return None;
@@ -258,9 +271,16 @@ impl LiveReader {
         }
     }
 
+    /// The next event, if it has been told.
+    pub(super) fn next_told(&mut self) -> Option<(usize, RunEvent)> {
+        let event = self.run.state().event(self.position)?;
+        self.position += 1;
+        Some((self.position, event))
+    }
+
     /// Waits until there is content or the run has ended.
     pub(super) async fn wait_for_content(&mut self) {
-        let reached = self.progress.wait_for(|progress| progress.has_content || progress.has_ended);
+        let reached = self.progress.wait_for(Progress::is_content_known);
         // An error means that nothing comes any more.
         let _ = reached.await;
     }

@@ -1,6 +1,7 @@
 //! Runs: one request answered by one agent, from the pick to the settled record; and the stored conversations that runs
 //! go on with.
 
+mod carried;
 mod charges;
 mod end;
 mod error;
@@ -169,6 +170,13 @@ impl Conversations {
             }
         }
         Ok(())
+    }
+
+    /// Lets runs go on whose callers read so slowly that they carry them no further.
+    pub fn put_down_left_runs(&self) {
+        for live in self.list_live() {
+            live.carried.put_down_if_left();
+        }
     }
 
     /// Takes no more runs, lets those under way end for `grace`, then ends them.

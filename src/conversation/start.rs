@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio_util::sync::ReusableBoxFuture;
 use uuid::Uuid;
 
 use super::error::ConversationError;
@@ -155,7 +154,7 @@ impl Conversations {
         if is_background {
             self.inner.ledger.note_run(&recorded.record(self, &live));
         }
-        let mut handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
+        let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
         let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on() };
@@ -179,17 +178,17 @@ impl Conversations {
             usage: Usage::default(),
             exchange,
         };
-        // Boxed: a future is moved several times before it begins, and this one is large.
-        let execution = Box::pin(async move {
+        let execution = async move {
             let span = Arc::clone(&execution.span);
             span.around(execution.run(place, decision)).await;
             drop(registration);
-        });
-        let execution = ReusableBoxFuture::new(self.inner.tasks.track_future(execution));
-        if is_held_back {
-            handle.carry(execution);
+        };
+        // Boxed first: a future is moved several times before it begins, and this one is large.
+        let rest = Box::pin(self.inner.tasks.track_future(Box::pin(execution)));
+        if is_background {
+            tokio::spawn(rest);
         } else {
-            tokio::spawn(execution);
+            handle.carry(rest);
         }
         if is_background {
             // Its caller is told of it at once.

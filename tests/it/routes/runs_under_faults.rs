@@ -312,23 +312,66 @@ async fn a_stop_lets_streams_end_and_then_ends_them(pool: PgPool) {
     assert_eq!(recorded_status(&pool).await, "failed");
 }
 
+/// Begins a run whose caller does not read; the provider writes more than the buffers between the two hold, and on
+/// until the run ends or has been written so many pieces.
+async fn begin_unread(
+    app: &TestApp,
+    provider: &FakeProvider,
+    pieces: usize,
+) -> (reqwest::Response, tokio::task::JoinHandle<()>) {
+    let (reply, pace) = Reply::paced();
+    provider.replies(reply);
+    let request = app.admin.request(reqwest::Method::POST, "/v1/runs");
+    let sending = tokio::spawn(async move {
+        pace.send(&anthropic::start()).await;
+        let piece = anthropic::text(&"x".repeat(10_000));
+        for _ in 0..pieces {
+            if !pace.is_read(&piece).await {
+                return;
+            }
+        }
+        pace.send(&anthropic::end()).await;
+    });
+    (request.json(&run_of_a_named_agent(true)).send().await.expect("answers"), sending)
+}
+
+#[sqlx::test]
+async fn a_caller_who_does_not_read_holds_up_no_run(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = with_provider(pool.clone(), &provider).start().await;
+    let (unread, sending) = begin_unread(&app, &provider, 2_000).await;
+    let wrote = tokio::time::timeout(Duration::from_secs(30), sending).await;
+    wrote.expect("all is read in time").expect("does not panic");
+    assert_eq!(recorded_status(&pool).await, "completed");
+    // All of it is still there for whoever reads late.
+    let told = crate::support::Events::of(unread).collect().await;
+    let texts = told.iter().filter(|(_, name, _)| name == "text.delta");
+    let characters: usize =
+        texts.map(|(_, _, data)| data["text"].as_str().map_or(0, str::len)).sum();
+    assert_eq!(characters, 20_000_000);
+    assert_eq!(told.last().map(|(_, name, _)| name.as_str()), Some("run.completed"));
+}
+
+#[sqlx::test]
+async fn a_caller_who_does_not_read_holds_up_no_cancel(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = with_provider(pool.clone(), &provider).start().await;
+    let (unread, sending) = begin_unread(&app, &provider, usize::MAX).await;
+    let run = unread.headers()["x-rolecall-run"].to_str().expect("is text").to_owned();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let cancelled = app.admin.post(&format!("/v1/runs/{run}/cancel"), json!({})).await;
+    assert_eq!(cancelled.body["status"], "cancelled", "{}", cancelled.text);
+    sending.await.expect("does not panic");
+}
+
 #[sqlx::test]
 async fn a_caller_who_does_not_read_holds_up_no_stop(pool: PgPool) {
     let provider = FakeProvider::start().await;
-    let (reply, pace) = Reply::paced();
-    provider.replies(reply);
     let app = with_provider(pool.clone(), &provider)
         .configure(|config| config.shutdown_grace = Duration::from_millis(100))
         .start()
         .await;
-    let request = app.admin.request(reqwest::Method::POST, "/v1/runs");
-    let sending = tokio::spawn(async move {
-        pace.send(&anthropic::start()).await;
-        // More than the buffers between here and the caller hold.
-        let piece = anthropic::text(&"x".repeat(10_000));
-        while pace.is_read(&piece).await {}
-    });
-    let unread = request.json(&run_of_a_named_agent(true)).send().await.expect("answers");
+    let (unread, sending) = begin_unread(&app, &provider, usize::MAX).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let stop = tokio::time::timeout(Duration::from_secs(30), app.stop()).await;
     assert!(stop.is_ok(), "the service stops");
