@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ::metrics::{
-    counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-    set_global_recorder,
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram, set_global_recorder,
 };
 use http::{Method, StatusCode};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::kept::Kept;
 use super::process;
 
 /// Label of what is not told apart, so that labels stay few.
@@ -145,12 +146,18 @@ fn describe() {
 
 /// `route` is the pattern of a path.
 pub fn request_answered(route: &str, method: &Method, status: StatusCode, took: Duration) {
-    let route = route.to_owned();
-    let method = known_method(method);
-    let status = status.as_str().to_owned();
-    counter!(HTTP_REQUESTS, "route" => route.clone(), "method" => method, "status" => status)
-        .increment(1);
-    histogram!(HTTP_DURATION, "route" => route, "method" => method).record(took);
+    static KEPT: Kept<(Counter, Histogram)> = Kept::new();
+    let labels = [route, known_method(method), status.as_str()];
+    let (count, duration) = KEPT.get(labels, |[route, method, status]| {
+        let labels = [("route", route.clone()), ("method", method.clone())];
+        let duration = histogram!(HTTP_DURATION, &labels);
+        (
+            counter!(HTTP_REQUESTS, "route" => route, "method" => method, "status" => status),
+            duration,
+        )
+    });
+    count.increment(1);
+    duration.record(took);
 }
 
 /// Callers may invent methods.
@@ -168,45 +175,70 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 pub fn run_ended(agent: &str, outcome: &'static str, took: Duration) {
-    counter!(RUNS, "agent" => agent.to_owned(), "outcome" => outcome).increment(1);
-    histogram!(RUN_DURATION, "outcome" => outcome).record(took);
+    static KEPT: Kept<(Counter, Histogram)> = Kept::new();
+    let (count, duration) = KEPT.get([agent, outcome], |[agent, outcome]| {
+        let duration = histogram!(RUN_DURATION, "outcome" => outcome.clone());
+        (counter!(RUNS, "agent" => agent, "outcome" => outcome), duration)
+    });
+    count.increment(1);
+    duration.record(took);
 }
 
 pub fn run_showed_content(took: Duration) {
-    histogram!(FIRST_CONTENT).record(took);
+    static KEPT: Kept<Histogram> = Kept::new();
+    KEPT.get([], |[]| histogram!(FIRST_CONTENT)).record(took);
 }
 
 pub fn run_cost_time(overhead: Duration) {
-    histogram!(OVERHEAD).record(overhead);
+    static KEPT: Kept<Histogram> = Kept::new();
+    KEPT.get([], |[]| histogram!(OVERHEAD)).record(overhead);
 }
 
 pub fn dispatched(outcome: &'static str, strategy: &'static str, took: Duration) {
-    counter!(DISPATCHES, "outcome" => outcome, "strategy" => strategy).increment(1);
-    histogram!(DISPATCH_DURATION, "strategy" => strategy).record(took);
+    static KEPT: Kept<(Counter, Histogram)> = Kept::new();
+    let (count, duration) = KEPT.get([outcome, strategy], |[outcome, strategy]| {
+        let duration = histogram!(DISPATCH_DURATION, "strategy" => strategy.clone());
+        (counter!(DISPATCHES, "outcome" => outcome, "strategy" => strategy), duration)
+    });
+    count.increment(1);
+    duration.record(took);
 }
 
 pub fn provider_answered(provider: &str, model: &str, outcome: &str, took: Duration) {
-    let (provider, model) = (provider.to_owned(), model.to_owned());
-    let outcome = outcome.to_owned();
-    counter!(ATTEMPTS, "provider" => provider.clone(), "model" => model, "outcome" => outcome)
-        .increment(1);
-    histogram!(ATTEMPT_DURATION, "provider" => provider).record(took);
+    static KEPT: Kept<(Counter, Histogram)> = Kept::new();
+    let (count, duration) = KEPT.get([provider, model, outcome], |[provider, model, outcome]| {
+        let duration = histogram!(ATTEMPT_DURATION, "provider" => provider.clone());
+        let labels = [("provider", provider), ("model", model), ("outcome", outcome)];
+        (counter!(ATTEMPTS, &labels), duration)
+    });
+    count.increment(1);
+    duration.record(took);
 }
 
 pub fn tokens_used(agent: &str, model: &str, kind: &'static str, count: u64) {
-    let (agent, model) = (agent.to_owned(), model.to_owned());
-    counter!(TOKENS, "agent" => agent, "model" => model, "kind" => kind).increment(count);
+    static KEPT: Kept<Counter> = Kept::new();
+    let tokens = KEPT.get(
+        [agent, model, kind],
+        |[agent, model, kind]| counter!(TOKENS, "agent" => agent, "model" => model, "kind" => kind),
+    );
+    tokens.increment(count);
 }
 
 pub fn money_spent(agent: &str, model: &str, nano_usd: u64) {
-    let (agent, model) = (agent.to_owned(), model.to_owned());
-    counter!(COST, "agent" => agent, "model" => model).increment(nano_usd);
+    static KEPT: Kept<Counter> = Kept::new();
+    let cost = KEPT
+        .get([agent, model], |[agent, model]| counter!(COST, "agent" => agent, "model" => model));
+    cost.increment(nano_usd);
 }
 
 pub fn tool_called(server: &str, outcome: &'static str, took: Duration) {
-    let server = server.to_owned();
-    counter!(TOOL_CALLS, "server" => server.clone(), "outcome" => outcome).increment(1);
-    histogram!(TOOL_CALL_DURATION, "server" => server).record(took);
+    static KEPT: Kept<(Counter, Histogram)> = Kept::new();
+    let (count, duration) = KEPT.get([server, outcome], |[server, outcome]| {
+        let duration = histogram!(TOOL_CALL_DURATION, "server" => server.clone());
+        (counter!(TOOL_CALLS, "server" => server, "outcome" => outcome), duration)
+    });
+    count.increment(1);
+    duration.record(took);
 }
 
 pub fn limit_refused(limit: &'static str) {

@@ -2,6 +2,7 @@
 //! `traces.rs`. Message texts and secrets are told
 //! nowhere.
 
+mod kept;
 pub mod metrics;
 mod outbox;
 pub mod process;
