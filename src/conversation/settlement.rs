@@ -8,6 +8,7 @@ use super::end::{End, invites_another_try, outcome};
 use super::execution::Execution;
 use super::figures::count_usage;
 use super::funds::PRICE_UNKNOWN;
+use super::run::RunStatus;
 use super::spans;
 use super::stored::{FLUSH_PATIENCE, NotKept};
 use super::turn::Turn;
@@ -15,7 +16,7 @@ use crate::chat::{FinishReason, Money};
 
 impl Execution {
     /// Whatever has ended the run: its status, its usage, its place and its record.
-    pub(super) async fn settle(mut self, mut end: End) {
+    pub(super) async fn settle(mut self: Box<Self>, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
         let is_price_unknown = self.funds.settle(self.call.request_usages());
@@ -51,16 +52,19 @@ impl Execution {
         let run = live.without_texts();
         self.clock.stop(&run);
         spans::tell(&self.span, &run);
-        tracing::info!(
-            run.id = %run.id,
-            agent.name = %run.agent.name,
-            run.status = run.status.as_str(),
-            run.model = %run.model.resolved,
-            run.requests = run.request_count(),
-            "run ended"
-        );
+        // The line of a request that is answered in one piece says the same of a run that is completed.
+        if !self.is_held_back || run.status != RunStatus::Completed {
+            tracing::info!(
+                run.id = %run.id,
+                agent.name = %run.agent.name,
+                run.status = run.status.as_str(),
+                run.model = %run.model.resolved,
+                run.requests = run.request_count(),
+                "run ended"
+            );
+        }
         if !invites_another_try(&end, &run) {
-            self.recorded.keeps_idempotency_key = true;
+            self.live.recorded.keep_idempotency_key();
         }
         self.live.tell(RunEvent::Usage(run.usage));
         // On record first: what the caller is told to have ended must be found.
@@ -69,8 +73,8 @@ impl Execution {
         self.conversations.inner.ledger.secure().await;
         if let Some(exchange) = self.exchange.take() {
             // Whoever has the conversation next, or deletes it, finds all that this run has left.
-            self.conversations.inner.ledger.flush(FLUSH_PATIENCE).await;
-            exchange.release().await;
+            Box::pin(self.conversations.inner.ledger.flush(FLUSH_PATIENCE)).await;
+            Box::pin(exchange.release()).await;
         }
         self.live.end();
     }
@@ -78,7 +82,7 @@ impl Execution {
     fn count_usage(&self) {
         let catalog = self.conversations.inner.providers.catalog();
         for (target, usage) in self.funds.usages(self.call.request_usages()) {
-            count_usage(&self.recorded.agent.name, target, usage, catalog);
+            count_usage(&self.live.recorded.agent.name, target, usage, catalog);
         }
     }
 
@@ -90,7 +94,7 @@ impl Execution {
         let Some(exchange) = &self.exchange else { return Ok(()) };
         let was_refused = self.turn.finish_reason == Some(FinishReason::Refusal);
         let is_tried = matches!(end, End::Finished) && !was_refused;
-        let result = if is_tried { exchange.keep().await } else { Ok(()) };
+        let result = if is_tried { Box::pin(exchange.keep()).await } else { Ok(()) };
         if exchange.is_required() || (is_tried && result.is_ok()) {
             return result;
         }

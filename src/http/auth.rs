@@ -1,4 +1,4 @@
-//! Who calls: the key of a request, checked against the scope that its path asks for.
+//! Who calls: the key of a request, checked against the scope that its path asks for and the limits of the key.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -7,13 +7,17 @@ use http::{HeaderMap, header};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
+use super::rate_limits;
 use crate::access::{Access, Caller, Scope};
+use crate::limits::Limits;
 
 /// What a group of paths asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     pub access: Access,
     pub scope: Scope,
+    /// There if requests are counted.
+    pub limits: Option<Limits>,
 }
 
 /// Lets a request pass whose key has the scope, and tells the handler who calls.
@@ -29,8 +33,12 @@ pub(super) async fn check(
             format!("the key does not have the scope `{}`", guard.scope.as_str()),
         ));
     }
+    let key_id = caller.key_id();
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    Ok(match &guard.limits {
+        Some(limits) => rate_limits::count(limits, key_id, request, next).await,
+        None => next.run(request).await,
+    })
 }
 
 fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Caller, ApiError> {

@@ -120,19 +120,18 @@ pub fn router(state: AppState) -> Router {
     let mut router = Router::new();
     for scope in SCOPES {
         let (mut group, _) = paths(scope).split_for_parts();
-        if matches!(scope, Some(Scope::Dispatch | Scope::Run)) {
-            let limits = state.limits.clone();
-            group = group.route_layer(middleware::from_fn_with_state(limits, rate_limits::count));
-        }
         if let Some(scope) = scope {
-            let guard = auth::Guard { access: state.access.clone(), scope };
+            let is_counted = matches!(scope, Scope::Dispatch | Scope::Run);
+            let limits = is_counted.then(|| state.limits.clone());
+            let guard = auth::Guard { access: state.access.clone(), scope, limits };
             group = group.route_layer(middleware::from_fn_with_state(guard, auth::check));
         }
         router = router.merge(group);
     }
     let (mut figures, _) = metrics_path().split_for_parts();
     if state.settings.metrics_require_key {
-        let guard = auth::Guard { access: state.access.clone(), scope: Scope::Read };
+        let access = state.access.clone();
+        let guard = auth::Guard { access, scope: Scope::Read, limits: None };
         figures = figures.route_layer(middleware::from_fn_with_state(guard, auth::check));
     }
     router = router.merge(figures);
@@ -142,10 +141,13 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::new(ErrorCode::MethodNotAllowed, "the path does not take this method")
         })
-        .layer(DefaultBodyLimit::max(body_bytes))
-        .layer(CatchPanicLayer::custom(request_log::panicked))
-        .layer(middleware::from_fn_with_state(state.registry.clone(), roster_revision::name_roster))
-        .layer(middleware::from_fn(request_log::log_request))
+        // One layer of three, the outermost first: each one by itself would be boxed, and cloned for every request with
+        // all that is inside.
+        .layer((
+            middleware::from_fn_with_state(state.registry.clone(), request_log::log_request),
+            CatchPanicLayer::custom(request_log::panicked),
+            DefaultBodyLimit::max(body_bytes),
+        ))
         .with_state(state)
 }
 

@@ -4,27 +4,25 @@
 
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{SecondsFormat, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use uuid::Uuid;
 
 use super::error::ApiError;
 use super::faces::Face;
-use crate::access::Caller;
 use crate::limits::{Limits, Standing};
 
 const FREE: &[&str] = &["/v1/runs/{id}/cancel", "/v1/responses/{id}/cancel"];
 
 /// Counts a request of a caller, and says on every answer what is left.
-pub(super) async fn count(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+pub(super) async fn count(limits: &Limits, key_id: Uuid, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let caller = request.extensions().get::<Caller>();
-    let is_counted = request.method() == Method::POST && !FREE.contains(&path);
-    let Some(key_id) = caller.filter(|_| is_counted).map(Caller::key_id) else {
+    if request.method() != Method::POST || FREE.contains(&path) {
         return next.run(request).await;
-    };
+    }
     let face = Face::of(path, request.headers());
     let mut response = match limits.take_request(key_id) {
         Ok(()) => next.run(request).await,

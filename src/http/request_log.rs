@@ -1,8 +1,8 @@
-//! Around every request: its id, its line in the log, and the body of its problem if it has one.
+//! Around every request: its id, the roster that answers, its line in the log, and the body of its problem if it has one.
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
@@ -11,6 +11,9 @@ use uuid::Uuid;
 use super::error::{ApiError, Problem};
 use super::error_code::ErrorCode;
 use super::faces::Face;
+use super::roster_revision;
+use super::run_headers::{AGENT, MODEL, REQUESTS, RUN_ID};
+use crate::registry::Registry;
 use crate::telemetry::{metrics, traces};
 
 /// The header that carries a request's id, in and out.
@@ -18,7 +21,11 @@ pub(super) const REQUEST_ID: &str = "x-request-id";
 
 const MAX_REQUEST_ID_LENGTH: usize = 128;
 
-pub(super) async fn log_request(request: Request, next: Next) -> Response {
+pub(super) async fn log_request(
+    State(registry): State<Registry>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
@@ -28,11 +35,15 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
     let face = Face::of(&path, request.headers());
+    let names_roster = roster_revision::is_told_at(request.uri().path());
     let trace = traces::of_caller(request.headers());
     let mut response = trace.around(next.run(request)).await;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(Problem(error)) = &problem {
         response = with_body(response, error, &id, face);
+    }
+    if names_roster {
+        roster_revision::tell(response.headers_mut(), &registry);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         if let Some(name) = face.and_then(Face::request_id_header) {
@@ -45,14 +56,25 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
     let elapsed_ms = started.elapsed().as_millis();
     let code = problem.as_ref().map(|problem| problem.0.code().as_str());
     let cause = problem.as_ref().and_then(|problem| problem.0.causes());
+    let header = |name| response.headers().get(name)?.to_str().ok().map(tracing::field::display);
+    let (run, agent) = (header(RUN_ID), header(AGENT));
+    let (model, requests) = (header(MODEL), header(REQUESTS));
     // Probes come every few seconds, and a service that is starting is no failure.
     let is_probe = matches!(path.as_str(), "/livez" | "/readyz");
     if is_probe {
         tracing::debug!(request.id = %id, %method, path, status, elapsed_ms, "probe");
     } else if status >= 500 {
-        tracing::error!(request.id = %id, %method, path, status, elapsed_ms, code, cause, "request failed");
+        tracing::error!(
+            request.id = %id, %method, path, status, elapsed_ms, code, cause, run.id = run, agent.name = agent,
+            run.model = model, run.requests = requests,
+            "request failed"
+        );
     } else {
-        tracing::info!(request.id = %id, %method, path, status, elapsed_ms, code, "request");
+        tracing::info!(
+            request.id = %id, %method, path, status, elapsed_ms, code, run.id = run, agent.name = agent,
+            run.model = model, run.requests = requests,
+            "request"
+        );
     }
     response
 }

@@ -1,10 +1,19 @@
 //! What every answer of a run says about it: natively and on the faces.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::convert::Infallible;
+
+use axum::response::{IntoResponseParts, ResponseParts};
+use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use super::roster_revision::ROSTER_REVISION;
 use crate::conversation::{Run, RunStatus};
+
+pub(super) const AGENT: &str = "x-rolecall-agent";
+pub(super) const RUN_ID: &str = "x-rolecall-run";
+pub(super) const MODEL: &str = "x-rolecall-model";
+/// How many requests to providers it took.
+pub(super) const REQUESTS: &str = "x-rolecall-attempts";
 
 /// Whether a run has ended without an answer that a stream could begin with.
 pub(super) fn is_refusal(run: &Run) -> bool {
@@ -12,25 +21,39 @@ pub(super) fn is_refusal(run: &Run) -> bool {
     run.status.is_end() && run.status != RunStatus::Completed && is_empty
 }
 
-/// Which agent, revision and model answer, and how many requests that takes. Without a roster's revision, the
-/// present one is named.
-pub(super) fn run_headers(run: &Run, roster_revision: Option<i64>) -> HeaderMap {
+/// Which agent, revision and model answer, and how many requests that takes.
+pub(super) struct RunHeaders([(&'static str, Option<HeaderValue>); 7]);
+
+/// Other headers of an answer: its type and length, the request's id, what is left of the limits.
+const OTHERS: usize = 10;
+
+/// What is said of a run. Without a roster's revision, the present one is named.
+pub(super) fn run_headers(run: &Run, roster_revision: Option<i64>) -> RunHeaders {
     let text = |text: &str| HeaderValue::from_str(text).ok();
     let id = |id: Uuid| text(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-    let values = [
-        ("x-rolecall-agent", text(&run.agent.name)),
+    RunHeaders([
+        (AGENT, text(&run.agent.name)),
         ("x-rolecall-revision", Some(run.agent.revision.into())),
         ("x-rolecall-dispatch", id(run.dispatch_id)),
-        ("x-rolecall-run", id(run.id)),
-        ("x-rolecall-model", text(&run.model.resolved)),
-        ("x-rolecall-attempts", Some(run.request_count().into())),
+        (RUN_ID, id(run.id)),
+        (MODEL, text(&run.model.resolved)),
+        (REQUESTS, Some(run.request_count().into())),
         (ROSTER_REVISION, roster_revision.map(HeaderValue::from)),
-    ];
-    let mut headers = HeaderMap::with_capacity(values.len());
-    for (name, value) in values {
-        if let Some(value) = value {
-            headers.insert(HeaderName::from_static(name), value);
+    ])
+}
+
+impl IntoResponseParts for RunHeaders {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        let headers = parts.headers_mut();
+        // At once, so that the map is not made anew again and again.
+        headers.reserve(self.0.len() + OTHERS);
+        for (name, value) in self.0 {
+            if let Some(value) = value {
+                headers.insert(HeaderName::from_static(name), value);
+            }
         }
+        Ok(parts)
     }
-    headers
 }

@@ -217,7 +217,7 @@ async fn no_log_holds_a_key_a_prompt_or_an_answer() {
     service.caller.get("/v1/agents?planted-prompt=1").await;
     assert!(service.stop());
     let log = service.whole_log();
-    assert!(log.contains("run ended"));
+    assert!(log.contains("run ended") && log.contains("run.id="));
     for planted in ["planted", ADMIN_KEY] {
         let line = log.lines().find(|line| line.contains(planted));
         assert!(line.is_none(), "{}", line.unwrap_or_default());

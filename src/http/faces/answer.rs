@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::{HeaderMap, header};
+use http::header;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::conversation::{
 use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
-use crate::http::run_headers::{is_refusal, run_headers};
+use crate::http::run_headers::{RunHeaders, is_refusal, run_headers};
 use crate::http::sse::NO_BUFFERING;
 use crate::http::state::Settings;
 use crate::prompt::PromptInput;
@@ -146,7 +146,7 @@ async fn stream(mut handle: RunHandle, settings: &Settings, voice: impl Voice) -
 
 fn speak<V: Voice>(
     source: Source,
-    headers: HeaderMap,
+    headers: RunHeaders,
     run: &Run,
     settings: &Settings,
     mut voice: V,

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,14 +71,20 @@ async fn a_soak_leaves_memory_as_it_was_and_every_run_with_one_end(pool: PgPool)
     );
     assert_eq!(ended.await, begun, "every run has ended");
     assert!(load.deployment.service.stop());
-    let mut ends: HashMap<&str, usize> = HashMap::new();
     let log = load.deployment.service.whole_log();
-    for line in log.lines().filter(|line| line.contains("run ended")) {
-        let id = line.split("run.id=").nth(1).expect("names the run").split(' ').next();
-        *ends.entry(id.expect("an id")).or_default() += 1;
-    }
-    assert_eq!(ends.len(), begun, "every run says that it ends");
-    assert!(ends.values().all(|count| *count == 1), "and says it once");
+    let ids = |message: &str| -> Vec<&str> {
+        let lines = log.lines().filter(|line| line.contains(message));
+        lines
+            .filter_map(|line| {
+                line.split("run.id=").nth(1)?.split(&[' ', '"'][..]).find(|id| !id.is_empty())
+            })
+            .collect()
+    };
+    let (ended, answered) = (ids("run ended"), ids("request request.id="));
+    let told: HashSet<&str> = ended.iter().chain(&answered).copied().collect();
+    assert_eq!(told.len(), begun, "every run is in the log");
+    let ends: HashSet<&str> = ended.iter().copied().collect();
+    assert_eq!(ends.len(), ended.len(), "and says once that it ends");
 }
 
 fn requests() -> usize {
