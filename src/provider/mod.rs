@@ -29,6 +29,7 @@ mod settings;
 mod spans;
 mod sse;
 mod stream;
+mod timer;
 mod transport;
 
 use std::collections::BTreeMap;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::dialect::Decoder;
+use super::timer::Timer;
 use super::transport::Answer;
-use super::{Clocks, ProviderError, SseParser};
+use super::{Clocks, ProviderError, SseEvent, SseParser};
 use crate::chat::ChatEvent;
 
 /// How long the end of a body is waited for behind the protocol's last event.
@@ -29,8 +30,11 @@ pub struct ChatStream {
 struct Source {
     answer: Answer,
     parser: SseParser,
+    /// Room for what the parser finds.
+    frames: Vec<SseEvent>,
     decoder: Box<dyn Decoder>,
     clocks: Clocks,
+    timer: Timer,
     /// When the headers had arrived.
     started: Instant,
     has_content: bool,
@@ -48,12 +52,15 @@ impl ChatStream {
     }
 
     pub(super) fn following(answer: Answer, decoder: Box<dyn Decoder>, clocks: Clocks) -> Self {
+        let started = Instant::now();
         let source = Source {
             answer,
             parser: SseParser::default(),
+            frames: Vec::new(),
             decoder,
+            timer: Timer::new(started + clocks.first_token),
             clocks,
-            started: Instant::now(),
+            started,
             has_content: false,
             is_finished: false,
             is_over: false,
@@ -72,17 +79,17 @@ impl ChatStream {
                 self.is_finished |= matches!(event, ChatEvent::Finished(_));
                 return Ok(Some(event));
             }
-            let events = match &mut self.source {
-                Some(source) => source.next_events().await,
-                None => Ok(None),
+            let goes_on = match &mut self.source {
+                Some(source) => source.read_events(&mut self.ready).await,
+                None => Ok(false),
             };
-            match events {
-                Ok(Some(events)) => self.ready.extend(events),
-                Ok(None) if self.is_finished => return Ok(None),
+            match goes_on {
+                Ok(true) => {}
+                Ok(false) if self.is_finished => return Ok(None),
                 // No trouble of the connection behind the finish reason spoils the answer. An error that the provider
                 // itself reports does: Gemini says `STOP` before it says that it was overloaded.
                 Err(error) if self.is_finished && !error.is_reported() => return Ok(None),
-                Ok(None) => return Err(ProviderError::Truncated),
+                Ok(false) => return Err(ProviderError::Truncated),
                 Err(error) => return Err(error),
             }
         }
@@ -90,27 +97,24 @@ impl ChatStream {
 }
 
 impl Source {
-    /// The events of the next piece; `None` at the end. What was decoded before an error comes before it.
-    async fn next_events(&mut self) -> Result<Option<Vec<ChatEvent>>, ProviderError> {
+    /// Reads the events of the next piece; `false` at the end. What was decoded before an error comes before it.
+    async fn read_events(
+        &mut self,
+        ready: &mut VecDeque<ChatEvent>,
+    ) -> Result<bool, ProviderError> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
         if self.is_over {
             // The end of the body usually comes along, and a connection that was read to its end is used again.
             let _ = tokio::time::timeout(LINGER, self.answer.next_piece()).await;
-            return Ok(None);
+            return Ok(false);
         }
         let piece = self.next_piece().await?;
-        let Some(piece) = piece else { return Ok(None) };
-        let mut events = Vec::new();
-        if let Err(error) = self.decode(&piece, &mut events) {
-            self.error = Some(error);
-        }
-        self.is_finished |= events.iter().any(|event| matches!(event, ChatEvent::Finished(_)));
-        self.has_content |= self.is_finished
-            || self.decoder.has_open_call()
-            || events.iter().any(ChatEvent::is_content);
-        Ok(Some(events))
+        let Some(piece) = piece else { return Ok(false) };
+        self.error = self.decode(&piece, ready).err();
+        self.has_content |= self.is_finished || self.decoder.has_open_call();
+        Ok(true)
     }
 
     async fn next_piece(&mut self) -> Result<Option<Bytes>, ProviderError> {
@@ -122,17 +126,23 @@ impl Source {
             let limit = self.clocks.first_token;
             ("before its first token", limit, self.started + limit)
         };
-        tokio::time::timeout_at(deadline, self.answer.next_piece())
-            .await
-            .map_err(|_| ProviderError::Silent { phase, limit })?
+        let piece = self.timer.bound(deadline, self.answer.next_piece()).await;
+        piece.ok_or(ProviderError::Silent { phase, limit })?
     }
 
-    fn decode(&mut self, piece: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), ProviderError> {
-        let mut frames = Vec::new();
-        let parsed = self.parser.push(piece, &mut frames);
-        for frame in &frames {
-            events.extend(self.decoder.decode(frame)?);
-            self.is_over |= self.decoder.is_last(frame);
+    fn decode(
+        &mut self,
+        piece: &[u8],
+        ready: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let parsed = self.parser.push(piece, &mut self.frames);
+        for frame in self.frames.drain(..) {
+            for event in self.decoder.decode(&frame)? {
+                self.is_finished |= matches!(event, ChatEvent::Finished(_));
+                self.has_content |= event.is_content();
+                ready.push_back(event);
+            }
+            self.is_over |= self.decoder.is_last(&frame);
         }
         parsed
     }

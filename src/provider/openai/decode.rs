@@ -11,9 +11,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     let mut answer: wire::Answer<'_> =
         serde_json::from_slice(body).map_err(|error| malformed(&error))?;
     for choice in &mut answer.choices {
-        choice.delta = std::mem::take(&mut choice.message);
+        choice.delta = choice.message.take().map(|message| *message).unwrap_or_default();
     }
-    let mut events = StreamDecoder::default().take_answer(answer)?;
+    let mut events = Vec::new();
+    StreamDecoder::default().take_answer(answer, &mut events)?;
     events.extend(foreign::of_answer(body));
     Ok(events)
 }
@@ -43,9 +44,10 @@ impl Decoder for StreamDecoder {
         }
         let answer = read(&event.data)?;
         // Before the finish reason, behind which nothing is told of an answer, and before the words of its chunk.
-        let foreign = self.foreign.of_event(event, &answer);
-        let events = self.take_answer(answer)?;
-        Ok(foreign.into_iter().chain(events).collect())
+        let mut events: Vec<ChatEvent> =
+            self.foreign.of_event(event, &answer).into_iter().collect();
+        self.take_answer(answer, &mut events)?;
+        Ok(events)
     }
 
     fn has_open_call(&self) -> bool {
@@ -58,21 +60,26 @@ impl Decoder for StreamDecoder {
 }
 
 impl StreamDecoder {
-    fn take_answer(&mut self, answer: wire::Answer<'_>) -> Result<Vec<ChatEvent>, ProviderError> {
+    fn take_answer(
+        &mut self,
+        answer: wire::Answer<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), ProviderError> {
         if let Some(error) = answer.error {
             return Err(error.in_stream());
         }
-        let mut events = Vec::new();
+        // Nearly all chunks tell one thing.
+        events.reserve_exact(1);
         if !self.has_named_model && !answer.model.is_empty() {
             self.has_named_model = true;
             events.push(ChatEvent::Model(answer.model.into_owned()));
         }
         // A chunk without choices is legal: the last one holds the usage alone.
         for choice in answer.choices.into_iter().filter(|choice| choice.index == 0) {
-            self.take_choice(choice, &mut events);
+            self.take_choice(choice, events);
         }
         events.extend(answer.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
-        Ok(events)
+        Ok(())
     }
 
     fn take_choice(&mut self, choice: wire::Choice, events: &mut Vec<ChatEvent>) {

@@ -33,7 +33,8 @@ pub(super) struct Answer<'a> {
 pub(super) struct Choice {
     pub index: u64,
     pub delta: Delta,
-    pub message: Delta,
+    /// Boxed: chunks have none, or none that is read.
+    pub message: Option<Box<Delta>>,
     pub finish_reason: Option<String>,
     /// Whether an unknown field says something.
     pub has_unknown: bool,
@@ -56,7 +57,8 @@ impl Answer<'_> {
     /// Whether a choice says something in an unknown field.
     pub fn has_unknown_inside(&self) -> bool {
         let inside = |choice: &Choice| {
-            choice.has_unknown || choice.delta.has_unknown || choice.message.has_unknown
+            let is_in_message = choice.message.as_ref().is_some_and(|message| message.has_unknown);
+            choice.has_unknown || choice.delta.has_unknown || is_in_message
         };
         self.choices.iter().any(inside)
     }
@@ -87,7 +89,7 @@ impl<'de> ReadByField<'de> for Choice {
         match &*name {
             "index" => self.index = or_default(fields)?,
             "delta" => self.delta = or_default(fields)?,
-            "message" => self.message = or_default(fields)?,
+            "message" => self.message = fields.next_value()?,
             "finish_reason" => self.finish_reason = fields.next_value()?,
             _ => self.has_unknown |= says_something(fields.next_value()?),
         }

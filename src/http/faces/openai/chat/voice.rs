@@ -12,6 +12,9 @@ use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, Voice, served_model};
 use crate::http::faces::openai::error_body;
 
+/// About what a chunk has besides its head.
+const CHUNK_BYTES: usize = 128;
+
 #[derive(Debug)]
 pub(super) struct ChatVoice {
     wants_usage: bool,
@@ -19,17 +22,6 @@ pub(super) struct ChatVoice {
     head: String,
     /// Further fields of the next chunk: a chunk of nothing else would have no choice, which clients do not expect.
     further: Map<String, Value>,
-}
-
-/// A chunk without its head. A stream is little else, so that nothing of one is written twice.
-#[derive(Serialize)]
-struct Chunk<C> {
-    #[serde(flatten)]
-    further: Map<String, Value>,
-    choices: C,
-    /// Each chunk has the field if one does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -55,15 +47,22 @@ impl ChatVoice {
         self.frame([Choice { index: 0, delta, finish_reason }], None)
     }
 
-    fn frame(&mut self, choices: impl Serialize, usage: Option<Value>) -> Event {
-        let chunk = Chunk {
-            further: std::mem::take(&mut self.further),
-            choices,
-            usage: self.wants_usage.then(|| usage.unwrap_or(Value::Null)),
-        };
-        let chunk = serde_json::to_string(&chunk).expect("a chunk is plain");
-        // Two objects become one: the second has a field at least.
-        Event::default().data([&self.head, &chunk[1..]].concat())
+    /// A stream is little else than chunks, so that nothing of one is written twice.
+    fn frame(&mut self, choices: impl Serialize, usage: Option<&Value>) -> Event {
+        let mut chunk = Vec::with_capacity(self.head.len() + CHUNK_BYTES);
+        chunk.extend_from_slice(self.head.as_bytes());
+        for (name, value) in std::mem::take(&mut self.further) {
+            write_field(&mut chunk, &name, &value);
+            chunk.push(b',');
+        }
+        write_field(&mut chunk, "choices", &choices);
+        // Each chunk has the field if one does.
+        if self.wants_usage {
+            chunk.push(b',');
+            write_field(&mut chunk, "usage", &usage);
+        }
+        chunk.push(b'}');
+        Event::default().data(String::from_utf8(chunk).expect("JSON is text"))
     }
 
     /// What a provider of the same protocol has said besides: a chunk's further fields, or an event of another kind.
@@ -122,7 +121,7 @@ impl Voice for ChatVoice {
         }
         frames.push(self.chunk(json!({}), Some(finish_reason(run))));
         if self.wants_usage {
-            frames.push(self.frame(json!([]), Some(json!(UsageBody::from(run.usage)))));
+            frames.push(self.frame(json!([]), Some(&json!(UsageBody::from(run.usage)))));
         }
         frames.push(Event::default().data("[DONE]"));
         frames
@@ -145,6 +144,12 @@ fn head(run: &Run, object: &str) -> Map<String, Value> {
         ("model", json!(served_model(run))),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn write_field(json: &mut Vec<u8>, name: &str, value: &impl Serialize) {
+    serde_json::to_writer(&mut *json, name).expect("a name is plain");
+    json.push(b':');
+    serde_json::to_writer(json, value).expect("a chunk is plain");
 }
 
 fn data(value: &impl Serialize) -> Event {
