@@ -13,7 +13,6 @@ use super::figures::RunClock;
 use super::funds::{BUDGET_EXCEEDED, Funds};
 use super::live_run::LiveRun;
 use super::places::Place;
-use super::records::RecordedRun;
 use super::run::RunStatus;
 use super::stored::Exchange;
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
@@ -25,10 +24,12 @@ use crate::provider::{ModelCall, ProviderError};
 use crate::telemetry::traces::Span;
 use crate::tools::ToolOutcome;
 
+/// A run that is over sooner is put on record once, with its end.
+const BRIEF: Duration = Duration::from_millis(100);
+
 pub(super) struct Execution {
     pub conversations: Conversations,
     pub live: Arc<LiveRun>,
-    pub recorded: RecordedRun,
     pub call: ModelCall,
     pub tools: ToolLoop,
     pub funds: Funds,
@@ -47,10 +48,10 @@ pub(super) struct Execution {
 
 impl Execution {
     /// Lives from the run's first event to its last.
-    pub async fn run(mut self, place: Place, decision: Decision) {
+    pub async fn run(mut self: Box<Self>, place: Place, decision: Decision) {
         self.live.tell(RunEvent::Started { id: self.live.id });
         self.live.tell(RunEvent::AgentSelected {
-            agent: self.recorded.agent.clone(),
+            agent: self.live.recorded.agent.clone(),
             dispatch_id: decision.id,
             outcome: decision.outcome,
             confidence: decision.confidence,
@@ -59,8 +60,16 @@ impl Execution {
         let judged_ms = decision.judge.as_ref().map_or(0, |judgement| judgement.ms);
         self.clock.add_waited(Duration::from_millis(judged_ms));
         drop(decision);
-        let (live, inner) = (Arc::clone(&self.live), Arc::clone(&self.conversations.inner));
+        let conversations = self.conversations.clone();
+        let inner = Arc::clone(&conversations.inner);
+        let live = Arc::clone(&self.live);
         let timeout: Duration = inner.settings.run_timeout;
+        let taking_too_long = async {
+            let brief = BRIEF.min(timeout);
+            tokio::time::sleep(brief).await;
+            conversations.note_if_new(&live);
+            tokio::time::sleep(timeout.saturating_sub(brief)).await;
+        };
         let mut held = None;
         let answer = AssertUnwindSafe(async {
             let waits = Instant::now();
@@ -72,7 +81,7 @@ impl Execution {
             biased;
             by = live.cancelled() => End::Cancelled(by),
             () = inner.stop.cancelled() => End::Stopped,
-            () = tokio::time::sleep(timeout) => End::TookTooLong,
+            () = taking_too_long => End::TookTooLong,
             result = answer.catch_unwind() => match result {
                 Ok(Ok(())) => End::Finished,
                 Ok(Err(error)) => End::Failed(error),
@@ -86,7 +95,9 @@ impl Execution {
     /// Turns, until one is the last.
     async fn answer(&mut self) -> Result<(), ProviderError> {
         self.live.update(|run| run.status = RunStatus::Connecting);
-        self.note();
+        if self.live.is_background {
+            self.note();
+        }
         loop {
             self.read_turn().await?;
             let Some(messages) = self.end_turn().await else { return Ok(()) };
@@ -109,15 +120,14 @@ impl Execution {
             let is_first = event.is_content() && self.is_connecting();
             if is_first && !self.is_held_back {
                 // The answer's headers name the run and the decision.
+                self.live.update(|run| run.status = RunStatus::Streaming);
+                self.note();
                 self.conversations.inner.ledger.secure().await;
             }
             self.take(event);
             if is_first {
                 self.clock.note_content();
                 self.live.show_content();
-                if !self.is_held_back {
-                    self.note();
-                }
             }
         }
     }
@@ -289,7 +299,6 @@ impl Execution {
 
     /// Puts the run on record as it stands.
     pub(super) fn note(&self) {
-        let record = self.recorded.record(&self.conversations, &self.live);
-        self.conversations.inner.ledger.note_run(&record);
+        self.conversations.note(&self.live);
     }
 }

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::error::ConversationError;
 use super::live_run::LiveRun;
-use super::records::RecordedRun;
 use super::{Conversations, NewRun, Run, RunStatus};
 
 /// How long an idempotency key is waited for that is free and on record as taken, and how often it is asked for.
@@ -56,14 +55,11 @@ impl Conversations {
     }
 
     /// Makes a run the one of its idempotency key. Returns the run that this is already.
-    pub(super) async fn claim_key(
-        &self,
-        recorded: &RecordedRun,
-        live: &LiveRun,
-    ) -> Result<Option<Run>, ConversationError> {
-        let Some(idempotency) = &recorded.idempotency else { return Ok(None) };
+    pub(super) async fn claim_key(&self, live: &LiveRun) -> Result<Option<Run>, ConversationError> {
+        let Some(idempotency) = &live.recorded.idempotency else { return Ok(None) };
         let deadline = tokio::time::Instant::now() + CLAIM_PATIENCE;
-        while !self.try_claim_key(recorded, live).await? {
+        // Boxed: most runs have no key, and need none of the room that it takes.
+        while !Box::pin(self.try_claim_key(live)).await? {
             if let Some(run) = self.find_repeated(live.key_id, idempotency).await? {
                 return Ok(Some(run));
             }
@@ -77,18 +73,14 @@ impl Conversations {
     }
 
     /// Asks once. A run whose caller leaves meanwhile is cancelled before it begins, and gives its key up.
-    async fn try_claim_key(
-        &self,
-        recorded: &RecordedRun,
-        live: &LiveRun,
-    ) -> Result<bool, ConversationError> {
+    async fn try_claim_key(&self, live: &LiveRun) -> Result<bool, ConversationError> {
         let given_up = || {
             live.update(|run| {
                 run.status = RunStatus::Cancelled;
                 run.ended_at = Some(Utc::now());
             });
-            recorded.record(self, live)
+            live.recorded.record(self, live)
         };
-        Ok(self.inner.ledger.claim_run(&recorded.record(self, live), given_up).await?)
+        Ok(self.inner.ledger.claim_run(&live.recorded.record(self, live), given_up).await?)
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::carried::Carried;
 use super::event::{CallsForCaller, StoredEvent};
+use super::records::RecordedRun;
 use super::{Run, RunEvent, RunStatus};
 use crate::ledger::RunEvents;
 
@@ -20,6 +21,7 @@ pub(super) struct LiveRun {
     pub key_id: Uuid,
     /// Whether it outlives its caller.
     pub is_background: bool,
+    pub recorded: RecordedRun,
     /// What is left of it, if it is no task.
     pub carried: Carried,
     cancel: CancellationToken,
@@ -76,7 +78,7 @@ enum Entry {
 }
 
 impl LiveRun {
-    pub fn new(run: Run, key_id: Uuid, is_background: bool) -> Arc<Self> {
+    pub fn new(run: Run, recorded: RecordedRun, key_id: Uuid, is_background: bool) -> Arc<Self> {
         let id = run.id;
         let state =
             State { run: Arc::new(run), text: String::new(), entries: Vec::new(), stored: 0 };
@@ -84,6 +86,7 @@ impl LiveRun {
             id,
             key_id,
             is_background,
+            recorded,
             carried: Carried::default(),
             cancel: CancellationToken::new(),
             cancelled_by: OnceLock::new(),
@@ -299,7 +302,9 @@ impl LiveReader {
 mod tests {
     use std::sync::Arc;
 
-    use super::LiveRun;
+    use uuid::Uuid;
+
+    use super::{LiveRun, RecordedRun};
     use crate::chat::{ToolCall, Usage};
     use crate::conversation::tests::run;
     use crate::conversation::{RunEvent, RunStatus};
@@ -310,7 +315,9 @@ mod tests {
     }
 
     fn told() -> Arc<LiveRun> {
-        let live = LiveRun::new(run(), uuid::Uuid::nil(), false);
+        let run = run();
+        let recorded = RecordedRun::new(run.agent.clone(), String::new(), Uuid::nil(), None);
+        let live = LiveRun::new(run, recorded, Uuid::nil(), false);
         live.tell(RunEvent::TextDelta("Hé".into()));
         live.tell(RunEvent::ToolCall { call: call(), server: None });
         live.tell(RunEvent::TextDelta("llo".into()));

@@ -1,5 +1,8 @@
 //! Runs on record: written while they go on, found again when they are asked for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -12,13 +15,16 @@ use crate::dispatch::AgentRef;
 use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord, json_text};
 
 /// What a run's record holds besides the run.
+#[derive(Debug)]
 pub(super) struct RecordedRun {
     pub agent: AgentRef,
     pub agent_sha256: String,
     pub dispatch_id: Uuid,
     pub idempotency: Option<Idempotency>,
     /// Whether the key stays with a run that has ended.
-    pub keeps_idempotency_key: bool,
+    keeps_idempotency_key: AtomicBool,
+    /// Whether the ledger knows of it. Held while it is told, so that what it is told last is the last state.
+    is_noted: Mutex<bool>,
 }
 
 /// A run that was found, with the key that made it.
@@ -29,6 +35,27 @@ pub struct FoundRun {
 }
 
 impl RecordedRun {
+    pub fn new(
+        agent: AgentRef,
+        agent_sha256: String,
+        dispatch_id: Uuid,
+        idempotency: Option<Idempotency>,
+    ) -> Self {
+        Self {
+            agent,
+            agent_sha256,
+            dispatch_id,
+            idempotency,
+            keeps_idempotency_key: AtomicBool::new(false),
+            is_noted: Mutex::new(false),
+        }
+    }
+
+    /// Leaves the key with the run when it ends.
+    pub fn keep_idempotency_key(&self) {
+        self.keeps_idempotency_key.store(true, Ordering::Relaxed);
+    }
+
     pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord {
         let mut run = live.without_texts();
         if !conversations.inner.settings.stores_content {
@@ -36,7 +63,8 @@ impl RecordedRun {
         }
         let has_ended = run.status.is_end();
         let idempotency = self.idempotency.as_ref();
-        let kept = idempotency.filter(|_| !has_ended || self.keeps_idempotency_key);
+        let keeps_key = !has_ended || self.keeps_idempotency_key.load(Ordering::Relaxed);
+        let kept = idempotency.filter(|_| keeps_key);
         RunRecord {
             id: run.id,
             key_id: live.key_id,
@@ -62,6 +90,21 @@ impl RecordedRun {
 }
 
 impl Conversations {
+    /// Puts a run on record as it stands.
+    pub(super) fn note(&self, live: &LiveRun) {
+        let mut is_noted = live.recorded.is_noted.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_noted = true;
+        self.inner.ledger.note_run(&live.recorded.record(self, live));
+    }
+
+    /// The same, if it is not on record yet.
+    pub(super) fn note_if_new(&self, live: &LiveRun) {
+        let mut is_noted = live.recorded.is_noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut is_noted, true) {
+            self.inner.ledger.note_run(&live.recorded.record(self, live));
+        }
+    }
+
     /// A run as it stands, wherever it is.
     pub async fn find_run(&self, id: Uuid) -> Result<Option<FoundRun>, LedgerError> {
         if let Some(live) = self.find_live(id) {
@@ -88,6 +131,9 @@ impl Conversations {
         before: Option<Uuid>,
         limit: usize,
     ) -> Result<Vec<Run>, LedgerError> {
+        for live in self.list_live() {
+            self.note_if_new(&live);
+        }
         let records = self.inner.ledger.list_runs(filter, before, limit).await?;
         Ok(records.iter().filter_map(|record| read_run(&record.record)).collect())
     }

@@ -101,6 +101,11 @@ struct Prepared {
 impl Conversations {
     /// Picks an agent and lets it answer. Dropping the handle cancels the run, unless it is a background run.
     pub async fn start_run(&self, new: NewRun) -> Result<StartedRun, ConversationError> {
+        // Boxed: the future of a handler is moved several times before it begins, and this would be most of it.
+        Box::pin(self.begin_run(new)).await
+    }
+
+    async fn begin_run(&self, new: NewRun) -> Result<StartedRun, ConversationError> {
         if self.inner.closing.is_cancelled() {
             return Err(ConversationError::Stopping);
         }
@@ -140,19 +145,14 @@ impl Conversations {
             asked_as_response,
             ..Run::picked(id, &decision, &agent, &model)
         };
-        let recorded = RecordedRun {
-            agent: run.agent.clone(),
-            agent_sha256: agent.sha256.clone(),
-            dispatch_id: decision.id,
-            idempotency,
-            keeps_idempotency_key: false,
-        };
-        let live = LiveRun::new(run, key_id, is_background);
-        if let Some(run) = self.claim_key(&recorded, &live).await? {
+        let sha256 = agent.sha256.clone();
+        let recorded = RecordedRun::new(run.agent.clone(), sha256, decision.id, idempotency);
+        let live = LiveRun::new(run, recorded, key_id, is_background);
+        if let Some(run) = self.claim_key(&live).await? {
             return Ok(StartedRun::Repeated(Box::new(run)));
         }
         if is_background {
-            self.inner.ledger.note_run(&recorded.record(self, &live));
+            self.note(&live);
         }
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
@@ -163,10 +163,10 @@ impl Conversations {
             let pool = self.inner.claims.pool.clone();
             Exchange::begin(pool, id, kept, agent.name().as_str(), asked)
         });
-        let execution = Execution {
+        // Boxed: it is moved several times before it begins.
+        let execution = Box::new(Execution {
             conversations: self.clone(),
             live,
-            recorded,
             call: self.inner.providers.call(&model.targets, request, mode),
             tools,
             funds,
@@ -177,14 +177,12 @@ impl Conversations {
             face,
             usage: Usage::default(),
             exchange,
-        };
-        let execution = async move {
+        });
+        let rest = Box::pin(self.inner.tasks.track_future(async move {
             let span = Arc::clone(&execution.span);
             span.around(execution.run(place, decision)).await;
             drop(registration);
-        };
-        // Boxed first: a future is moved several times before it begins, and this one is large.
-        let rest = Box::pin(self.inner.tasks.track_future(Box::pin(execution)));
+        }));
         if is_background {
             tokio::spawn(rest);
         } else {

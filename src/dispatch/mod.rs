@@ -148,7 +148,9 @@ impl Dispatcher {
             (decision, case)
         };
         if let Some(case) = case {
-            span.around(judge.decide(case, &request, &mut decision)).await;
+            // Boxed: most picks need none of the room that it takes.
+            let deciding = Box::pin(judge.decide(case, &request, &mut decision));
+            span.around(deciding).await;
         }
         decision.ranked.truncate(request.top_k());
         if let (Some(agent), Some(picked)) = (&mut decision.agent, &decision.picked) {
