@@ -1,9 +1,7 @@
 //! From a run to its answer in a protocol's words, whole or streamed.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::header;
@@ -19,23 +17,23 @@ use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
 use crate::http::run_headers::{RunHeaders, is_refusal, run_headers};
-use crate::http::sse::NO_BUFFERING;
+use crate::http::sse::{self, SseFrame};
 use crate::http::state::Settings;
 use crate::prompt::PromptInput;
 
 /// Says in a protocol's words what happens in a run.
 pub(super) trait Voice: Send + 'static {
     /// What a stream begins with. The run may have told nothing yet.
-    fn begin(&mut self, run: &Run) -> Vec<Event>;
+    fn begin(&mut self, run: &Run) -> Vec<SseFrame>;
 
     /// What a stream says of an event.
-    fn tell(&mut self, event: RunEvent) -> Vec<Event>;
+    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame>;
 
     /// What a stream ends with. The run may have failed.
-    fn end(&mut self, run: &Run) -> Vec<Event>;
+    fn end(&mut self, run: &Run) -> Vec<SseFrame>;
 
     /// What a silent stream says, so that it is known to live.
-    fn silence() -> Event;
+    fn silence() -> SseFrame;
 
     /// The answer in one piece, as JSON, of a run that is completed.
     fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String;
@@ -154,10 +152,9 @@ fn speak<V: Voice>(
     let speech = Speech { ready: voice.begin(run).into(), source, voice, is_over: false };
     let frames = stream::unfold(speech, |mut speech| async move {
         let frame = speech.next().await?;
-        Some((Ok::<_, Infallible>(frame), speech))
+        Some((frame, speech))
     });
-    let keep_alive = KeepAlive::new().interval(settings.keep_alive_interval).event(V::silence());
-    (headers, [NO_BUFFERING], Sse::new(frames).keep_alive(keep_alive)).into_response()
+    (headers, sse::respond(frames, V::silence(), settings)).into_response()
 }
 
 /// Where the events of a run come from.
@@ -189,12 +186,12 @@ impl Source {
 struct Speech<V> {
     source: Source,
     voice: V,
-    ready: VecDeque<Event>,
+    ready: VecDeque<SseFrame>,
     is_over: bool,
 }
 
 impl<V: Voice> Speech<V> {
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<SseFrame> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);

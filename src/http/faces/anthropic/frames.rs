@@ -1,14 +1,31 @@
 //! Events of a message's stream, and the message that they add up to.
 
-use axum::response::sse::Event;
+use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::http::sse::SseFrame;
 
 #[derive(Debug)]
 pub(super) enum Frame {
     /// Its `type` is its name.
     Told(Value),
+    /// A piece of the text of that block. A stream is little else.
+    Text { index: u64, text: String },
     /// As a provider has said it.
     Raw { name: String, data: String },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "content_block_delta")]
+struct TextOfBlock<'a> {
+    index: u64,
+    delta: TextDelta<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "text_delta")]
+struct TextDelta<'a> {
+    text: &'a str,
 }
 
 impl Frame {
@@ -18,15 +35,19 @@ impl Frame {
 }
 
 /// Clients of the protocol read the `event` line.
-impl From<Frame> for Event {
+impl From<Frame> for SseFrame {
     fn from(frame: Frame) -> Self {
         match frame {
             Frame::Told(data) => {
                 let name = data["type"].as_str().unwrap_or_default();
-                Self::default().event(name).data(data.to_string())
+                Self::new(name, &data.to_string())
             }
-            Frame::Raw { name, data } if name.is_empty() => Self::default().data(data),
-            Frame::Raw { name, data } => Self::default().event(name).data(data),
+            Frame::Text { index, text } => {
+                let data = TextOfBlock { index, delta: TextDelta { text: &text } };
+                let data = serde_json::to_string(&data).expect("a delta is plain");
+                Self::new("content_block_delta", &data)
+            }
+            Frame::Raw { name, data } => Self::new(&name, &data),
         }
     }
 }
@@ -37,6 +58,9 @@ pub(super) fn gather(frames: Vec<Frame>) -> Value {
     for frame in frames {
         let mut data = match frame {
             Frame::Told(data) => data,
+            Frame::Text { index, text } => {
+                json!(TextOfBlock { index, delta: TextDelta { text: &text } })
+            }
             Frame::Raw { data, .. } => serde_json::from_str(&data).unwrap_or_default(),
         };
         match data["type"].as_str().unwrap_or_default() {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::sse::Event;
 use serde_json::{Map, Value, json};
 
 use super::error::error_body;
@@ -12,6 +11,7 @@ use crate::chat::{FinishReason, ForeignEvent, SealedThought, Usage};
 use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, Voice, served_model};
+use crate::http::sse::SseFrame;
 
 #[derive(Debug)]
 pub(super) struct MessageVoice {
@@ -66,7 +66,7 @@ impl MessageVoice {
         match event {
             RunEvent::TextDelta(text) => {
                 self.open(Kind::Text, &mut frames);
-                frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
+                frames.push(Frame::Text { index: self.blocks - 1, text });
             }
             RunEvent::ThinkingDelta(text) if self.wants_thinking => {
                 self.open(Kind::Thinking, &mut frames);
@@ -202,23 +202,23 @@ impl MessageVoice {
 }
 
 impl Voice for MessageVoice {
-    fn begin(&mut self, run: &Run) -> Vec<Event> {
+    fn begin(&mut self, run: &Run) -> Vec<SseFrame> {
         vec![Self::start(run).into()]
     }
 
-    fn tell(&mut self, event: RunEvent) -> Vec<Event> {
-        self.frames(event).into_iter().map(Event::from).collect()
+    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame> {
+        self.frames(event).into_iter().map(SseFrame::from).collect()
     }
 
-    fn end(&mut self, run: &Run) -> Vec<Event> {
+    fn end(&mut self, run: &Run) -> Vec<SseFrame> {
         if run.status != RunStatus::Completed {
             // Without a stop: the message is not whole.
             return vec![Frame::of(error_body(&ApiError::of_run(run), None)).into()];
         }
-        self.last_frames(run).into_iter().map(Event::from).collect()
+        self.last_frames(run).into_iter().map(SseFrame::from).collect()
     }
 
-    fn silence() -> Event {
+    fn silence() -> SseFrame {
         Frame::of(json!({"type": "ping"})).into()
     }
 

@@ -1,7 +1,6 @@
 //! A run in the words of a chat completion, in chunks.
 //! <https://platform.openai.com/docs/api-reference/chat-streaming>
 
-use axum::response::sse::Event;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +10,7 @@ use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, Voice, served_model};
 use crate::http::faces::openai::error_body;
+use crate::http::sse::SseFrame;
 
 /// About what a chunk has besides its head.
 const CHUNK_BYTES: usize = 128;
@@ -43,30 +43,30 @@ impl ChatVoice {
         Self { wants_usage, head: String::new(), further: Map::new() }
     }
 
-    fn chunk(&mut self, delta: impl Serialize, finish_reason: Option<&'static str>) -> Event {
+    fn chunk(&mut self, delta: impl Serialize, finish_reason: Option<&'static str>) -> SseFrame {
         self.frame([Choice { index: 0, delta, finish_reason }], None)
     }
 
     /// A stream is little else than chunks, so that nothing of one is written twice.
-    fn frame(&mut self, choices: impl Serialize, usage: Option<&Value>) -> Event {
-        let mut chunk = Vec::with_capacity(self.head.len() + CHUNK_BYTES);
-        chunk.extend_from_slice(self.head.as_bytes());
-        for (name, value) in std::mem::take(&mut self.further) {
-            write_field(&mut chunk, &name, &value);
-            chunk.push(b',');
-        }
-        write_field(&mut chunk, "choices", &choices);
-        // Each chunk has the field if one does.
-        if self.wants_usage {
-            chunk.push(b',');
-            write_field(&mut chunk, "usage", &usage);
-        }
-        chunk.push(b'}');
-        Event::default().data(String::from_utf8(chunk).expect("JSON is text"))
+    fn frame(&mut self, choices: impl Serialize, usage: Option<&Value>) -> SseFrame {
+        SseFrame::of_line(self.head.len() + CHUNK_BYTES, |chunk| {
+            chunk.extend_from_slice(self.head.as_bytes());
+            for (name, value) in std::mem::take(&mut self.further) {
+                write_field(chunk, &name, &value);
+                chunk.push(b',');
+            }
+            write_field(chunk, "choices", &choices);
+            // Each chunk has the field if one does.
+            if self.wants_usage {
+                chunk.push(b',');
+                write_field(chunk, "usage", &usage);
+            }
+            chunk.push(b'}');
+        })
     }
 
     /// What a provider of the same protocol has said besides: a chunk's further fields, or an event of another kind.
-    fn foreign(&mut self, event: &ForeignEvent) -> Option<Event> {
+    fn foreign(&mut self, event: &ForeignEvent) -> Option<SseFrame> {
         match serde_json::from_str(&event.data) {
             Ok(Value::Object(mut fields)) if fields.contains_key("choices") => {
                 let choices = fields.remove("choices");
@@ -74,14 +74,13 @@ impl ChatVoice {
                 let choices = choices.as_ref().and_then(Value::as_array)?;
                 (!choices.is_empty()).then(|| self.frame(choices, None))
             }
-            _ if event.name.is_empty() => Some(Event::default().data(&event.data)),
-            _ => Some(Event::default().event(&event.name).data(&event.data)),
+            _ => Some(SseFrame::new(&event.name, &event.data)),
         }
     }
 }
 
 impl Voice for ChatVoice {
-    fn begin(&mut self, run: &Run) -> Vec<Event> {
+    fn begin(&mut self, run: &Run) -> Vec<SseFrame> {
         let mut first = head(run, "chat.completion.chunk");
         self.head = serde_json::to_string(&first).expect("a chunk is plain");
         self.head.pop();
@@ -96,7 +95,7 @@ impl Voice for ChatVoice {
         vec![data(&Value::Object(first))]
     }
 
-    fn tell(&mut self, event: RunEvent) -> Vec<Event> {
+    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame> {
         let frame = match event {
             RunEvent::TextDelta(text) => self.chunk(Delta::Content(&text), None),
             // The name that most compatible servers have for it.
@@ -108,7 +107,7 @@ impl Voice for ChatVoice {
         vec![frame]
     }
 
-    fn end(&mut self, run: &Run) -> Vec<Event> {
+    fn end(&mut self, run: &Run) -> Vec<SseFrame> {
         if run.status != RunStatus::Completed {
             // Without the last mark: the answer is not whole.
             return vec![data(&error_body(&ApiError::of_run(run)))];
@@ -123,12 +122,12 @@ impl Voice for ChatVoice {
         if self.wants_usage {
             frames.push(self.frame(json!([]), Some(&json!(UsageBody::from(run.usage)))));
         }
-        frames.push(Event::default().data("[DONE]"));
+        frames.push(SseFrame::new("", "[DONE]"));
         frames
     }
 
-    fn silence() -> Event {
-        Event::default().comment("keep-alive")
+    fn silence() -> SseFrame {
+        SseFrame::comment("keep-alive")
     }
 
     fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String {
@@ -152,6 +151,6 @@ fn write_field(json: &mut Vec<u8>, name: &str, value: &impl Serialize) {
     serde_json::to_writer(json, value).expect("a chunk is plain");
 }
 
-fn data(value: &impl Serialize) -> Event {
-    Event::default().data(serde_json::to_string(value).unwrap_or_default())
+fn data(value: &impl Serialize) -> SseFrame {
+    SseFrame::new("", &serde_json::to_string(value).unwrap_or_default())
 }

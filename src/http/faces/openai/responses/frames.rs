@@ -1,9 +1,9 @@
 //! The events of a response's stream: each names its type and has a number.
 
-use axum::response::sse::Event;
 use serde_json::{Map, Value, json};
 
 use crate::chat::ForeignEvent;
+use crate::http::sse::SseFrame;
 
 /// Numbers events, and gathers them until they are sent.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(super) struct Frames {
     sequence: u64,
     /// The first number that the caller has not seen.
     first: u64,
-    ready: Vec<Event>,
+    ready: Vec<SseFrame>,
 }
 
 impl Frames {
@@ -30,7 +30,7 @@ impl Frames {
         for (name, value) in fields {
             event.entry(name).or_insert(value);
         }
-        let frame = Event::default().event(kind).data(Value::Object(event).to_string());
+        let frame = SseFrame::new(kind, &Value::Object(event).to_string());
         self.push(frame, self.sequence);
     }
 
@@ -43,9 +43,7 @@ impl Frames {
     /// Adds an event as its provider has told it. The numbers behind it are higher than its own.
     pub fn pass(&mut self, event: &ForeignEvent, sequence: Option<u64>) {
         let sequence = sequence.unwrap_or(0).max(self.sequence);
-        let frame = Event::default();
-        let frame = if event.name.is_empty() { frame } else { frame.event(&event.name) };
-        self.push(frame.data(&event.data), sequence);
+        self.push(SseFrame::new(&event.name, &event.data), sequence);
     }
 
     /// The number that the next event of the service's own has.
@@ -53,11 +51,11 @@ impl Frames {
         self.sequence
     }
 
-    pub fn take(&mut self) -> Vec<Event> {
+    pub fn take(&mut self) -> Vec<SseFrame> {
         std::mem::take(&mut self.ready)
     }
 
-    fn push(&mut self, frame: Event, sequence: u64) {
+    fn push(&mut self, frame: SseFrame, sequence: u64) {
         if sequence >= self.first {
             self.ready.push(frame);
         }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::sse::Event;
 use serde_json::{Map, Value, json};
 
 use super::frames::Frames;
@@ -14,6 +13,7 @@ use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::Voice;
 use crate::http::faces::openai::error::error_body;
+use crate::http::sse::SseFrame;
 
 #[derive(Debug)]
 pub(super) struct ResponseVoice {
@@ -112,7 +112,7 @@ impl ResponseVoice {
 }
 
 impl Voice for ResponseVoice {
-    fn begin(&mut self, run: &Run) -> Vec<Event> {
+    fn begin(&mut self, run: &Run) -> Vec<SseFrame> {
         self.output.run_id = run.id;
         // It may be over by now.
         let status = if run.status.is_end() { RunStatus::Connecting } else { run.status };
@@ -124,12 +124,12 @@ impl Voice for ResponseVoice {
         frames.take()
     }
 
-    fn tell(&mut self, event: RunEvent) -> Vec<Event> {
+    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame> {
         self.hear(event);
         self.output.frames.take()
     }
 
-    fn end(&mut self, run: &Run) -> Vec<Event> {
+    fn end(&mut self, run: &Run) -> Vec<SseFrame> {
         let next = self.output.frames.next_sequence();
         let mut fields = self.finish(run);
         let frames = &mut self.output.frames;
@@ -158,8 +158,8 @@ impl Voice for ResponseVoice {
         frames.take()
     }
 
-    fn silence() -> Event {
-        Event::default().comment("keep-alive")
+    fn silence() -> SseFrame {
+        SseFrame::comment("keep-alive")
     }
 
     fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String {
