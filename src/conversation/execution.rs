@@ -60,9 +60,8 @@ impl Execution {
         let judged_ms = decision.judge.as_ref().map_or(0, |judgement| judgement.ms);
         self.clock.add_waited(Duration::from_millis(judged_ms));
         drop(decision);
-        let conversations = self.conversations.clone();
-        let inner = Arc::clone(&conversations.inner);
-        let live = Arc::clone(&self.live);
+        let (conversations, live) = (self.conversations.clone(), Arc::clone(&self.live));
+        let inner = &conversations.inner;
         let timeout: Duration = inner.settings.run_timeout;
         let taking_too_long = async {
             let brief = BRIEF.min(timeout);

@@ -79,8 +79,8 @@ impl Conversations {
                 run.status = RunStatus::Cancelled;
                 run.ended_at = Some(Utc::now());
             });
-            live.recorded.record(self, live)
+            self.record(live)
         };
-        Ok(self.inner.ledger.claim_run(&live.recorded.record(self, live), given_up).await?)
+        Ok(self.inner.ledger.claim_run(&self.record(live), given_up).await?)
     }
 }

@@ -1,7 +1,7 @@
 //! Runs on record: written while they go on, found again when they are asked for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use sqlx::types::Json;
@@ -56,24 +56,32 @@ impl RecordedRun {
         self.keeps_idempotency_key.store(true, Ordering::Relaxed);
     }
 
-    pub fn record(&self, conversations: &Conversations, live: &LiveRun) -> RunRecord {
+    fn is_noted(&self) -> MutexGuard<'_, bool> {
+        self.is_noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Conversations {
+    /// A run as it goes on record.
+    pub(super) fn record(&self, live: &LiveRun) -> RunRecord {
         let mut run = live.without_texts();
-        if !conversations.inner.settings.stores_content {
+        if !self.inner.settings.stores_content {
             forget_contents(&mut run);
         }
+        let recorded = &live.recorded;
         let has_ended = run.status.is_end();
-        let idempotency = self.idempotency.as_ref();
-        let keeps_key = !has_ended || self.keeps_idempotency_key.load(Ordering::Relaxed);
+        let idempotency = recorded.idempotency.as_ref();
+        let keeps_key = !has_ended || recorded.keeps_idempotency_key.load(Ordering::Relaxed);
         let kept = idempotency.filter(|_| keeps_key);
         RunRecord {
             id: run.id,
             key_id: live.key_id,
-            instance_id: conversations.inner.ledger.instance_id(),
-            dispatch_id: self.dispatch_id,
+            instance_id: self.inner.ledger.instance_id(),
+            dispatch_id: recorded.dispatch_id,
             conversation_id: run.conversation_id,
             agent_name: run.agent.name.clone(),
             agent_revision: run.agent.revision,
-            agent_sha256: self.agent_sha256.clone(),
+            agent_sha256: recorded.agent_sha256.clone(),
             status: run.status.as_str().to_owned(),
             created_at: run.created_at,
             ended_at: run.ended_at,
@@ -87,21 +95,19 @@ impl RecordedRun {
             record: json_text(&run),
         }
     }
-}
 
-impl Conversations {
     /// Puts a run on record as it stands.
     pub(super) fn note(&self, live: &LiveRun) {
-        let mut is_noted = live.recorded.is_noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_noted = live.recorded.is_noted();
         *is_noted = true;
-        self.inner.ledger.note_run(&live.recorded.record(self, live));
+        self.inner.ledger.note_run(&self.record(live));
     }
 
     /// The same, if it is not on record yet.
     pub(super) fn note_if_new(&self, live: &LiveRun) {
-        let mut is_noted = live.recorded.is_noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_noted = live.recorded.is_noted();
         if !std::mem::replace(&mut is_noted, true) {
-            self.inner.ledger.note_run(&live.recorded.record(self, live));
+            self.inner.ledger.note_run(&self.record(live));
         }
     }
 

@@ -72,6 +72,7 @@ impl Execution {
         self.note();
         self.conversations.inner.ledger.secure().await;
         if let Some(exchange) = self.exchange.take() {
+            // Boxed, as whatever only runs of stored conversations need: all others would carry its room.
             // Whoever has the conversation next, or deletes it, finds all that this run has left.
             Box::pin(self.conversations.inner.ledger.flush(FLUSH_PATIENCE)).await;
             Box::pin(exchange.release()).await;

@@ -13,10 +13,11 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::state::Settings;
 use crate::conversation::{NumberedEvent, RunFollower, RunHandle};
+use crate::provider::SilenceTimer;
 
 const EVENT_STREAM: (HeaderName, HeaderValue) =
     (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -80,13 +81,10 @@ pub(super) fn respond(
     settings: &Settings,
 ) -> Response {
     let interval = settings.keep_alive_interval;
-    let stream = Lively {
-        frames: frames.boxed(),
-        silence: silence.0.into(),
-        interval,
-        last: Instant::now(),
-        timer: Box::pin(tokio::time::sleep(interval)),
-    };
+    let last = Instant::now();
+    let timer = SilenceTimer::new(last + interval);
+    let (frames, silence) = (frames.boxed(), silence.0.into());
+    let stream = Lively { frames, silence, interval, last, timer };
     ([EVENT_STREAM, NO_CACHE, NO_BUFFERING], Body::from_stream(stream)).into_response()
 }
 
@@ -97,8 +95,7 @@ struct Lively {
     interval: Duration,
     /// When anything was said.
     last: Instant,
-    /// Runs down at most an interval after that. It is set anew when it has, not for every frame.
-    timer: Pin<Box<Sleep>>,
+    timer: SilenceTimer,
 }
 
 impl Stream for Lively {
@@ -109,18 +106,10 @@ impl Stream for Lively {
             self.last = Instant::now();
             return Poll::Ready(frame.map(|frame| Ok(frame.0.into())));
         }
-        loop {
-            ready!(self.timer.as_mut().poll(context));
-            let is_silent = self.last.elapsed() >= self.interval;
-            if is_silent {
-                self.last = Instant::now();
-            }
-            let next = self.last + self.interval;
-            self.timer.as_mut().reset(next);
-            if is_silent {
-                return Poll::Ready(Some(Ok(self.silence.clone())));
-            }
-        }
+        let deadline = self.last + self.interval;
+        ready!(self.timer.poll_passed(deadline, context));
+        self.last = Instant::now();
+        Poll::Ready(Some(Ok(self.silence.clone())))
     }
 }
 
@@ -158,7 +147,7 @@ mod tests {
     use futures_util::{StreamExt, stream};
     use tokio::time::{Instant, sleep};
 
-    use super::{Lively, SseFrame};
+    use super::{Lively, SilenceTimer, SseFrame};
 
     fn text(frame: SseFrame) -> String {
         String::from_utf8(frame.0).expect("is text")
@@ -189,7 +178,7 @@ mod tests {
             silence: ": \n\n".into(),
             interval: 10 * second,
             last: began,
-            timer: Box::pin(sleep(10 * second)),
+            timer: SilenceTimer::new(began + 10 * second),
         };
         let told = stream.map(move |frame| (began.elapsed().as_secs(), frame.expect("is sent")));
         let told: Vec<(u64, axum::body::Bytes)> = told.take(5).collect().await;

@@ -26,10 +26,10 @@ mod request_usage;
 mod responses;
 mod retry_after;
 mod settings;
+mod silence;
 mod spans;
 mod sse;
 mod stream;
-mod timer;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -47,6 +47,7 @@ pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};
 pub use error::ProviderError;
 pub use request_usage::RequestUsage;
 pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
+pub use silence::SilenceTimer;
 
 use breaker::Breakers;
 use endpoint::Endpoint;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::dialect::Decoder;
-use super::timer::Timer;
+use super::silence::SilenceTimer;
 use super::transport::Answer;
 use super::{Clocks, ProviderError, SseEvent, SseParser};
 use crate::chat::ChatEvent;
@@ -34,7 +34,7 @@ struct Source {
     frames: Vec<SseEvent>,
     decoder: Box<dyn Decoder>,
     clocks: Clocks,
-    timer: Timer,
+    timer: SilenceTimer,
     /// When the headers had arrived.
     started: Instant,
     has_content: bool,
@@ -58,7 +58,7 @@ impl ChatStream {
             parser: SseParser::default(),
             frames: Vec::new(),
             decoder,
-            timer: Timer::new(started + clocks.first_token),
+            timer: SilenceTimer::new(started + clocks.first_token),
             clocks,
             started,
             has_content: false,

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
+use ::metrics::{Counter, Histogram};
 use foldhash::quality::FixedState;
 
 /// The handles of one metric, or of several with the same labels.
@@ -41,6 +43,20 @@ impl<H: Clone> Kept<H> {
             handles.entry(hash).or_default().push(entry);
         }
         handle
+    }
+}
+
+impl Kept<(Counter, Histogram)> {
+    /// Counts one of what has these labels, and how long it took.
+    pub fn count<const N: usize>(
+        &self,
+        values: [&str; N],
+        took: Duration,
+        make: impl FnOnce([String; N]) -> (Counter, Histogram),
+    ) {
+        let (count, duration) = self.get(values, make);
+        count.increment(1);
+        duration.record(took);
     }
 }
 

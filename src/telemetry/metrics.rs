@@ -148,7 +148,7 @@ fn describe() {
 pub fn request_answered(route: &str, method: &Method, status: StatusCode, took: Duration) {
     static KEPT: Kept<(Counter, Histogram)> = Kept::new();
     let labels = [route, known_method(method), status.as_str()];
-    let (count, duration) = KEPT.get(labels, |[route, method, status]| {
+    KEPT.count(labels, took, |[route, method, status]| {
         let labels = [("route", route.clone()), ("method", method.clone())];
         let duration = histogram!(HTTP_DURATION, &labels);
         (
@@ -156,8 +156,6 @@ pub fn request_answered(route: &str, method: &Method, status: StatusCode, took: 
             duration,
         )
     });
-    count.increment(1);
-    duration.record(took);
 }
 
 /// Callers may invent methods.
@@ -176,12 +174,10 @@ fn known_method(method: &Method) -> &'static str {
 
 pub fn run_ended(agent: &str, outcome: &'static str, took: Duration) {
     static KEPT: Kept<(Counter, Histogram)> = Kept::new();
-    let (count, duration) = KEPT.get([agent, outcome], |[agent, outcome]| {
+    KEPT.count([agent, outcome], took, |[agent, outcome]| {
         let duration = histogram!(RUN_DURATION, "outcome" => outcome.clone());
         (counter!(RUNS, "agent" => agent, "outcome" => outcome), duration)
     });
-    count.increment(1);
-    duration.record(took);
 }
 
 pub fn run_showed_content(took: Duration) {
@@ -196,23 +192,19 @@ pub fn run_cost_time(overhead: Duration) {
 
 pub fn dispatched(outcome: &'static str, strategy: &'static str, took: Duration) {
     static KEPT: Kept<(Counter, Histogram)> = Kept::new();
-    let (count, duration) = KEPT.get([outcome, strategy], |[outcome, strategy]| {
+    KEPT.count([outcome, strategy], took, |[outcome, strategy]| {
         let duration = histogram!(DISPATCH_DURATION, "strategy" => strategy.clone());
         (counter!(DISPATCHES, "outcome" => outcome, "strategy" => strategy), duration)
     });
-    count.increment(1);
-    duration.record(took);
 }
 
 pub fn provider_answered(provider: &str, model: &str, outcome: &str, took: Duration) {
     static KEPT: Kept<(Counter, Histogram)> = Kept::new();
-    let (count, duration) = KEPT.get([provider, model, outcome], |[provider, model, outcome]| {
+    KEPT.count([provider, model, outcome], took, |[provider, model, outcome]| {
         let duration = histogram!(ATTEMPT_DURATION, "provider" => provider.clone());
         let labels = [("provider", provider), ("model", model), ("outcome", outcome)];
         (counter!(ATTEMPTS, &labels), duration)
     });
-    count.increment(1);
-    duration.record(took);
 }
 
 pub fn tokens_used(agent: &str, model: &str, kind: &'static str, count: u64) {
@@ -233,12 +225,10 @@ pub fn money_spent(agent: &str, model: &str, nano_usd: u64) {
 
 pub fn tool_called(server: &str, outcome: &'static str, took: Duration) {
     static KEPT: Kept<(Counter, Histogram)> = Kept::new();
-    let (count, duration) = KEPT.get([server, outcome], |[server, outcome]| {
+    KEPT.count([server, outcome], took, |[server, outcome]| {
         let duration = histogram!(TOOL_CALL_DURATION, "server" => server.clone());
         (counter!(TOOL_CALLS, "server" => server, "outcome" => outcome), duration)
     });
-    count.increment(1);
-    duration.record(took);
 }
 
 pub fn limit_refused(limit: &'static str) {
