@@ -1,6 +1,6 @@
 //! What a run has used and what that cost, model by model. Pure.
 
-use super::Run;
+use super::{Run, Turn};
 use crate::chat::{Money, Usage};
 use crate::ledger;
 
@@ -48,9 +48,9 @@ pub(super) fn of_run(run: &Run) -> Vec<Charge> {
     charges
 }
 
-/// What all of it cost, if all of it is known.
-pub(super) fn total(charges: &[Charge]) -> Option<f64> {
-    sum(charges.iter().map(|charge| charge.cost_usd))
+/// What all turns cost, if all of it is known.
+pub(super) fn total(turns: &[Turn]) -> Option<f64> {
+    sum(turns.iter().map(|turn| turn.cost_usd))
 }
 
 fn sum(costs: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
@@ -84,22 +84,24 @@ mod tests {
     fn each_model_has_its_own() {
         let turns =
             vec![turn("a/x", Some(0.1)), turn("local/m", Some(0.2)), turn("a/x", Some(0.2))];
+        assert_eq!(total(&turns), Some(0.5));
         let charges = of_run(&run(turns));
         let told: Vec<_> =
             charges.iter().map(|one| (one.model.as_str(), one.usage.input_tokens)).collect();
         assert_eq!(told, [("local/m", 10), ("a/x", 20)]);
-        assert_eq!(total(&charges), Some(0.5));
     }
 
     #[test]
     fn one_unknown_price_makes_the_sum_unknown() {
-        let charges = of_run(&run(vec![turn("local/m", Some(0.1)), turn("a/x", None)]));
+        let turns = vec![turn("local/m", Some(0.1)), turn("a/x", None)];
+        assert_eq!(total(&turns), None);
+        let charges = of_run(&run(turns));
         assert_eq!((charges[0].cost_usd, charges[1].cost_usd), (Some(0.1), None));
-        assert_eq!(total(&charges), None);
     }
 
     #[test]
     fn a_run_that_no_model_answered_costs_nothing() {
-        assert_eq!(total(&of_run(&run(Vec::new()))), Some(0.0));
+        assert_eq!(total(&[]), Some(0.0));
+        assert_eq!(of_run(&run(Vec::new()))[0].cost_usd, Some(0.0));
     }
 }

@@ -64,13 +64,16 @@ fn as_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> 
 
 /// An event as it is kept: a text is a text delta, everything else a pair of name and data.
 #[derive(Debug)]
-pub(super) struct StoredEvent(pub RunEvent);
+pub(super) enum StoredEvent<'a> {
+    Text(&'a str),
+    Other(&'a RunEvent),
+}
 
-impl Serialize for StoredEvent {
+impl Serialize for StoredEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            RunEvent::TextDelta(text) => text.serialize(serializer),
-            other => (other.name(), other).serialize(serializer),
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Other(event) => (event.name(), event).serialize(serializer),
         }
     }
 }
@@ -222,7 +225,7 @@ mod tests {
         let (mut live, mut on_record) = (CallsForCaller::default(), CallsForCaller::default());
         for event in &events {
             live.add(event);
-            on_record.add_stored(&json!(StoredEvent(event.clone())));
+            on_record.add_stored(&json!(StoredEvent::Other(event)));
         }
         let live = live.finish();
         assert_eq!(live.iter().map(|call| &*call.id).collect::<Vec<_>>(), ["of-caller"]);

@@ -51,7 +51,7 @@ impl RunClock {
 
 /// Counts what an agent has used of a model.
 pub(super) fn count_usage(agent: &str, target: &Target, usage: Usage, catalog: &Catalog) {
-    let model = catalog.label(target);
+    let model = catalog.label(&target.provider, &target.model);
     let kinds = [
         ("input", usage.input_tokens),
         ("output", usage.output_tokens),

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use serde::ser::{SerializeSeq, Serializer};
 use tokio::sync::{SetOnce, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -12,7 +13,11 @@ use super::carried::Carried;
 use super::event::{CallsForCaller, StoredEvent};
 use super::records::RecordedRun;
 use super::{Run, RunEvent, RunStatus};
+use crate::chat::ToolCall;
 use crate::ledger::RunEvents;
+
+/// Events as they are kept mostly take no more.
+const EVENTS_BYTES: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct LiveRun {
@@ -145,20 +150,13 @@ impl LiveRun {
         self.progress.borrow().is_content_known()
     }
 
-    /// Tells the end.
+    /// Tells the end, with the texts.
     pub fn end(&self) {
-        let run = Arc::clone(&self.state().run);
+        let run = self.state().complete();
         self.tell(RunEvent::Ended(Arc::clone(&run)));
         self.progress.send_modify(|progress| progress.has_ended = true);
         // It ends once.
         let _ = self.end.set(run);
-    }
-
-    /// Puts the texts into the run, which is about to end.
-    pub fn complete_texts(&self) {
-        let mut state = self.state();
-        let texts = state.snapshot();
-        state.run = Arc::new(texts);
     }
 
     /// Whether any text has been told.
@@ -180,10 +178,14 @@ impl LiveRun {
         self.end.get().cloned()
     }
 
-    /// The run as it is kept: its texts are in its events.
-    pub fn without_texts(&self) -> Run {
-        let state = self.state();
-        Run { output: None, tool_calls: Vec::new(), ..Run::clone(&state.run) }
+    /// The run as it stands and as it is kept: its texts are in its events, until it has ended.
+    pub fn run(&self) -> Arc<Run> {
+        Arc::clone(&self.state().run)
+    }
+
+    /// Whether there are calls that the caller is to answer.
+    pub fn has_calls_for_caller(&self) -> bool {
+        !self.state().calls_for_caller().is_empty()
     }
 
     /// Waits until the run has ended; returns it with its result.
@@ -201,18 +203,10 @@ impl LiveRun {
     pub fn take_unstored(&self) -> Option<RunEvents> {
         let mut state = self.state();
         let first = state.stored;
-        let events: Vec<StoredEvent> = (first..state.entries.len())
-            .filter_map(|place| state.event(place))
-            .filter(|event| !matches!(event, RunEvent::Ended(_)))
-            .map(StoredEvent)
-            .collect();
-        state.stored = first + events.len();
         let first_sequence = i32::try_from(first + 1).ok()?;
-        (!events.is_empty()).then(|| RunEvents {
-            run_id: self.id,
-            first_sequence,
-            events: serde_json::to_string(&events).expect("events are plain"),
-        })
+        let (events, count) = state.write_events(first)?;
+        state.stored = first + count;
+        Some(RunEvents { run_id: self.id, first_sequence, events })
     }
 
     /// Reads the events behind the sequence number `after`, as they come.
@@ -231,23 +225,63 @@ impl State {
         match self.entries.get(place)? {
             Entry::Event(event) => Some(RunEvent::clone(event)),
             Entry::Text { end } => {
-                let before = self.entries[..place].iter().rev().find_map(|entry| match entry {
-                    Entry::Text { end } => Some(*end),
-                    Entry::Event(_) => None,
-                });
-                Some(RunEvent::TextDelta(self.text[before.unwrap_or(0)..*end].to_owned()))
+                Some(RunEvent::TextDelta(self.text[self.text_start(place)..*end].to_owned()))
             }
         }
     }
 
-    fn snapshot(&self) -> Run {
+    /// The events from a place on as they are kept, and how many that are; `None` if there are none.
+    fn write_events(&self, first: usize) -> Option<(String, usize)> {
+        let mut text_start = self.text_start(first);
+        let mut writer = serde_json::Serializer::new(Vec::with_capacity(EVENTS_BYTES));
+        let mut list = writer.serialize_seq(None).expect("memory takes what is written");
+        let mut count = 0;
+        for entry in &self.entries[first..] {
+            let event = match entry {
+                Entry::Text { end } => {
+                    StoredEvent::Text(&self.text[std::mem::replace(&mut text_start, *end)..*end])
+                }
+                Entry::Event(event) if matches!(**event, RunEvent::Ended(_)) => continue,
+                Entry::Event(event) => StoredEvent::Other(event),
+            };
+            list.serialize_element(&event).expect("events are plain");
+            count += 1;
+        }
+        list.end().expect("memory takes what is written");
+        let events = String::from_utf8(writer.into_inner()).expect("JSON is UTF-8");
+        (count > 0).then_some((events, count))
+    }
+
+    /// Where the first text from a place on begins.
+    fn text_start(&self, place: usize) -> usize {
+        let before = self.entries[..place].iter().rev().find_map(|entry| match entry {
+            Entry::Text { end } => Some(*end),
+            Entry::Event(_) => None,
+        });
+        before.unwrap_or(0)
+    }
+
+    fn calls_for_caller(&self) -> Vec<ToolCall> {
         let mut calls = CallsForCaller::default();
         for entry in &self.entries {
             if let Entry::Event(event) = entry {
                 calls.add(event);
             }
         }
-        Run { output: Some(self.text.clone()), tool_calls: calls.finish(), ..Run::clone(&self.run) }
+        calls.finish()
+    }
+
+    fn snapshot(&self) -> Run {
+        let (output, tool_calls) = (Some(self.text.clone()), self.calls_for_caller());
+        Run { output, tool_calls, ..Run::clone(&self.run) }
+    }
+
+    /// Puts the texts into the run.
+    fn complete(&mut self) -> Arc<Run> {
+        let tool_calls = self.calls_for_caller();
+        let run = Arc::make_mut(&mut self.run);
+        (run.output, run.tool_calls) = (Some(self.text.clone()), tool_calls);
+        Arc::clone(&self.run)
     }
 }
 
@@ -329,7 +363,6 @@ mod tests {
         let live = told();
         let (mut early, mut late) = (live.read(0), live.read(2));
         live.update(|run| run.status = RunStatus::Completed);
-        live.complete_texts();
         live.tell(RunEvent::Usage(Usage::default()));
         live.end();
         let mut names = Vec::new();

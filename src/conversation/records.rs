@@ -1,7 +1,7 @@
 //! Runs on record: written while they go on, found again when they are asked for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use sqlx::types::Json;
@@ -64,9 +64,9 @@ impl RecordedRun {
 impl Conversations {
     /// A run as it goes on record.
     pub(super) fn record(&self, live: &LiveRun) -> RunRecord {
-        let mut run = live.without_texts();
+        let mut run = live.run();
         if !self.inner.settings.stores_content {
-            forget_contents(&mut run);
+            forget_contents(Arc::make_mut(&mut run));
         }
         let recorded = &live.recorded;
         let has_ended = run.status.is_end();
@@ -82,7 +82,7 @@ impl Conversations {
             agent_name: run.agent.name.clone(),
             agent_revision: run.agent.revision,
             agent_sha256: recorded.agent_sha256.clone(),
-            status: run.status.as_str().to_owned(),
+            status: run.status.as_str().into(),
             created_at: run.created_at,
             ended_at: run.ended_at,
             idempotency_key: kept.map(|idempotency| idempotency.key.clone()),
@@ -92,7 +92,7 @@ impl Conversations {
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
             charges: has_ended
                 .then(|| Json(charges::of_run(&run).into_iter().map(Into::into).collect())),
-            record: json_text(&run),
+            record: json_text(&*run),
         }
     }
 

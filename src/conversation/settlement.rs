@@ -27,9 +27,9 @@ impl Execution {
         for event in self.turn.release() {
             self.live.tell(event);
         }
-        self.live.complete_texts();
         let (call, live, tools) = (&self.call, &self.live, &self.tools);
         let cut_turn = self.cut_turn();
+        let has_calls = live.has_calls_for_caller();
         live.update(|run| {
             run.turns.extend(cut_turn);
             run.attempts = call.attempts().to_vec();
@@ -37,19 +37,19 @@ impl Execution {
             let dropped = call.dropped_parameters().iter();
             run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
             // Some compatible servers say `stop` when the model has called tools.
-            if run.finish_reason == Some(FinishReason::Stop) && !run.tool_calls.is_empty() {
+            if run.finish_reason == Some(FinishReason::Stop) && has_calls {
                 run.finish_reason = Some(FinishReason::ToolCalls);
             }
             // What the caller is to answer first is no answer yet.
-            let has_answer = matches!(end, End::Finished) && run.tool_calls.is_empty();
+            let has_answer = matches!(end, End::Finished) && !has_calls;
             if has_answer && tools.was_tool_skipped() {
                 run.warnings.push("required_tool_skipped".to_owned());
             }
             (run.status, run.error) = outcome(&end, run);
-            run.cost_usd = charges::total(&charges::of_run(run));
+            run.cost_usd = charges::total(&run.turns);
             run.ended_at = Some(Utc::now());
         });
-        let run = live.without_texts();
+        let run = live.run();
         self.clock.stop(&run);
         spans::tell(&self.span, &run);
         // The line of a request that is answered in one piece says the same of a run that is completed.
@@ -67,6 +67,7 @@ impl Execution {
             self.live.recorded.keep_idempotency_key();
         }
         self.live.tell(RunEvent::Usage(run.usage));
+        drop(run);
         // On record first: what the caller is told to have ended must be found.
         self.conversations.store_events(&self.live).await;
         self.note();

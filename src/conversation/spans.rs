@@ -16,6 +16,9 @@ pub(super) fn begin() -> Arc<Span> {
 
 /// Says what has come of a run.
 pub(super) fn tell(span: &Span, run: &Run) {
+    if !span.is_recorded() {
+        return;
+    }
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     span.rename(format!("invoke_agent {}", run.agent.name));
     span.set("gen_ai.agent.name", run.agent.name.clone());

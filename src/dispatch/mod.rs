@@ -305,7 +305,7 @@ impl Dispatcher {
         let record = DispatchRecord {
             id: decision.id,
             key_id,
-            outcome: decision.outcome.as_str().to_owned(),
+            outcome: decision.outcome.as_str().into(),
             agent_name: agent.map(|agent| agent.name.clone()),
             agent_revision: agent.map(|agent| agent.revision),
             roster_revision: decision.roster_revision,

@@ -82,18 +82,20 @@ fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError>
 }
 
 fn read_json<T: DeserializeOwned>(body: &str) -> Result<T, ApiError> {
+    serde_json::from_str(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => unusable_value::<T>(body, &error),
+        _ => invalid_json(error),
+    })
+}
+
+/// Says where the value stands that cannot be used. To keep track of that costs time, so a body is read again for it.
+fn unusable_value<T: DeserializeOwned>(body: &str, error: &serde_json::Error) -> ApiError {
     let mut deserializer = serde_json::Deserializer::from_str(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let (pointer, error) = (json_pointer(error.path()), error.into_inner());
-        match error.classify() {
-            serde_json::error::Category::Data => {
-                ApiError::invalid_field(pointer, without_values(&error.to_string()))
-            }
-            _ => invalid_json(error),
-        }
-    })?;
-    deserializer.end().map_err(invalid_json)?;
-    Ok(value)
+    let pointer = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => json_pointer(error.path()),
+        Ok(_) => String::new(),
+    };
+    ApiError::invalid_field(pointer, without_values(&error.to_string()))
 }
 
 /// No body says as little as an empty object.

@@ -18,6 +18,7 @@ mod store;
 mod usage;
 mod writer;
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,14 @@ pub use usage::{UsageFilter, UsageGroups, UsageSum};
 use journal::{Frame, Journal, Kind, Label, Place};
 use pending::{Pending, PendingRun};
 use writer::Alarm;
+
+/// A thread does not keep room for larger frames.
+const KEPT_FRAME_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    /// Room for the next frame that the thread writes.
+    static FRAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -172,13 +181,16 @@ impl Inner {
         record: &impl Serialize,
         note: impl FnOnce(&mut Pending, Place),
     ) {
-        let frame = Frame::write(label, record);
+        let frame = Frame::write_into(FRAME.take(), label, record);
         // Held over both: nobody may forget the record before it is noted.
         let mut pending = self.pending();
         let place = self.journal.append(&frame);
         pending.count += 1;
         note(&mut pending, place);
         drop(pending);
+        if frame.capacity() <= KEPT_FRAME_BYTES {
+            FRAME.set(frame);
+        }
         self.alarm.appended.notify_one();
     }
 }

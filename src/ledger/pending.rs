@@ -1,5 +1,6 @@
 //! Where the records stand that PostgreSQL has not taken yet. They themselves are in the journal.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
@@ -24,7 +25,7 @@ pub(super) struct PendingRun {
     pub place: Place,
     key_id: Uuid,
     agent_name: String,
-    status: String,
+    status: Cow<'static, str>,
 }
 
 impl PendingRun {

@@ -1,5 +1,7 @@
 //! Records as they are stored. What others than the ledger understand of them is JSON, a text here.
 
+use std::borrow::Cow;
+
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ pub(super) const BY_CONVERSATION: &str = "sticky";
 pub struct DispatchRecord {
     pub id: Uuid,
     pub key_id: Uuid,
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     pub agent_name: Option<String>,
     pub agent_revision: Option<i32>,
     pub roster_revision: i64,
@@ -67,7 +69,7 @@ impl DispatchRecord {
         (strategy != BY_NAME && !is_kept).then(|| DecidedRequest {
             id: self.id,
             input: input.clone(),
-            outcome: self.outcome.clone(),
+            outcome: self.outcome.to_string(),
             agent_name: self.agent_name.clone(),
             strategy,
             confidence,
@@ -86,7 +88,7 @@ pub struct RunRecord {
     pub agent_name: String,
     pub agent_revision: i32,
     pub agent_sha256: String,
-    pub status: String,
+    pub status: Cow<'static, str>,
     /// The run as it is answered, without its texts, which are in its events.
     pub record: String,
     #[serde(with = "ts_microseconds")]
@@ -165,7 +167,7 @@ mod tests {
         let dispatch = DispatchRecord {
             id,
             key_id: id,
-            outcome: "picked".to_owned(),
+            outcome: "picked".into(),
             agent_name: Some("a".to_owned()),
             agent_revision: Some(2),
             roster_revision: 3,
@@ -191,7 +193,7 @@ mod tests {
             agent_name: "a".to_owned(),
             agent_revision: 2,
             agent_sha256: "ff".to_owned(),
-            status: "completed".to_owned(),
+            status: "completed".into(),
             record: "{}".to_owned(),
             created_at: time,
             ended_at: Some(time),

@@ -33,7 +33,7 @@ pub(super) async fn claim_run(
         record.agent_name,
         record.agent_revision,
         record.agent_sha256,
-        record.status,
+        &*record.status,
         record.record,
         record.created_at,
         record.idempotency_key,

@@ -320,8 +320,7 @@ impl ModelCall {
     }
 
     fn note(&mut self, attempt: Attempt) {
-        let target = Target::new(&attempt.provider, &attempt.model);
-        let model = self.providers.catalog().label(&target);
+        let model = self.providers.catalog().label(&attempt.provider, &attempt.model);
         let took = Duration::from_millis(attempt.ms);
         metrics::provider_answered(&attempt.provider, &model, &attempt.outcome, took);
         self.attempts.push(attempt);

@@ -41,12 +41,17 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
 
 /// Follows one stream of events.
 pub(super) trait Decoder: fmt::Debug + Send {
+    /// What an event tells.
     fn decode(&mut self, event: &SseEvent) -> Result<Vec<ChatEvent>, ProviderError>;
 
     /// Whether a tool call is being written. It is told once it is whole, and is a sign of life before.
     fn has_open_call(&self) -> bool {
         false
     }
+
+    /// Whether a text that an event has told changes what later ones tell. Else an event like one that told a text and
+    /// nothing else, but for the text, need not be [decoded](super::decoding).
+    fn remembers_texts(&self) -> bool;
 
     /// Whether the protocol's last event is this one. Some servers keep the connection open behind it.
     fn is_last(&self, event: &SseEvent) -> bool;

@@ -7,6 +7,7 @@ mod attempt;
 mod breaker;
 mod call;
 mod catalog;
+mod decoding;
 mod dialect;
 mod endpoint;
 mod error;

@@ -10,7 +10,11 @@ use crate::telemetry::traces::{self, Span};
 pub(super) const RESPONSE_MODEL: &str = "gen_ai.response.model";
 
 pub(super) fn begin(target: &Target, parameters: &Parameters) -> Span {
-    let span = traces::begin_request(format!("chat {}", target.model));
+    let span = traces::begin_request("chat");
+    if !span.is_recorded() {
+        return span;
+    }
+    span.rename(format!("chat {}", target.model));
     span.set("gen_ai.operation.name", "chat");
     span.set("gen_ai.provider.name", provider_name(&target.provider).to_owned());
     span.set("gen_ai.request.model", target.model.clone());
@@ -24,6 +28,9 @@ pub(super) fn begin(target: &Target, parameters: &Parameters) -> Span {
 }
 
 pub(super) fn tell_finish(span: &Span, reason: FinishReason) {
+    if !span.is_recorded() {
+        return;
+    }
     let reasons = Array::String(vec![StringValue::from(reason.as_str())]);
     span.set("gen_ai.response.finish_reasons", Value::Array(reasons));
 }

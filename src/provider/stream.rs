@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::decoding::Decoding;
 use super::dialect::Decoder;
 use super::silence::SilenceTimer;
 use super::transport::Answer;
@@ -32,15 +33,13 @@ struct Source {
     parser: SseParser,
     /// Room for what the parser finds.
     frames: Vec<SseEvent>,
-    decoder: Box<dyn Decoder>,
+    decoding: Decoding,
     clocks: Clocks,
     timer: SilenceTimer,
     /// When the headers had arrived.
     started: Instant,
     has_content: bool,
     is_finished: bool,
-    /// The protocol's last event has come.
-    is_over: bool,
     /// What ends the answer once the events before it are taken.
     error: Option<ProviderError>,
 }
@@ -57,13 +56,12 @@ impl ChatStream {
             answer,
             parser: SseParser::default(),
             frames: Vec::new(),
-            decoder,
+            decoding: Decoding::new(decoder),
             timer: SilenceTimer::new(started + clocks.first_token),
             clocks,
             started,
             has_content: false,
             is_finished: false,
-            is_over: false,
             error: None,
         };
         Self { ready: VecDeque::new(), source: Some(source), is_finished: false }
@@ -105,7 +103,7 @@ impl Source {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        if self.is_over {
+        if self.decoding.is_over() {
             // The end of the body usually comes along, and a connection that was read to its end is used again.
             let _ = tokio::time::timeout(LINGER, self.answer.next_piece()).await;
             return Ok(false);
@@ -113,7 +111,7 @@ impl Source {
         let piece = self.next_piece().await?;
         let Some(piece) = piece else { return Ok(false) };
         self.error = self.decode(&piece, ready).err();
-        self.has_content |= self.is_finished || self.decoder.has_open_call();
+        self.has_content |= self.is_finished || self.decoding.has_open_call();
         Ok(true)
     }
 
@@ -136,14 +134,13 @@ impl Source {
         ready: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
         let parsed = self.parser.push(piece, &mut self.frames);
-        for frame in self.frames.drain(..) {
-            for event in self.decoder.decode(&frame)? {
-                self.is_finished |= matches!(event, ChatEvent::Finished(_));
-                self.has_content |= event.is_content();
-                ready.push_back(event);
-            }
-            self.is_over |= self.decoder.is_last(&frame);
+        let before = ready.len();
+        let decoding = &mut self.decoding;
+        let decoded = self.frames.drain(..).try_for_each(|frame| decoding.take(frame, ready));
+        for event in ready.range(before..) {
+            self.is_finished |= matches!(event, ChatEvent::Finished(_));
+            self.has_content |= event.is_content();
         }
-        parsed
+        decoded.and(parsed)
     }
 }

@@ -125,7 +125,8 @@ impl Span {
         inner.with_context(self.context.clone())
     }
 
-    fn is_recorded(&self) -> bool {
+    /// Whether anybody is told what is said of it. Nothing need be made up for nobody.
+    pub fn is_recorded(&self) -> bool {
         TRACER.get().is_some() && self.context.span().is_recording()
     }
 }

@@ -11,9 +11,6 @@ const HEAD_BYTES: usize = 8;
 /// The kind, the id and the number.
 const LABEL_BYTES: usize = 1 + 16 + 4;
 
-/// Most frames are no longer.
-const USUAL_BYTES: usize = 2048;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Dispatch,
@@ -53,13 +50,14 @@ impl Kind {
 }
 
 impl<'a> Frame<'a> {
-    pub fn write(label: Label, record: &impl Serialize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    /// Writes a frame into `bytes`, whose room is used and whose content is lost.
+    pub fn write_into(mut bytes: Vec<u8>, label: Label, record: &impl Serialize) -> Vec<u8> {
+        bytes.clear();
         bytes.extend_from_slice(&[0; HEAD_BYTES]);
         bytes.push(label.kind.to_byte());
         bytes.extend_from_slice(label.id.as_bytes());
         bytes.extend_from_slice(&label.number.to_le_bytes());
-        let mut bytes = postcard::to_io(record, bytes).expect("memory takes what can be written");
+        bytes = postcard::to_io(record, bytes).expect("memory takes what can be written");
         let body = &bytes[HEAD_BYTES..];
         let length = u32::try_from(body.len()).expect("a record is far below 4 GiB");
         let checksum = crc32c(body);
@@ -121,12 +119,16 @@ mod tests {
 
     use super::{Frame, Frames, Kind, Label};
 
+    fn written(label: Label, record: &str) -> Vec<u8> {
+        Frame::write_into(Vec::new(), label, &record)
+    }
+
     fn two_frames() -> (Vec<u8>, usize) {
         let label = Label { kind: Kind::Run, id: Uuid::max(), number: 0 };
-        let mut bytes = Frame::write(label, &"é");
+        let mut bytes = written(label, "é");
         let first = bytes.len();
         let label = Label { kind: Kind::RunEvents, id: Uuid::nil(), number: 7 };
-        bytes.extend(Frame::write(label, &""));
+        bytes.extend(written(label, ""));
         (bytes, first)
     }
 

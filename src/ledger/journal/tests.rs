@@ -10,7 +10,7 @@ use super::{Frame, Frames, Journal, Kind, Label, Segment, WAITING_BYTES};
 
 fn frame(row: &str) -> Vec<u8> {
     let label = Label { kind: Kind::Run, id: Uuid::nil(), number: 0 };
-    Frame::write(label, &row)
+    Frame::write_into(Vec::new(), label, &row)
 }
 
 async fn wait_for(condition: impl Fn() -> bool) {

@@ -151,17 +151,22 @@ impl Catalog {
 
     /// The targets that the operator or the built-in table names, and whose providers are configured.
     pub fn listed(&self) -> impl Iterator<Item = &Target> {
-        let named = self.aliases.values().flatten().map(|target| &**target);
-        let configured = named.filter(|target| self.is_configured(target));
+        let configured = self.named().filter(|target| self.is_configured(target));
         configured.chain([&*self.default])
     }
 
-    /// `provider/model` of a target that is [listed](Self::listed), else a word for all others: callers may name any
+    /// Those that the operator or the built-in table names.
+    fn named(&self) -> impl Iterator<Item = &Target> {
+        self.aliases.values().flatten().map(|target| &**target)
+    }
+
+    /// `provider/model` if that target is [listed](Self::listed), else a word for all others: callers may name any
     /// model, and figures are kept for each name.
-    pub fn label(&self, target: &Target) -> String {
-        let is_same =
-            |listed: &Target| listed.provider == target.provider && listed.model == target.model;
-        if self.listed().any(is_same) { target.full_name() } else { OTHER.to_owned() }
+    pub fn label(&self, provider: &str, model: &str) -> String {
+        let is_same = |listed: &&Target| listed.model == model && listed.provider == provider;
+        let named = self.named().filter(is_same).find(|target| self.is_configured(target));
+        let listed = named.or_else(|| Some(&*self.default).filter(is_same));
+        listed.map_or_else(|| OTHER.to_owned(), Target::full_name)
     }
 
     /// Whether the target's provider is configured.

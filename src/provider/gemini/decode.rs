@@ -27,6 +27,10 @@ impl Decoder for StreamDecoder {
     }
 
     /// Nothing but the end of the body says that it was the last.
+    fn remembers_texts(&self) -> bool {
+        false
+    }
+
     fn is_last(&self, _event: &SseEvent) -> bool {
         false
     }

@@ -6,6 +6,7 @@ mod gemini;
 mod openai;
 mod responses;
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::decoding::Decoding;
 use super::dialect::Dialect;
 use super::{ChatStream, ProviderError, SseParser, Target};
 use crate::chat::{
@@ -60,18 +62,14 @@ impl Wire {
     }
 
     fn follow(&self, stream: &[u8], piece_size: usize) -> Told {
-        let (mut parser, mut decoder) = (SseParser::default(), self.dialect.decoder());
-        let (mut frames, mut events) = (Vec::new(), Vec::new());
+        let (mut parser, mut decoding) =
+            (SseParser::default(), Decoding::new(self.dialect.decoder()));
+        let (mut frames, mut events) = (Vec::new(), VecDeque::new());
         for piece in stream.chunks(piece_size) {
             parser.push(piece, &mut frames).expect("fixtures are small");
         }
-        for frame in &frames {
-            match decoder.decode(frame) {
-                Ok(more) => events.extend(more),
-                Err(error) => return Told { events, error: Some(error) },
-            }
-        }
-        Told { events, error: None }
+        let decoded = frames.into_iter().try_for_each(|frame| decoding.take(frame, &mut events));
+        Told { events: events.into(), error: decoded.err() }
     }
 
     fn read(&self, answer: &[u8]) -> Told {

@@ -54,6 +54,10 @@ impl Decoder for StreamDecoder {
         !self.open_calls.is_empty()
     }
 
+    fn remembers_texts(&self) -> bool {
+        false
+    }
+
     fn is_last(&self, event: &SseEvent) -> bool {
         event.data.trim() == "[DONE]"
     }

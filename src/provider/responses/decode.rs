@@ -84,6 +84,10 @@ impl Decoder for StreamDecoder {
         self.calls.has_open()
     }
 
+    fn remembers_texts(&self) -> bool {
+        true
+    }
+
     fn is_last(&self, event: &SseEvent) -> bool {
         // OpenAI ends with the response; some servers add the mark of Chat Completions.
         self.is_over || event.data.trim() == "[DONE]"
