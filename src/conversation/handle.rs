@@ -43,7 +43,7 @@ impl RunHandle {
     /// nothing was sent yet, and its true status can be.
     pub async fn wait_for_content(&mut self, hold: Duration) -> Option<Arc<Run>> {
         let content = async {
-            let reached = || self.live.has_content().then_some(());
+            let reached = || self.live.is_content_known().then_some(());
             if self.live.carried.until(reached).await.is_none() {
                 self.reader.wait_for_content().await;
             }

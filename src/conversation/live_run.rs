@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::ser::{SerializeSeq, Serializer};
-use tokio::sync::{SetOnce, watch};
+use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -32,7 +32,8 @@ pub(super) struct LiveRun {
     cancel: CancellationToken,
     cancelled_by: OnceLock<CancelledBy>,
     state: Mutex<State>,
-    progress: watch::Sender<Progress>,
+    /// Wakes whoever reads when there is more.
+    told: Notify,
     /// Whoever waits for the end alone is not woken before.
     end: SetOnce<Arc<Run>>,
     /// Held while events are handed to the ledger, which must get them in order.
@@ -48,20 +49,6 @@ pub(super) enum CancelledBy {
     Request,
 }
 
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, Default)]
-struct Progress {
-    events: usize,
-    has_content: bool,
-    has_ended: bool,
-}
-
-impl Progress {
-    fn is_content_known(&self) -> bool {
-        self.has_content || self.has_ended
-    }
-}
-
 #[derive(Debug)]
 struct State {
     /// Without its texts until it has ended.
@@ -70,6 +57,8 @@ struct State {
     entries: Vec<Entry>,
     /// How many entries the ledger has been given.
     stored: usize,
+    has_content: bool,
+    has_ended: bool,
 }
 
 /// An event. Texts lie behind each other in one string: a run has thousands of them.
@@ -85,8 +74,14 @@ enum Entry {
 impl LiveRun {
     pub fn new(run: Run, recorded: RecordedRun, key_id: Uuid, is_background: bool) -> Arc<Self> {
         let id = run.id;
-        let state =
-            State { run: Arc::new(run), text: String::new(), entries: Vec::new(), stored: 0 };
+        let state = State {
+            run: Arc::new(run),
+            text: String::new(),
+            entries: Vec::new(),
+            stored: 0,
+            has_content: false,
+            has_ended: false,
+        };
         Arc::new(Self {
             id,
             key_id,
@@ -96,7 +91,7 @@ impl LiveRun {
             cancel: CancellationToken::new(),
             cancelled_by: OnceLock::new(),
             state: Mutex::new(state),
-            progress: watch::Sender::new(Progress::default()),
+            told: Notify::new(),
             end: SetOnce::new(),
             storing: tokio::sync::Mutex::new(()),
         })
@@ -122,39 +117,31 @@ impl LiveRun {
 
     /// Tells an event.
     pub fn tell(&self, event: RunEvent) {
-        let mut state = self.state();
-        let is_content = matches!(event, RunEvent::TextDelta(_) | RunEvent::ToolCall { .. });
-        let entry = match event {
-            RunEvent::TextDelta(text) => {
-                state.text.push_str(&text);
-                Entry::Text { end: state.text.len() }
-            }
-            other => Entry::Event(Box::new(other)),
-        };
-        state.entries.push(entry);
-        let events = state.entries.len();
-        self.progress.send_modify(|progress| {
-            progress.events = events;
-            progress.has_content |= is_content;
-        });
+        self.state().add(event);
+        self.told.notify_waiters();
     }
 
     /// There is content, shown or not.
     pub fn show_content(&self) {
-        self.progress
-            .send_if_modified(|progress| !std::mem::replace(&mut progress.has_content, true));
+        if !std::mem::replace(&mut self.state().has_content, true) {
+            self.told.notify_waiters();
+        }
     }
 
     /// Whether there is content, or will be none.
-    pub fn has_content(&self) -> bool {
-        self.progress.borrow().is_content_known()
+    pub fn is_content_known(&self) -> bool {
+        let state = self.state();
+        state.has_content || state.has_ended
     }
 
     /// Tells the end, with the texts.
     pub fn end(&self) {
-        let run = self.state().complete();
-        self.tell(RunEvent::Ended(Arc::clone(&run)));
-        self.progress.send_modify(|progress| progress.has_ended = true);
+        let mut state = self.state();
+        let run = state.complete();
+        state.add(RunEvent::Ended(Arc::clone(&run)));
+        state.has_ended = true;
+        drop(state);
+        self.told.notify_waiters();
         // It ends once.
         let _ = self.end.set(run);
     }
@@ -211,8 +198,7 @@ impl LiveRun {
 
     /// Reads the events behind the sequence number `after`, as they come.
     pub fn read(self: &Arc<Self>, after: usize) -> LiveReader {
-        let progress = self.progress.subscribe();
-        LiveReader { run: Arc::clone(self), position: after, progress }
+        LiveReader { run: Arc::clone(self), position: after }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -221,6 +207,18 @@ impl LiveRun {
 }
 
 impl State {
+    fn add(&mut self, event: RunEvent) {
+        self.has_content |= matches!(event, RunEvent::TextDelta(_) | RunEvent::ToolCall { .. });
+        let entry = match event {
+            RunEvent::TextDelta(text) => {
+                self.text.push_str(&text);
+                Entry::Text { end: self.text.len() }
+            }
+            other => Entry::Event(Box::new(other)),
+        };
+        self.entries.push(entry);
+    }
+
     fn event(&self, place: usize) -> Option<RunEvent> {
         match self.entries.get(place)? {
             Entry::Event(event) => Some(RunEvent::clone(event)),
@@ -291,20 +289,27 @@ pub struct LiveReader {
     run: Arc<LiveRun>,
     /// How many events have been read.
     position: usize,
-    progress: watch::Receiver<Progress>,
 }
 
 impl LiveReader {
     /// The next event and its sequence number; `None` behind the last one.
     pub async fn next(&mut self) -> Option<(usize, RunEvent)> {
+        let run = Arc::clone(&self.run);
         loop {
-            let progress = *self.progress.borrow_and_update();
-            if let Some(told) = self.next_told() {
-                return Some(told);
+            // From here on whatever is told wakes.
+            let more = run.told.notified();
+            let (event, has_ended) = {
+                let state = run.state();
+                (state.event(self.position), state.has_ended)
+            };
+            if let Some(event) = event {
+                self.position += 1;
+                return Some((self.position, event));
             }
-            if progress.has_ended || self.progress.changed().await.is_err() {
+            if has_ended {
                 return None;
             }
+            more.await;
         }
     }
 
@@ -316,10 +321,14 @@ impl LiveReader {
     }
 
     /// Waits until there is content or the run has ended.
-    pub(super) async fn wait_for_content(&mut self) {
-        let reached = self.progress.wait_for(Progress::is_content_known);
-        // An error means that nothing comes any more.
-        let _ = reached.await;
+    pub(super) async fn wait_for_content(&self) {
+        loop {
+            let more = self.run.told.notified();
+            if self.run.is_content_known() {
+                return;
+            }
+            more.await;
+        }
     }
 
     /// The events that have been told, from where this reader is. The end is none of them.

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use memchr::{memchr, memmem};
+
 use super::dialect::Decoder;
 use super::{ProviderError, SseEvent};
 use crate::chat::ChatEvent;
@@ -69,14 +71,14 @@ impl TextEvent {
     fn new(event: SseEvent, told: &[ChatEvent]) -> Option<Self> {
         let [ChatEvent::Text(text)] = told else { return None };
         let data = event.data.as_bytes();
-        if memchr::memchr(b'\\', data).is_some() {
+        if memchr(b'\\', data).is_some() {
             return None;
         }
         let is_whole = |start: &usize| {
             let end = start + text.len();
             data[..*start].ends_with(b"\"") && data[end..].starts_with(b"\"")
         };
-        let mut places = event.data.match_indices(text).map(|(start, _)| start).filter(is_whole);
+        let mut places = memmem::find_iter(data, text).filter(is_whole);
         let (start, None) = (places.next()?, places.next()) else { return None };
         Some(Self { text: start..start + text.len(), event })
     }

@@ -12,6 +12,8 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,10 +46,22 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     }
     let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
     match format {
+        LogFormat::Text if std::io::stderr().is_terminal() => builder.with_target(false).init(),
         LogFormat::Text => {
-            builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
+            builder.with_target(false).with_ansi(false).fmt_fields(plain_fields()).init();
         }
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Fields as the library writes them where there are no colours: its own way to do so takes half of the time of a line.
+fn plain_fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
+    format::debug_fn(|writer, field, value| match field.name() {
+        // It comes first.
+        "message" => write!(writer, "{value:?}"),
+        // Where a line of the `log` crate comes from.
+        name if name.starts_with("log.") => Ok(()),
+        name => write!(writer, " {name}={value:?}"),
+    })
 }
