@@ -35,6 +35,9 @@ const LOST_EXAMPLES: f64 = 0.12;
 /// The same of requests that were corrected: these are what users ask.
 const LOST_CORRECTIONS: f64 = 0.06;
 
+/// The part of what is foreign to the roster that is rejected, unless that loses too many of its own requests.
+const REJECTED_PERCENT: usize = 97;
+
 /// Bounds of where "none" begins: a roster's own requests alone cannot tell what strangers are like.
 const NONE_BELOW: std::ops::RangeInclusive<f64> = 0.45..=0.9;
 
@@ -114,9 +117,12 @@ pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -
         Scatter::AllTexts => Scatter::Fitted(Arc::new(scatter_of_all(&built.documents))),
         other => other,
     };
+    let fit = Fit { scatter, ..fit };
+    let own = answers.iter().filter(|answer| answer.belongs_to_roster);
+    let own = own.map(|answer| (answer.signals.belongs(), answer.is_learned)).collect();
+    let foreign = foreign_belong(roster, corrections, &fit, built);
     Fit {
-        scatter,
-        none_below: cut(&answers),
+        none_below: cut(own, &foreign),
         calibration: Calibration::of(
             answers.iter().map(|answer| (answer.signals.confidence(), answer.is_right)),
         ),
@@ -191,16 +197,79 @@ impl Accuracy {
     }
 }
 
-/// Where "none" begins, so that no more of the roster's own requests are lost than may be.
-fn cut(answers: &[Answer]) -> f64 {
-    let own = || answers.iter().filter(|answer| answer.belongs_to_roster);
-    let mut belongs: Vec<f64> = own().map(|answer| answer.signals.belongs()).collect();
-    if belongs.len() < MIN_CASES {
+/// How likely what is foreign to the roster seems to belong to it, in order, each topic asked of a roster that does not know it.
+fn foreign_belong(
+    roster: &Roster,
+    corrections: &Corrections,
+    fit: &Fit,
+    built: &Index,
+) -> Vec<f64> {
+    let asked = fit.strangers.parts().flat_map(|(texts, rest)| {
+        let fit = Fit { strangers: rest, ..fit.clone() };
+        let index = Index::fitted(roster, corrections, &fit, Some(built));
+        let belongs = move |text: &str| {
+            let query = Query::new(&index, text);
+            let scored = score(&index, &query, index.fit().trust, |_| true);
+            Signals::of(&index, &query, &scored).belongs()
+        };
+        texts.into_iter().map(belongs)
+    });
+    let mut belongs: Vec<f64> = asked.collect();
+    belongs.sort_by(f64::total_cmp);
+    belongs
+}
+
+/// Where "none" begins: where enough of what is foreign to the roster is rejected, but no more of the roster's own
+/// requests are lost than may be. Of its own requests it is known whether a correction says that they are; the foreign
+/// ones are in order.
+fn cut(mut own: Vec<(f64, bool)>, foreign: &[f64]) -> f64 {
+    if own.len() < MIN_CASES {
         return Fit::default().none_below;
     }
-    belongs.sort_by(f64::total_cmp);
-    let lost = own().map(|answer| if answer.is_learned { LOST_CORRECTIONS } else { LOST_EXAMPLES });
+    own.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let may_be_lost = own
+        .iter()
+        .map(|(_, is_learned)| if *is_learned { LOST_CORRECTIONS } else { LOST_EXAMPLES });
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-    let place = lost.sum::<f64>() as usize;
-    belongs[place].clamp(*NONE_BELOW.start(), *NONE_BELOW.end())
+    let (loses_all_that_may_be, _) = own[may_be_lost.sum::<f64>() as usize];
+    let rejects_enough = foreign.get(foreign.len() * REJECTED_PERCENT / 100).copied();
+    rejects_enough
+        .map_or(loses_all_that_may_be, |begins| begins.min(loses_all_that_may_be))
+        .clamp(*NONE_BELOW.start(), *NONE_BELOW.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NONE_BELOW, cut};
+
+    /// A hundred probabilities, evenly from `from` to 1.
+    fn from(from: f64) -> Vec<f64> {
+        (0..100).map(|place| from + (1.0 - from) * f64::from(place) / 100.0).collect()
+    }
+
+    fn examples(probabilities: Vec<f64>) -> Vec<(f64, bool)> {
+        probabilities.into_iter().map(|probability| (probability, false)).collect()
+    }
+
+    #[test]
+    fn none_begins_where_enough_that_is_foreign_is_rejected() {
+        let foreign: Vec<f64> = (0..100).map(|place| f64::from(place) / 150.0).collect();
+        let begins = cut(examples(from(0.7)), &foreign);
+        assert!((begins - 97.0 / 150.0).abs() < 1e-9, "{begins}");
+        // Nearer to its own requests there is nothing to reject, and further away there is nothing known.
+        let far: Vec<f64> = foreign.iter().map(|probability| probability / 10.0).collect();
+        assert!((cut(examples(from(0.7)), &far) - NONE_BELOW.start()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_foreign_costs_no_more_of_the_roster_s_own_requests_than_may_be_lost() {
+        for foreign in [from(0.6), Vec::new()] {
+            let begins = cut(examples(from(0.6)), &foreign);
+            assert!((begins - (0.6 + 0.4 * 0.12)).abs() < 0.005, "{begins}");
+            // Corrections are what users ask.
+            let learned = from(0.6).into_iter().map(|probability| (probability, true)).collect();
+            let begins = cut(learned, &foreign);
+            assert!((begins - (0.6 + 0.4 * 0.06)).abs() < 0.005, "{begins}");
+        }
+    }
 }

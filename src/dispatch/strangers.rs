@@ -10,6 +10,7 @@ use super::boundary::Boundary;
 use super::confidence::Signals;
 use super::document::Document;
 use super::embedding::Embedding;
+use super::held_out::FOLDS;
 use super::index::Index;
 use super::score::{Query, score};
 
@@ -21,6 +22,7 @@ const SERVED_FROM: f64 = 0.5;
 
 static TOPICS: LazyLock<Vec<Topic>> = LazyLock::new(|| read(REQUESTS));
 
+#[derive(Debug)]
 struct Topic {
     requests: Vec<(&'static str, Embedding)>,
 }
@@ -28,6 +30,7 @@ struct Topic {
 /// The requests that are foreign to one roster. None, unless they were chosen for it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Strangers {
+    topics: Vec<&'static Topic>,
     requests: Arc<[Embedding]>,
     /// `None` if there are none, or if it is not drawn yet.
     boundary: Option<Arc<Boundary>>,
@@ -36,10 +39,13 @@ pub(super) struct Strangers {
 impl Strangers {
     /// Those of all topics that the roster has no agent for, by an index that compares with none of them yet.
     pub fn to(index: &Index) -> Self {
-        let foreign = TOPICS.iter().filter(|topic| !topic.is_served_by(index));
-        let requests = foreign.flat_map(|topic| &topic.requests);
+        Self::of(TOPICS.iter().filter(|topic| !topic.is_served_by(index)).collect())
+    }
+
+    fn of(topics: Vec<&'static Topic>) -> Self {
+        let requests = topics.iter().flat_map(|topic| &topic.requests);
         let requests = requests.map(|(_, embedding)| embedding.clone()).collect();
-        Self { requests, boundary: None }
+        Self { topics, requests, boundary: None }
     }
 
     /// The same with a boundary to these documents, unless there is one.
@@ -49,11 +55,23 @@ impl Strangers {
         }
         let own = documents.iter().flat_map(|document| document.content.representatives());
         let boundary = Boundary::between(own.collect(), self.requests.iter().collect());
-        Self { requests: Arc::clone(&self.requests), boundary: boundary.map(Arc::new) }
+        Self { boundary: boundary.map(Arc::new), ..self.clone() }
     }
 
     pub fn without_boundary(&self) -> Self {
-        Self { requests: Arc::clone(&self.requests), boundary: None }
+        Self { boundary: None, ..self.clone() }
+    }
+
+    /// In as many parts as there are folds: the requests of some topics, and the strangers without them.
+    pub fn parts(&self) -> impl Iterator<Item = (Vec<&'static str>, Self)> {
+        (0..FOLDS).map(|fold| {
+            let topics = self.topics.iter().enumerate();
+            let (held_out, rest): (Vec<_>, Vec<_>) =
+                topics.partition(|(number, _)| number % FOLDS == fold);
+            let texts = held_out.iter().flat_map(|(_, topic)| &topic.requests);
+            let texts = texts.map(|(text, _)| *text).collect();
+            (texts, Self::of(rest.into_iter().map(|(_, topic)| *topic).collect()))
+        })
     }
 
     /// How like the nearest of them the request is; `None` if there are none to compare with.
@@ -163,6 +181,22 @@ mod tests {
     fn what_the_roster_has_an_agent_for_is_not_foreign_to_it() {
         assert!(nearest_to_pancakes(&roster(&[PAINTER])) > 0.99);
         assert!(nearest_to_pancakes(&roster(&[PAINTER, COOK])) < 0.8);
+    }
+
+    #[test]
+    fn each_topic_is_held_out_once() {
+        let index = Index::build(&roster(&[PAINTER]), &Corrections::default(), None);
+        let all = Strangers::to(&index);
+        let mut held_out = HashSet::new();
+        for (texts, rest) in all.parts() {
+            assert_eq!(rest.requests.len() + texts.len(), all.requests.len());
+            for text in texts {
+                let embedding = Embedding::of(text).expect("has words");
+                assert!(rest.nearest(&embedding).expect("some are left") < 0.999, "{text}");
+                held_out.insert(text);
+            }
+        }
+        assert_eq!(held_out.len(), all.requests.len());
     }
 
     /// How sure the pick for a request is, before and after it is compared with strangers.
