@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use uuid::Uuid;
 
 use super::error::{ApiError, Problem};
@@ -17,7 +17,7 @@ use crate::registry::Registry;
 use crate::telemetry::{metrics, traces};
 
 /// The header that carries a request's id, in and out.
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_REQUEST_ID_LENGTH: usize = 128;
 
@@ -49,7 +49,7 @@ pub(super) async fn log_request(
         if let Some(name) = face.and_then(Face::request_id_header) {
             response.headers_mut().insert(name, value.clone());
         }
-        response.headers_mut().insert(REQUEST_ID, value);
+        response.headers_mut().insert(&REQUEST_ID, value);
     }
     metrics::request_answered(&path, &method, response.status(), started.elapsed());
     let status = response.status().as_u16();
@@ -57,8 +57,8 @@ pub(super) async fn log_request(
     let code = problem.as_ref().map(|problem| problem.0.code().as_str());
     let cause = problem.as_ref().and_then(|problem| problem.0.causes());
     let header = |name| response.headers().get(name)?.to_str().ok().map(tracing::field::display);
-    let (run, agent) = (header(RUN_ID), header(AGENT));
-    let (model, requests) = (header(MODEL), header(REQUESTS));
+    let (run, agent) = (header(&RUN_ID), header(&AGENT));
+    let (model, requests) = (header(&MODEL), header(&REQUESTS));
     // Probes come every few seconds, and a service that is starting is no failure.
     let is_probe = matches!(path.as_str(), "/livez" | "/readyz");
     if is_probe {
@@ -101,7 +101,7 @@ fn with_body(mut response: Response, error: &ApiError, id: &str, face: Option<Fa
 fn request_id(request: &Request) -> String {
     request
         .headers()
-        .get(REQUEST_ID)
+        .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID_LENGTH)
         .filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()))

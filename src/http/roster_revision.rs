@@ -1,10 +1,11 @@
 //! Which roster answers: every response of the data and admin planes says its revision.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::registry::Registry;
 
-pub(super) const ROSTER_REVISION: &str = "x-rolecall-roster-revision";
+pub(super) static ROSTER_REVISION: HeaderName =
+    HeaderName::from_static("x-rolecall-roster-revision");
 
 /// Whether an answer at this path says which roster has answered.
 pub(super) fn is_told_at(path: &str) -> bool {
@@ -14,5 +15,5 @@ pub(super) fn is_told_at(path: &str) -> bool {
 /// Names the roster in memory, unless the handler has named the one that it used.
 pub(super) fn tell(headers: &mut HeaderMap, registry: &Registry) {
     let revision = || HeaderValue::from(registry.roster().revision);
-    headers.entry(ROSTER_REVISION).or_insert_with(revision);
+    headers.entry(&ROSTER_REVISION).or_insert_with(revision);
 }

@@ -9,11 +9,13 @@ use uuid::Uuid;
 use super::roster_revision::ROSTER_REVISION;
 use crate::conversation::{Run, RunStatus};
 
-pub(super) const AGENT: &str = "x-rolecall-agent";
-pub(super) const RUN_ID: &str = "x-rolecall-run";
-pub(super) const MODEL: &str = "x-rolecall-model";
+pub(super) static AGENT: HeaderName = HeaderName::from_static("x-rolecall-agent");
+pub(super) static RUN_ID: HeaderName = HeaderName::from_static("x-rolecall-run");
+pub(super) static MODEL: HeaderName = HeaderName::from_static("x-rolecall-model");
 /// How many requests to providers it took.
-pub(super) const REQUESTS: &str = "x-rolecall-attempts";
+pub(super) static REQUESTS: HeaderName = HeaderName::from_static("x-rolecall-attempts");
+static REVISION: HeaderName = HeaderName::from_static("x-rolecall-revision");
+static DISPATCH: HeaderName = HeaderName::from_static("x-rolecall-dispatch");
 
 /// Whether a run has ended without an answer that a stream could begin with.
 pub(super) fn is_refusal(run: &Run) -> bool {
@@ -22,7 +24,7 @@ pub(super) fn is_refusal(run: &Run) -> bool {
 }
 
 /// Which agent, revision and model answer, and how many requests that takes.
-pub(super) struct RunHeaders([(&'static str, Option<HeaderValue>); 7]);
+pub(super) struct RunHeaders([(&'static HeaderName, Option<HeaderValue>); 7]);
 
 /// Other headers of an answer: its type and length, the request's id, what is left of the limits.
 const OTHERS: usize = 10;
@@ -32,13 +34,13 @@ pub(super) fn run_headers(run: &Run, roster_revision: Option<i64>) -> RunHeaders
     let text = |text: &str| HeaderValue::from_str(text).ok();
     let id = |id: Uuid| text(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     RunHeaders([
-        (AGENT, text(&run.agent.name)),
-        ("x-rolecall-revision", Some(run.agent.revision.into())),
-        ("x-rolecall-dispatch", id(run.dispatch_id)),
-        (RUN_ID, id(run.id)),
-        (MODEL, text(&run.model.resolved)),
-        (REQUESTS, Some(run.request_count().into())),
-        (ROSTER_REVISION, roster_revision.map(HeaderValue::from)),
+        (&AGENT, text(&run.agent.name)),
+        (&REVISION, Some(run.agent.revision.into())),
+        (&DISPATCH, id(run.dispatch_id)),
+        (&RUN_ID, id(run.id)),
+        (&MODEL, text(&run.model.resolved)),
+        (&REQUESTS, Some(run.request_count().into())),
+        (&ROSTER_REVISION, roster_revision.map(HeaderValue::from)),
     ])
 }
 
@@ -51,7 +53,7 @@ impl IntoResponseParts for RunHeaders {
         headers.reserve(self.0.len() + OTHERS);
         for (name, value) in self.0 {
             if let Some(value) = value {
-                headers.insert(HeaderName::from_static(name), value);
+                headers.insert(name, value);
             }
         }
         Ok(parts)

@@ -14,19 +14,19 @@ pub(super) const BY_NAME: &str = "named";
 /// The strategy of decisions that a conversation has made, if it is a stored one.
 pub(super) const BY_CONVERSATION: &str = "sticky";
 
-/// A decision.
+/// A decision. Its texts, as those of other records, may be borrowed: what is on its way to the database is not copied.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DispatchRecord {
+pub struct DispatchRecord<T = String> {
     pub id: Uuid,
     pub key_id: Uuid,
     pub outcome: Cow<'static, str>,
-    pub agent_name: Option<String>,
+    pub agent_name: Option<T>,
     pub agent_revision: Option<i32>,
     pub roster_revision: i64,
     pub conversation_id: Option<Uuid>,
     /// The whole decision as it was answered.
-    pub decision: String,
-    pub input: Option<String>,
+    pub decision: T,
+    pub input: Option<T>,
     #[serde(with = "ts_microseconds")]
     pub created_at: DateTime<Utc>,
 }
@@ -79,25 +79,25 @@ impl DispatchRecord {
 
 /// The state of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunRecord {
+pub struct RunRecord<T = String> {
     pub id: Uuid,
     pub key_id: Uuid,
     pub instance_id: Uuid,
     pub dispatch_id: Uuid,
     pub conversation_id: Option<Uuid>,
-    pub agent_name: String,
+    pub agent_name: T,
     pub agent_revision: i32,
-    pub agent_sha256: String,
+    pub agent_sha256: T,
     pub status: Cow<'static, str>,
     /// The run as it is answered, without its texts, which are in its events.
-    pub record: String,
+    pub record: T,
     #[serde(with = "ts_microseconds")]
     pub created_at: DateTime<Utc>,
     /// Set once, when the run has ended.
     #[serde(with = "ts_microseconds_option")]
     pub ended_at: Option<DateTime<Utc>>,
     /// The caller's own name for the request.
-    pub idempotency_key: Option<String>,
+    pub idempotency_key: Option<T>,
     /// Tells the same request from another one under the same key. Written when the run claims its key.
     pub request_sha256: Option<Vec<u8>>,
     /// How many events there were; set when the run ends.
@@ -122,12 +122,12 @@ pub struct Charge {
 
 /// Some events of a run, one behind the other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunEvents {
+pub struct RunEvents<T = String> {
     pub run_id: Uuid,
     /// The sequence number of the first one, counted from 1.
     pub first_sequence: i32,
     /// A JSON array.
-    pub events: String,
+    pub events: T,
 }
 
 /// Which runs are listed.

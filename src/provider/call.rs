@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
+use super::catalog::full_name;
 use super::error::Remedy;
 use super::open_attempt::{OK, OpenAttempt};
 use super::random::random_unit;
@@ -255,7 +256,7 @@ impl ModelCall {
             }
             ChatEvent::Model(model) => {
                 open.model = model;
-                ChatEvent::Model(format!("{}/{}", open.target.provider, open.model))
+                ChatEvent::Model(full_name(&open.target.provider, &open.model))
             }
             ChatEvent::Usage(usage) => {
                 let usage = usage.bounded();

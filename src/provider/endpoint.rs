@@ -1,5 +1,7 @@
 //! One configured provider: where its requests go, with which headers, in which words.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Uri};
@@ -33,6 +35,8 @@ pub(super) struct Endpoint {
     pub dialect_name: DialectName,
     pub dialect: &'static dyn Dialect,
     base_url: Uri,
+    /// Where requests go, if the model is not a part of it; `None` if that is no URL.
+    uri_for_all: OnceLock<Option<Uri>>,
     headers: HeaderMap,
     /// Texts that must not come back in what the provider says.
     secrets: Vec<SecretString>,
@@ -56,7 +60,7 @@ impl Endpoint {
             .collect();
         headers.extend(settings.headers);
         let (dialect_name, base_url) = (settings.dialect, settings.base_url);
-        Self { dialect_name, dialect, base_url, headers, secrets }
+        Self { dialect_name, dialect, base_url, uri_for_all: OnceLock::new(), headers, secrets }
     }
 
     /// Sends a request and returns its answer as it comes, once the provider has accepted it.
@@ -121,11 +125,19 @@ impl Endpoint {
         serde_json::from_slice(&body).expect("a body is JSON")
     }
 
-    /// The dialect's path below the base URL. Either may have a query: Azure's base URL does, Gemini's path does.
     fn uri(&self, target: &Target) -> Result<Uri, ProviderError> {
+        let same_for_all = match self.dialect.path(target) {
+            Cow::Borrowed(path) => path,
+            Cow::Owned(path) => return self.uri_of(&path).ok_or_else(|| unusable(target)),
+        };
+        let uri = self.uri_for_all.get_or_init(|| self.uri_of(same_for_all));
+        uri.clone().ok_or_else(|| unusable(target))
+    }
+
+    /// The dialect's path below the base URL. Either may have a query: Azure's base URL does, Gemini's path does.
+    fn uri_of(&self, path: &str) -> Option<Uri> {
         let base = &self.base_url;
-        let path = self.dialect.path(target);
-        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let base_path = base.path().trim_end_matches('/');
         let path = below(base_path, path);
         let queries = [base.query().unwrap_or_default(), query];
@@ -135,8 +147,8 @@ impl Endpoint {
             path_and_query = format!("{path_and_query}?{}", queries.join("&"));
         }
         let mut parts = base.clone().into_parts();
-        parts.path_and_query = Some(path_and_query.parse().map_err(|_| unusable(target))?);
-        Uri::from_parts(parts).map_err(|_| unusable(target))
+        parts.path_and_query = Some(path_and_query.parse().ok()?);
+        Uri::from_parts(parts).ok()
     }
 
     /// Takes our secrets out of a provider's own text: some repeat the key that they refuse, and headers.

@@ -26,8 +26,8 @@ pub(super) trait Voice: Send + 'static {
     /// What a stream begins with. The run may have told nothing yet.
     fn begin(&mut self, run: &Run) -> Vec<SseFrame>;
 
-    /// What a stream says of an event.
-    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame>;
+    /// Adds what a stream says of an event. Hardly ever is that more than one frame.
+    fn tell(&mut self, event: RunEvent, frames: &mut VecDeque<SseFrame>);
 
     /// What a stream ends with. The run may have failed.
     fn end(&mut self, run: &Run) -> Vec<SseFrame>;
@@ -199,19 +199,18 @@ impl<V: Voice> Speech<V> {
             if self.is_over {
                 return None;
             }
-            let event = self.source.next().await;
-            self.ready.extend(match event {
+            match self.source.next().await {
                 Some(RunEvent::Ended(run)) => {
                     self.is_over = true;
-                    self.voice.end(&run)
+                    self.ready.extend(self.voice.end(&run));
                 }
-                Some(event) => self.voice.tell(event),
+                Some(event) => self.voice.tell(event, &mut self.ready),
                 // The service breaks off: nothing of the run's end is known.
                 None => {
                     self.is_over = true;
-                    self.voice.end(&self.source.run())
+                    self.ready.extend(self.voice.end(&self.source.run()));
                 }
-            });
+            }
         }
     }
 }

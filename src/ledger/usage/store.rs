@@ -61,7 +61,7 @@ fn shortened(model: &str) -> &str {
 /// Counts runs that end with these records.
 pub async fn count_records(
     connection: &mut PgConnection,
-    ended: &[&RunRecord],
+    ended: &[&RunRecord<&str>],
 ) -> Result<(), sqlx::Error> {
     let mut sums: BTreeMap<Group<'_>, Sum> = BTreeMap::new();
     for record in ended {
@@ -69,7 +69,7 @@ pub async fn count_records(
         for (place, charge) in record.charges.iter().flat_map(|charges| &charges.0).enumerate() {
             let sum = sums.entry(Group {
                 day: ended_at.date_naive(),
-                agent_name: &record.agent_name,
+                agent_name: record.agent_name,
                 agent_revision: record.agent_revision,
                 key_id: record.key_id,
                 model: shortened(&charge.model),

@@ -20,7 +20,7 @@ const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 
 pub async fn copy_dispatches(
     connection: &mut PgConnection,
-    records: &[&DispatchRecord],
+    records: &[&DispatchRecord<&str>],
 ) -> Result<(), sqlx::Error> {
     let statement = "COPY dispatches
             (id, key_id, outcome, agent_name, agent_revision, roster_revision, conversation_id, decision, input,
@@ -30,12 +30,12 @@ pub async fn copy_dispatches(
         row.put(record.id)?;
         row.put(record.key_id)?;
         row.put(&*record.outcome)?;
-        row.put(record.agent_name.as_deref())?;
+        row.put(record.agent_name)?;
         row.put(record.agent_revision)?;
         row.put(record.roster_revision)?;
         row.put(record.conversation_id)?;
-        row.put(&*record.decision)?;
-        row.put(record.input.as_deref())?;
+        row.put(record.decision)?;
+        row.put(record.input)?;
         row.put(record.created_at)
     })
     .await
@@ -43,7 +43,7 @@ pub async fn copy_dispatches(
 
 pub async fn copy_runs(
     connection: &mut PgConnection,
-    records: &[&RunRecord],
+    records: &[&RunRecord<&str>],
 ) -> Result<(), sqlx::Error> {
     let statement = "COPY runs
             (id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
@@ -55,14 +55,14 @@ pub async fn copy_runs(
         row.put(record.instance_id)?;
         row.put(record.dispatch_id)?;
         row.put(record.conversation_id)?;
-        row.put(&*record.agent_name)?;
+        row.put(record.agent_name)?;
         row.put(record.agent_revision)?;
-        row.put(&*record.agent_sha256)?;
+        row.put(record.agent_sha256)?;
         row.put(&*record.status)?;
-        row.put(&*record.record)?;
+        row.put(record.record)?;
         row.put(record.created_at)?;
         row.put(record.ended_at)?;
-        row.put(record.idempotency_key.as_deref())?;
+        row.put(record.idempotency_key)?;
         row.put(record.event_count)?;
         row.put(record.charges.as_ref().map(json_text))
     })
@@ -71,13 +71,13 @@ pub async fn copy_runs(
 
 pub async fn copy_run_events(
     connection: &mut PgConnection,
-    records: &[&RunEvents],
+    records: &[&RunEvents<&str>],
 ) -> Result<(), sqlx::Error> {
     let statement = "COPY run_events (run_id, first_sequence, events) FROM STDIN (FORMAT binary)";
     copy(connection, statement, records, |row, record| {
         row.put(record.run_id)?;
         row.put(record.first_sequence)?;
-        row.put(&*record.events)
+        row.put(record.events)
     })
     .await
 }

@@ -25,15 +25,15 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A record to be written.
 #[derive(Debug)]
-pub(super) enum Record {
-    Dispatch(DispatchRecord),
-    Run(RunRecord),
-    RunEvents(RunEvents),
+pub(super) enum Record<'a> {
+    Dispatch(DispatchRecord<&'a str>),
+    Run(RunRecord<&'a str>),
+    RunEvents(RunEvents<&'a str>),
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// `None` if it cannot be read: it is lost then.
-    pub fn read(frame: Frame<'_>) -> Option<Self> {
+    pub fn read(frame: Frame<'a>) -> Option<Self> {
         let read = match frame.label.kind {
             Kind::Dispatch => frame.read().map(Self::Dispatch),
             Kind::Run => frame.read().map(Self::Run),
@@ -164,7 +164,7 @@ impl Inner {
 /// others.
 pub(super) async fn write_records(
     pool: &PgPool,
-    records: &[Record],
+    records: &[Record<'_>],
     taken: Taken,
 ) -> Result<(), sqlx::Error> {
     match store::write_batch(pool, records, Some(taken)).await {

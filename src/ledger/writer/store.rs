@@ -20,7 +20,7 @@ const STATEMENT_BYTES: usize = 256 * 1024;
 /// violation says that one is not.
 pub async fn write_batch(
     pool: &PgPool,
-    records: &[Record],
+    records: &[Record<'_>],
     taken: Option<Taken>,
 ) -> Result<(), sqlx::Error> {
     let (mut dispatches, mut run_events) = (Vec::new(), Vec::new());
@@ -35,7 +35,7 @@ pub async fn write_batch(
             Record::RunEvents(record) => run_events.push(record),
         }
     }
-    let runs: Vec<&RunRecord> = runs.into_values().collect();
+    let runs: Vec<&RunRecord<&str>> = runs.into_values().collect();
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     copy_dispatches(&mut transaction, &dispatches).await?;
@@ -55,14 +55,15 @@ pub async fn write_batch(
 /// Returns those that have ended with this.
 async fn write_runs<'a>(
     connection: &mut PgConnection,
-    records: &[&'a RunRecord],
-) -> Result<Vec<&'a RunRecord>, sqlx::Error> {
+    records: &[&'a RunRecord<&'a str>],
+) -> Result<Vec<&'a RunRecord<&'a str>>, sqlx::Error> {
     let on_record = find_on_record(connection, records).await?;
     let (begun, new): (Vec<_>, Vec<_>) =
         records.iter().copied().partition(|record| on_record.contains_key(&record.id));
     copy_runs(connection, &new).await?;
     // Rare: none is mistaken from now on.
-    let is_mistaken = |record: &&&RunRecord| record.event_count.is_some() && on_record[&record.id];
+    let is_mistaken =
+        |record: &&&RunRecord<&str>| record.event_count.is_some() && on_record[&record.id];
     let mistaken: Vec<Uuid> = begun.iter().filter(is_mistaken).map(|record| record.id).collect();
     usage::count_rows(connection, &mistaken, Counting::Out).await?;
     let mut changed = HashSet::new();
@@ -103,7 +104,7 @@ async fn set_taken(connection: &mut PgConnection, taken: Taken) -> Result<(), sq
 /// Those of the runs that PostgreSQL has, and whether each was taken to have ended.
 async fn find_on_record(
     connection: &mut PgConnection,
-    records: &[&RunRecord],
+    records: &[&RunRecord<&str>],
 ) -> Result<HashMap<Uuid, bool>, sqlx::Error> {
     let found = sqlx::query!(
         r#"SELECT id, ended_at IS NOT NULL AND event_count IS NULL AS "is_taken_to_have_ended!"
@@ -120,7 +121,7 @@ async fn find_on_record(
 /// Returns those that have changed.
 async fn update_runs(
     connection: &mut PgConnection,
-    records: &[&RunRecord],
+    records: &[&RunRecord<&str>],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "UPDATE runs SET
@@ -134,9 +135,9 @@ async fn update_runs(
          RETURNING runs.id",
         &column(records, |record| record.id),
         &column(records, |record| &*record.status) as &[&str],
-        &column(records, |record| &*record.record) as &[&str],
+        &column(records, |record| record.record) as &[&str],
         &column(records, |record| record.ended_at) as &[Option<DateTime<Utc>>],
-        &column(records, |record| record.idempotency_key.as_deref()) as &[Option<&str>],
+        &column(records, |record| record.idempotency_key) as &[Option<&str>],
         &column(records, |record| record.event_count) as &[Option<i32>],
         &column(records, |record| record.charges.as_ref().map(json_text)) as &[Option<String>],
     )

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use target::Target;
+pub(super) use target::full_name;
 
 use super::offline;
 use super::random::random_below;

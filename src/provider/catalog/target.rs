@@ -47,6 +47,11 @@ pub struct Target {
     pub refuses: Option<Vec<Parameter>>,
 }
 
+/// `provider/model`. At once: it is made for each request, some times.
+pub(in crate::provider) fn full_name(provider: &str, model: &str) -> String {
+    [provider, "/", model].concat()
+}
+
 fn one() -> u32 {
     1
 }
@@ -120,7 +125,7 @@ impl Target {
 
     /// `provider/model`.
     pub fn full_name(&self) -> String {
-        format!("{}/{}", self.provider, self.model)
+        full_name(&self.provider, &self.model)
     }
 
     /// Parameters that the model answers with an error.

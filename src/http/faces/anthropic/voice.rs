@@ -1,7 +1,7 @@
 //! A run in the words of a message, whole or as events.
 //! <https://docs.claude.com/en/docs/build-with-claude/streaming>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
@@ -206,8 +206,8 @@ impl Voice for MessageVoice {
         vec![Self::start(run).into()]
     }
 
-    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame> {
-        self.frames(event).into_iter().map(SseFrame::from).collect()
+    fn tell(&mut self, event: RunEvent, frames: &mut VecDeque<SseFrame>) {
+        frames.extend(self.frames(event).into_iter().map(SseFrame::from));
     }
 
     fn end(&mut self, run: &Run) -> Vec<SseFrame> {

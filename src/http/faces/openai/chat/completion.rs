@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::chat::{FinishReason, ForeignEvent, ToolCall, Usage};
 use crate::conversation::{Run, RunEvent};
@@ -103,7 +104,7 @@ pub(super) fn write(events: Vec<RunEvent>, run: &Run) -> String {
 }
 
 pub(super) fn completion_id(run: &Run) -> String {
-    format!("chatcmpl-{}", run.id.simple())
+    ["chatcmpl-", run.id.simple().encode_lower(&mut Uuid::encode_buffer())].concat()
 }
 
 pub(super) fn tool_call(call: &ToolCall) -> Value {

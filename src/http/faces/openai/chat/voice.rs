@@ -1,6 +1,8 @@
 //! A run in the words of a chat completion, in chunks.
 //! <https://platform.openai.com/docs/api-reference/chat-streaming>
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -95,16 +97,15 @@ impl Voice for ChatVoice {
         vec![data(&Value::Object(first))]
     }
 
-    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame> {
-        let frame = match event {
-            RunEvent::TextDelta(text) => self.chunk(Delta::Content(&text), None),
+    fn tell(&mut self, event: RunEvent, frames: &mut VecDeque<SseFrame>) {
+        frames.extend(match event {
+            RunEvent::TextDelta(text) => Some(self.chunk(Delta::Content(&text), None)),
             // The name that most compatible servers have for it.
-            RunEvent::ThinkingDelta(text) => self.chunk(Delta::ReasoningContent(&text), None),
-            RunEvent::ProviderEvent(event) => return self.foreign(&event).into_iter().collect(),
+            RunEvent::ThinkingDelta(text) => Some(self.chunk(Delta::ReasoningContent(&text), None)),
+            RunEvent::ProviderEvent(event) => self.foreign(&event),
             // Calls are told at the end: until then it is not known which ones are the caller's.
-            _ => return Vec::new(),
-        };
-        vec![frame]
+            _ => None,
+        });
     }
 
     fn end(&mut self, run: &Run) -> Vec<SseFrame> {

@@ -1,7 +1,7 @@
 //! A run in the words of a response, whole or as events.
 //! <https://platform.openai.com/docs/api-reference/responses-streaming>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
@@ -124,9 +124,9 @@ impl Voice for ResponseVoice {
         frames.take()
     }
 
-    fn tell(&mut self, event: RunEvent) -> Vec<SseFrame> {
+    fn tell(&mut self, event: RunEvent, frames: &mut VecDeque<SseFrame>) {
         self.hear(event);
-        self.output.frames.take()
+        frames.extend(self.output.frames.take());
     }
 
     fn end(&mut self, run: &Run) -> Vec<SseFrame> {
