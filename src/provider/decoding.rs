@@ -1,7 +1,7 @@
 //! From the events of a stream to what they tell, by the decoder of its protocol.
 //!
-//! Most events of a stream are like the one before but for a text. These are not decoded again: what stands around the text
-//! is compared, and the text taken out.
+//! Most events of a stream are like the one before but for a text. These are not decoded, once one of them has shown where the
+//! text stands: what is around it is compared, and the text taken out.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::chat::ChatEvent;
 #[derive(Debug)]
 pub(super) struct Decoding {
     decoder: Box<dyn Decoder>,
-    /// The last event, if it told a text.
+    /// The last event that was decoded, if it told a text.
     text_event: Option<TextEvent>,
     is_over: bool,
 }
@@ -25,8 +25,10 @@ pub(super) struct Decoding {
 #[derive(Debug)]
 struct TextEvent {
     event: SseEvent,
-    /// Where in the data the text stands, as it is.
+    /// Where in the data the text seems to stand, as it is.
     text: Range<usize>,
+    /// Whether an event with another text in that place has told that one.
+    is_proven: bool,
 }
 
 impl Decoding {
@@ -40,7 +42,7 @@ impl Decoding {
         event: SseEvent,
         told: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        if let Some(text) = self.text_event.as_ref().and_then(|last| last.text_of(&event)) {
+        if let Some(text) = self.known_text(&event) {
             if !text.is_empty() {
                 told.push_back(ChatEvent::Text(text.to_owned()));
             }
@@ -48,10 +50,20 @@ impl Decoding {
         }
         let events = self.decoder.decode(&event)?;
         self.is_over |= self.decoder.is_last(&event);
-        self.text_event =
-            TextEvent::new(event, &events).filter(|_| !self.decoder.remembers_texts());
+        self.text_event = match self.text_event.take() {
+            Some(last) if last.is_confirmed_by(&event, &events) => {
+                Some(TextEvent { is_proven: true, ..last })
+            }
+            _ if self.decoder.remembers_texts() => None,
+            _ => TextEvent::new(event, &events),
+        };
         told.extend(events);
         Ok(())
+    }
+
+    /// What an event tells that need not be decoded.
+    fn known_text<'a>(&self, event: &'a SseEvent) -> Option<&'a str> {
+        self.text_event.as_ref().filter(|last| last.is_proven)?.text_of(event)
     }
 
     /// Whether a tool call is being written.
@@ -80,16 +92,29 @@ impl TextEvent {
         };
         let mut places = memmem::find_iter(data, text).filter(is_whole);
         let (start, None) = (places.next()?, places.next()) else { return None };
-        Some(Self { text: start..start + text.len(), event })
+        Some(Self { text: start..start + text.len(), event, is_proven: false })
     }
 
-    /// The text of an event that is like this one in all else.
+    /// Whether another event has the text that it tells in the same place. Behind a proof it may be escaped there.
+    fn is_confirmed_by(&self, other: &SseEvent, told: &[ChatEvent]) -> bool {
+        let ([ChatEvent::Text(text)], Some(written)) = (told, self.written_in(other)) else {
+            return false;
+        };
+        self.is_proven || (text == written && *text != self.event.data[self.text.clone()])
+    }
+
+    /// The text of an event that is like this one in all else, if it stands there as it is.
     fn text_of<'a>(&self, other: &'a SseEvent) -> Option<&'a str> {
+        let stands_for_itself = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        self.written_in(other).filter(|written| written.bytes().all(stands_for_itself))
+    }
+
+    /// What another event has in place of the text; `None` if it differs elsewhere.
+    fn written_in<'a>(&self, other: &'a SseEvent) -> Option<&'a str> {
         let (before, after) =
             (&self.event.data[..self.text.start], &self.event.data[self.text.end..]);
-        let text = other.data.strip_prefix(before)?.strip_suffix(after)?;
-        let stands_for_itself = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        (self.event.event == other.event && text.bytes().all(stands_for_itself)).then_some(text)
+        let written = other.data.strip_prefix(before)?.strip_suffix(after)?;
+        (self.event.event == other.event).then_some(written)
     }
 }
 
@@ -108,9 +133,7 @@ mod tests {
         let (mut told, mut decoded) = (VecDeque::new(), 0);
         for data in events {
             let event = SseEvent { event: String::new(), data: (*data).to_owned() };
-            let is_known =
-                decoding.text_event.as_ref().is_some_and(|last| last.text_of(&event).is_some());
-            decoded += usize::from(!is_known);
+            decoded += usize::from(decoding.known_text(&event).is_none());
             decoding.take(event, &mut told).expect("is valid");
         }
         (decoded, told.into())
@@ -133,10 +156,13 @@ mod tests {
 
     #[test]
     fn what_differs_in_its_text_alone_is_not_decoded_again() {
-        let (decoded, texts) = texts(&[r#""One""#, r#"" two""#, r#"" é""#, r#""""#, r#"" four""#]);
-        assert_eq!(texts, ["One", " two", " é", " four"]);
-        // The first names the model, too.
-        assert_eq!(decoded, 2);
+        let (decoded, texts) = texts(&[
+            r#""One""#, r#"" two""#, r#"" é""#, r#""""#, r#"" four""#, r#""\n\"five\"""#,
+            r#"" six""#,
+        ]);
+        assert_eq!(texts, ["One", " two", " é", " four", "\n\"five\"", " six"]);
+        // The first names the model, too; the next two show where the text stands; one is escaped.
+        assert_eq!(decoded, 4);
     }
 
     #[test]
@@ -156,9 +182,23 @@ mod tests {
 
     #[test]
     fn a_text_that_another_field_has_as_well_is_not_mistaken_for_it() {
-        let (decoded, texts) = texts(&[r#""One""#, r#""a""#, r#""b""#, r#""c""#]);
-        assert_eq!(texts, ["One", "a", "b", "c"]);
-        assert_eq!(decoded, 3);
+        let (decoded, texts) =
+            texts(&[r#""One""#, r#""a""#, r#""b""#, r#""b""#, r#""c""#, r#""d""#]);
+        assert_eq!(texts, ["One", "a", "b", "b", "c", "d"]);
+        assert_eq!(decoded, 5);
+    }
+
+    #[test]
+    fn another_field_that_has_what_parts_of_a_text_add_up_to_is_not_mistaken_for_it() {
+        let chunk = |id| {
+            let parts = r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#;
+            format!(r#"{{"id":"{id}","model":"m","choices":[{{"delta":{{"content":{parts}}}}}]}}"#)
+        };
+        let chunks = ["ab", "ab", "cd", "ef", "gh"].map(chunk);
+        let (decoded, told) = told(&chunks.each_ref().map(String::as_str));
+        assert_eq!(decoded, chunks.len());
+        let is_whole = |event: &ChatEvent| matches!(event, ChatEvent::Text(text) if text == "ab");
+        assert_eq!(told.iter().filter(|event| is_whole(event)).count(), chunks.len());
     }
 
     #[test]
@@ -177,15 +217,15 @@ mod tests {
                 r#"{{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"{text}"}}"#
             )
         };
-        let done = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"type":"output_text","text":"One two three"}]}}"#;
+        let done = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"type":"output_text","text":"One two three four"}]}}"#;
         let mut decoding = Decoding::new(responses::Responses.decoder());
         let mut told = VecDeque::new();
-        for data in [delta("One"), delta(" two"), done.to_owned()] {
+        for data in [delta("One"), delta(" two"), delta(" three"), done.to_owned()] {
             decoding.take(SseEvent { event: String::new(), data }, &mut told).expect("is valid");
         }
         let texts: Vec<ChatEvent> = told.into();
         assert!(
-            matches!(texts.as_slice(), [_, _, ChatEvent::Text(rest)] if rest == " three"),
+            matches!(texts.as_slice(), [_, _, _, ChatEvent::Text(rest)] if rest == " four"),
             "{texts:?}"
         );
     }
@@ -213,10 +253,10 @@ mod tests {
     fn an_event_of_another_name_is_another_one() {
         let mut decoding = Decoding::new(Box::new(ByName));
         let mut told = VecDeque::new();
-        for name in ["text", "other"] {
-            let event = SseEvent { event: name.to_owned(), data: r#""x""#.to_owned() };
+        for (name, data) in [("text", "x"), ("text", "y"), ("other", "z"), ("text", "v")] {
+            let event = SseEvent { event: name.to_owned(), data: format!(r#""{data}""#) };
             decoding.take(event, &mut told).expect("is valid");
         }
-        assert_eq!(told.len(), 1);
+        assert_eq!(told.len(), 3);
     }
 }
