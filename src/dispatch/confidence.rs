@@ -10,7 +10,7 @@ use super::decision::Outcome;
 use super::document::Document;
 use super::fit::Fit;
 use super::index::SATURATION;
-use super::score::{Evidence, Query, Scored, saturate};
+use super::score::{Evidence, Query, Scored, saturate, score};
 
 /// A first candidate that is less than this ahead of the second is not alone.
 const AMBIGUOUS_WITHIN: f32 = 0.015;
@@ -90,6 +90,12 @@ impl Signals {
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
             is_empty: false,
         }
+    }
+
+    /// What the scores of all candidates tell of a request.
+    pub fn of_text(index: &Index, text: &str) -> Self {
+        let query = Query::new(index, text);
+        Self::of(index, &query, &score(index, &query, index.fit().trust, |_| true))
     }
 
     /// The probability that the request belongs to any agent of the roster.

@@ -197,7 +197,8 @@ impl Accuracy {
     }
 }
 
-/// How likely what is foreign to the roster seems to belong to it, in order, each topic asked of a roster that does not know it.
+/// How likely what is foreign to the roster seems to belong to it, in order, each topic asked of a roster that does not
+/// know it.
 fn foreign_belong(
     roster: &Roster,
     corrections: &Corrections,
@@ -207,12 +208,7 @@ fn foreign_belong(
     let asked = fit.strangers.parts().flat_map(|(texts, rest)| {
         let fit = Fit { strangers: rest, ..fit.clone() };
         let index = Index::fitted(roster, corrections, &fit, Some(built));
-        let belongs = move |text: &str| {
-            let query = Query::new(&index, text);
-            let scored = score(&index, &query, index.fit().trust, |_| true);
-            Signals::of(&index, &query, &scored).belongs()
-        };
-        texts.into_iter().map(belongs)
+        texts.into_iter().map(move |text| Signals::of_text(&index, text).belongs())
     });
     let mut belongs: Vec<f64> = asked.collect();
     belongs.sort_by(f64::total_cmp);

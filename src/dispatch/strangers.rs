@@ -12,7 +12,6 @@ use super::document::Document;
 use super::embedding::Embedding;
 use super::held_out::FOLDS;
 use super::index::Index;
-use super::score::{Query, score};
 
 /// A line that begins with `# ` begins a topic; every other one is a request.
 const REQUESTS: &str = include_str!("strangers.txt");
@@ -87,11 +86,7 @@ impl Strangers {
 
 impl Topic {
     fn is_served_by(&self, index: &Index) -> bool {
-        let belongs = self.requests.iter().map(|(text, _)| {
-            let query = Query::new(index, text);
-            let scored = score(index, &query, index.fit().trust, |_| true);
-            Signals::of(index, &query, &scored).belongs()
-        });
+        let belongs = self.requests.iter().map(|(text, _)| Signals::of_text(index, text).belongs());
         #[expect(clippy::cast_precision_loss, reason = "a topic has few requests")]
         let count = self.requests.len() as f64;
         belongs.sum::<f64>() >= SERVED_FROM * count

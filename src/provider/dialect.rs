@@ -12,8 +12,8 @@ use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, Protocol, ToolC
 
 /// A wire protocol. It takes values and returns values; the transport sends them.
 pub(super) trait Dialect: fmt::Debug + Send + Sync {
-    /// The path below the provider's base URL, with a query where the protocol has one. It is borrowed if it is the same for
-    /// all targets.
+    /// The path below the provider's base URL, with a query where the protocol has one. It is borrowed if it is the
+    /// same for all targets.
     fn path(&self, target: &Target) -> Cow<'static, str>;
 
     /// Headers that the protocol demands, the key among them.

@@ -26,11 +26,11 @@ impl Decoder for StreamDecoder {
         self.take(event.data.as_bytes())
     }
 
-    /// Nothing but the end of the body says that it was the last.
     fn remembers_texts(&self) -> bool {
         false
     }
 
+    /// Nothing but the end of the body says that it was the last.
     fn is_last(&self, _event: &SseEvent) -> bool {
         false
     }
