@@ -4,20 +4,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde::ser::{SerializeSeq, Serializer};
 use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::carried::Carried;
-use super::event::{CallsForCaller, StoredEvent};
+use super::event_log::EventLog;
 use super::records::RecordedRun;
 use super::{Run, RunEvent, RunStatus};
-use crate::chat::ToolCall;
 use crate::ledger::RunEvents;
-
-/// Events as they are kept mostly take no more.
-const EVENTS_BYTES: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct LiveRun {
@@ -53,22 +48,11 @@ pub(super) enum CancelledBy {
 struct State {
     /// Without its texts until it has ended.
     run: Arc<Run>,
-    text: String,
-    entries: Vec<Entry>,
-    /// How many entries the ledger has been given.
+    log: EventLog,
+    /// How many events the ledger has been given.
     stored: usize,
     has_content: bool,
     has_ended: bool,
-}
-
-/// An event. Texts lie behind each other in one string: a run has thousands of them.
-#[derive(Debug)]
-enum Entry {
-    /// Where the delta ends; it begins where the one before it ends.
-    Text {
-        end: usize,
-    },
-    Event(Box<RunEvent>),
 }
 
 impl LiveRun {
@@ -76,8 +60,7 @@ impl LiveRun {
         let id = run.id;
         let state = State {
             run: Arc::new(run),
-            text: String::new(),
-            entries: Vec::new(),
+            log: EventLog::default(),
             stored: 0,
             has_content: false,
             has_ended: false,
@@ -148,7 +131,7 @@ impl LiveRun {
 
     /// Whether any text has been told.
     pub fn has_text(&self) -> bool {
-        !self.state().text.is_empty()
+        !self.state().log.text().is_empty()
     }
 
     pub fn status(&self) -> RunStatus {
@@ -172,7 +155,7 @@ impl LiveRun {
 
     /// Whether there are calls that the caller is to answer.
     pub fn has_calls_for_caller(&self) -> bool {
-        !self.state().calls_for_caller().is_empty()
+        !self.state().log.calls_for_caller().is_empty()
     }
 
     /// Waits until the run has ended; returns it with its result.
@@ -182,7 +165,7 @@ impl LiveRun {
 
     /// How many events there are.
     pub fn event_count(&self) -> usize {
-        self.state().entries.len()
+        self.state().log.len()
     }
 
     /// The events that the ledger has not been given. They count as given from now on. The last event is none of
@@ -191,7 +174,7 @@ impl LiveRun {
         let mut state = self.state();
         let first = state.stored;
         let first_sequence = i32::try_from(first + 1).ok()?;
-        let (events, count) = state.write_events(first)?;
+        let (events, count) = state.log.write(first)?;
         state.stored = first + count;
         Some(RunEvents { run_id: self.id, first_sequence, events })
     }
@@ -209,76 +192,19 @@ impl LiveRun {
 impl State {
     fn add(&mut self, event: RunEvent) {
         self.has_content |= matches!(event, RunEvent::TextDelta(_) | RunEvent::ToolCall { .. });
-        let entry = match event {
-            RunEvent::TextDelta(text) => {
-                self.text.push_str(&text);
-                Entry::Text { end: self.text.len() }
-            }
-            other => Entry::Event(Box::new(other)),
-        };
-        self.entries.push(entry);
-    }
-
-    fn event(&self, place: usize) -> Option<RunEvent> {
-        match self.entries.get(place)? {
-            Entry::Event(event) => Some(RunEvent::clone(event)),
-            Entry::Text { end } => {
-                Some(RunEvent::TextDelta(self.text[self.text_start(place)..*end].to_owned()))
-            }
-        }
-    }
-
-    /// The events from a place on as they are kept, and how many that are; `None` if there are none.
-    fn write_events(&self, first: usize) -> Option<(String, usize)> {
-        let mut text_start = self.text_start(first);
-        let mut writer = serde_json::Serializer::new(Vec::with_capacity(EVENTS_BYTES));
-        let mut list = writer.serialize_seq(None).expect("memory takes what is written");
-        let mut count = 0;
-        for entry in &self.entries[first..] {
-            let event = match entry {
-                Entry::Text { end } => {
-                    StoredEvent::Text(&self.text[std::mem::replace(&mut text_start, *end)..*end])
-                }
-                Entry::Event(event) if matches!(**event, RunEvent::Ended(_)) => continue,
-                Entry::Event(event) => StoredEvent::Other(event),
-            };
-            list.serialize_element(&event).expect("events are plain");
-            count += 1;
-        }
-        list.end().expect("memory takes what is written");
-        let events = String::from_utf8(writer.into_inner()).expect("JSON is UTF-8");
-        (count > 0).then_some((events, count))
-    }
-
-    /// Where the first text from a place on begins.
-    fn text_start(&self, place: usize) -> usize {
-        let before = self.entries[..place].iter().rev().find_map(|entry| match entry {
-            Entry::Text { end } => Some(*end),
-            Entry::Event(_) => None,
-        });
-        before.unwrap_or(0)
-    }
-
-    fn calls_for_caller(&self) -> Vec<ToolCall> {
-        let mut calls = CallsForCaller::default();
-        for entry in &self.entries {
-            if let Entry::Event(event) = entry {
-                calls.add(event);
-            }
-        }
-        calls.finish()
+        self.log.add(event);
     }
 
     fn snapshot(&self) -> Run {
-        let (output, tool_calls) = (Some(self.text.clone()), self.calls_for_caller());
+        let (output, tool_calls) = (Some(self.log.text().to_owned()), self.log.calls_for_caller());
         Run { output, tool_calls, ..Run::clone(&self.run) }
     }
 
     /// Puts the texts into the run.
     fn complete(&mut self) -> Arc<Run> {
-        let tool_calls = self.calls_for_caller();
         let run = Arc::make_mut(&mut self.run);
-        (run.output, run.tool_calls) = (Some(self.text.clone()), tool_calls);
+        run.output = Some(self.log.text().to_owned());
+        run.tool_calls = self.log.calls_for_caller();
         Arc::clone(&self.run)
     }
 }
@@ -300,7 +226,7 @@ impl LiveReader {
             let more = run.told.notified();
             let (event, has_ended) = {
                 let state = run.state();
-                (state.event(self.position), state.has_ended)
+                (state.log.event(self.position), state.has_ended)
             };
             if let Some(event) = event {
                 self.position += 1;
@@ -315,7 +241,7 @@ impl LiveReader {
 
     /// The next event, if it has been told.
     pub(super) fn next_told(&mut self) -> Option<(usize, RunEvent)> {
-        let event = self.run.state().event(self.position)?;
+        let event = self.run.state().log.event(self.position)?;
         self.position += 1;
         Some((self.position, event))
     }
@@ -334,8 +260,8 @@ impl LiveReader {
     /// The events that have been told, from where this reader is. The end is none of them.
     pub(super) fn read_told(&mut self) -> Vec<RunEvent> {
         let state = self.run.state();
-        let told = state.entries.len();
-        let events = (self.position..told).filter_map(|place| state.event(place));
+        let told = state.log.len();
+        let events = (self.position..told).filter_map(|place| state.log.event(place));
         self.position = told;
         events.filter(|event| !matches!(event, RunEvent::Ended(_))).collect()
     }

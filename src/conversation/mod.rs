@@ -6,6 +6,7 @@ mod charges;
 mod end;
 mod error;
 mod event;
+mod event_log;
 mod execution;
 mod figures;
 mod follower;
