@@ -24,6 +24,9 @@ const STRANGER_FROM: f32 = -0.04;
 /// How far on the strangers' side of the boundary counts: what is further may still be a roster's own odd request.
 const BEYOND_AT_MOST: f32 = 6.0;
 
+/// More technologies that are unknown to the roster say no more than so many.
+const MAX_UNKNOWN_TECHNOLOGIES: f32 = 2.0;
+
 /// A request whose words say less than this is no clearer for being short.
 const LEAST_ASKED: f32 = 2.0;
 
@@ -51,6 +54,8 @@ pub(super) struct Signals {
     like_strangers: f32,
     /// How far it lies on the strangers' side of the boundary, in nats.
     beyond: f32,
+    /// How many technologies the request names that no agent mentions.
+    unknown_technologies: f32,
     /// The logarithm of the roster's size.
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
@@ -71,7 +76,11 @@ impl Signals {
         let examples = scored.iter().map(|candidate| candidate.evidence.example);
         let nearest = examples.fold(0.0, f32::max);
         #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
-        let (agents, requests) = (index.documents.len() as f32, index.requests() as f32);
+        let (agents, requests, unknown) = (
+            index.documents.len() as f32,
+            index.requests() as f32,
+            query.unknown_technologies.len() as f32,
+        );
         let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
         Self {
             evidence,
@@ -86,6 +95,7 @@ impl Signals {
                 .as_ref()
                 .map_or(0.0, |request| index.fit().strangers.beyond(request).min(BEYOND_AT_MOST)),
             like_strangers: like_strangers(index, query, scored, nearest).unwrap_or(0.0),
+            unknown_technologies: unknown.min(MAX_UNKNOWN_TECHNOLOGIES),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
             is_empty: false,
@@ -117,7 +127,8 @@ impl Signals {
             - 0.31 * self.roster_texts
             - 12.0 * self.like_nobodys
             - 10.0 * self.like_strangers
-            - 0.5 * self.beyond;
+            - 0.5 * self.beyond
+            - 2.0 * self.unknown_technologies;
         logistic(f64::from(sum))
     }
 
@@ -171,5 +182,66 @@ pub(super) fn outcome(signals: &Signals, fit: &Fit) -> Outcome {
         Outcome::Ambiguous
     } else {
         Outcome::Picked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use crate::definition::{Origin, parse};
+    use crate::dispatch::{
+        Correction, Corrections, Decision, DispatchRequest, Index, Settings, decide,
+    };
+    use crate::registry::{Agent, Roster};
+
+    const WEB: &str = "---\nname: web\ndescription: Builds pages and components.\n---\n\
+        You know React, TypeScript and CSS.\n";
+    const DATA: &str = "---\nname: data\ndescription: Tunes queries of databases.\n---\n\
+        You know PostgreSQL.\n";
+    const REQUEST: &str =
+        "Why is our page slow? It is made with React Native and Svelte, the new Svelte";
+
+    fn decision(agents: [&str; 2], corrections: &Corrections, request: &str) -> Decision {
+        let agents = agents.into_iter().map(|source| {
+            let parsed = parse(source.as_bytes(), &Origin::default()).expect("is an agent");
+            let agent = Agent::unsaved(parsed, source.to_owned(), 1);
+            (agent.name().clone(), Arc::new(agent))
+        });
+        let roster = Roster { revision: 1, agents: agents.collect() };
+        let index = Index::build(&roster, corrections, None);
+        let request = DispatchRequest { input: request.to_owned(), ..DispatchRequest::default() };
+        decide(&index, &request, &Settings::default()).expect("nothing is named")
+    }
+
+    #[test]
+    fn a_technology_that_no_agent_mentions_speaks_for_nobody() {
+        let none = Corrections::default();
+        let unknown = decision([WEB, DATA], &none, REQUEST);
+        assert_eq!(unknown.unknown_technologies, ["React Native", "Svelte"]);
+        // Any agent will do, though it is another one that is asked.
+        let other = format!("{DATA}Svelte and React Native are not new to you.\n");
+        let known = decision([WEB, &other], &none, REQUEST);
+        assert!(known.unknown_technologies.is_empty());
+        assert_eq!(known.ranked[0].agent, "web");
+        let (unknown, known) = (unknown.confidence, known.confidence);
+        assert!(unknown < known / 2.0, "{unknown} and {known}");
+    }
+
+    #[test]
+    fn what_an_agent_says_it_does_not_handle_it_does_not_know() {
+        let excludes = format!("{WEB}\n## Not for\n\n- Pages in Svelte\n");
+        let unknown = decision([&excludes, DATA], &Corrections::default(), "A page in Svelte");
+        assert_eq!(unknown.unknown_technologies, ["Svelte"]);
+    }
+
+    #[test]
+    fn a_technology_is_known_once_a_request_that_names_it_was_given_to_an_agent() {
+        let (text, agent) = ("Port this Svelte page".to_owned(), Some("web".to_owned()));
+        let corrections = Corrections::new(1, [Correction { id: Uuid::nil(), text, agent }]);
+        let known = decision([WEB, DATA], &corrections, "A page in Svelte");
+        assert!(known.unknown_technologies.is_empty());
     }
 }

@@ -129,6 +129,9 @@ pub struct Decision {
     pub elapsed_us: u64,
     /// The first is the one that was decided on, also if the judge chose one with a lower score.
     pub ranked: Vec<Ranked>,
+    /// Languages, frameworks, products and tools that the request names and no agent mentions: they speak for nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown_technologies: Vec<String>,
     /// The stored conversation that it was made for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -160,6 +163,7 @@ impl Decision {
             elapsed_us: 0,
             ranked: Vec::new(),
             conversation_id: None,
+            unknown_technologies: Vec::new(),
             handed_over: None,
             judge: None,
             picked: picked.cloned(),

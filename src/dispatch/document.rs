@@ -1,6 +1,6 @@
 //! One agent as the local stage sees it: its text in segments with their vectors, its terms counted by field.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::corrections::Correction;
 use super::decision::ReasonKind;
 use super::embedding::Embedding;
+use super::technologies::{Technology, mentions};
 use super::text::{Analyzer, Term};
 use crate::registry::Agent;
 
@@ -108,6 +109,8 @@ pub(super) struct Content {
     /// The whole description without its examples.
     pub description: Option<Box<Embedding>>,
     pub exclusions: Vec<Exclusion>,
+    /// Those that its segments mention, each once.
+    pub technologies: Box<[Technology]>,
     /// The corrections that were learned.
     pub learned: Vec<Uuid>,
     /// Words in each field.
@@ -143,6 +146,7 @@ impl Content {
         content.sha256.clone_from(&agent.sha256);
         content.learned = learned.iter().map(|correction| correction.id).collect();
         content.description = embed(&description(&content.segments));
+        content.technologies = mentioned(&content.segments);
         content.exclusions = definition
             .exclusions
             .iter()
@@ -201,6 +205,12 @@ fn description(segments: &[Segment]) -> String {
         .map(|segment| segment.text.as_str())
         .collect();
     sentences.join(" ")
+}
+
+fn mentioned(segments: &[Segment]) -> Box<[Technology]> {
+    let mentions = segments.iter().flat_map(|segment| mentions(&segment.text));
+    let once: HashSet<Technology> = mentions.map(|mention| mention.technology).collect();
+    once.into_iter().collect()
 }
 
 fn embed(text: &str) -> Option<Box<Embedding>> {

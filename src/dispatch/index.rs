@@ -1,6 +1,6 @@
 //! The index of a roster: immutable, built anew for each change; what did not change is taken over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -10,6 +10,7 @@ use super::discriminant::Discriminant;
 use super::document::{Content, CountedTerm, Document, FIELD_COUNT, Field};
 use super::embedding::Embedding;
 use super::fit::{Fit, refit};
+use super::technologies::Technology;
 use super::text::Analyzer;
 use crate::registry::{Agent, Roster};
 
@@ -34,6 +35,8 @@ pub struct Index {
     /// In order of the agents' names.
     pub(super) documents: Vec<Document>,
     pub(super) discriminant: Discriminant,
+    /// Those that any agent mentions.
+    technologies: HashSet<Technology>,
     /// Requests that were found to belong to nobody.
     pub(super) nobody: Vec<Embedding>,
     postings: HashMap<Arc<str>, Vec<Posting>, RandomState>,
@@ -104,6 +107,10 @@ impl Index {
             nobody: nobody.filter_map(|correction| Embedding::of(&correction.text)).collect(),
             fit: Fit { strangers: fit.strangers.bounded_by(&documents), ..fit.clone() },
             usual_trust: usual_trust(&documents),
+            technologies: documents
+                .iter()
+                .flat_map(|document| document.content.technologies.iter().copied())
+                .collect(),
             requests: documents.iter().map(|document| document.content.requests()).sum(),
             documents,
             postings: HashMap::default(),
@@ -166,6 +173,11 @@ impl Index {
 
     pub(super) fn requests(&self) -> usize {
         self.requests
+    }
+
+    /// Whether any agent mentions it.
+    pub(super) fn knows(&self, technology: Technology) -> bool {
+        self.technologies.contains(&technology)
     }
 
     /// What one nat of the discriminant is worth beside words and cosines, if it is trusted as usual.

@@ -37,6 +37,7 @@ pub(super) fn decide(
         margin: round(margin),
         strategy,
         ranked: scored.iter().map(|candidate| rank(index, &query, candidate)).collect(),
+        unknown_technologies: query.unknown_technologies,
         ..Decision::of(picked.as_ref(), index.roster_revision())
     })
 }

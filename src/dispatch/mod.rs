@@ -32,6 +32,7 @@ mod settings;
 mod steals;
 mod sticky;
 mod strangers;
+mod technologies;
 mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! How well each candidate meets a request: in its words (BM25 over weighted fields), in their meaning (cosines of
 //! vectors, and the discriminant), less what an exclusion covers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Index;
@@ -9,6 +9,7 @@ use super::discriminant::Probe;
 use super::document::{Content, Document, Exclusion, Field};
 use super::embedding::Embedding;
 use super::index::SATURATION;
+use super::technologies::mentions;
 use super::text::{Analyzer, Term};
 
 /// Candidates that are compared in full: no more can be asked for, and more would cost time.
@@ -42,6 +43,8 @@ pub(super) struct Query {
     /// The score of a document that holds every term without end.
     full_score: f32,
     pub embedding: Option<Embedding>,
+    /// The names of technologies that no agent mentions, each once and as the request has it.
+    pub unknown_technologies: Vec<String>,
     probe: Option<Probe>,
 }
 
@@ -100,13 +103,23 @@ impl Query {
         // Sums of floats depend on their order, and equal requests must have equal scores.
         terms.sort_by(|one, other| one.stem.cmp(&other.stem));
         let full_score = terms.iter().map(|term| term.weight).sum::<f32>() * (SATURATION + 1.0);
-        Self { terms, full_score, embedding, probe }
+        let unknown_technologies = unknown_technologies(index, text);
+        Self { terms, full_score, embedding, unknown_technologies, probe }
     }
 
     /// How much all of its words tell.
     pub fn weight(&self) -> f32 {
         self.terms.iter().map(|term| term.weight).sum()
     }
+}
+
+fn unknown_technologies(index: &Index, text: &str) -> Vec<String> {
+    let mut once = HashSet::new();
+    mentions(text)
+        .filter(|mention| !mention.is_doubtful && !index.knows(mention.technology))
+        .filter(|mention| once.insert(mention.technology))
+        .map(|mention| mention.name.to_owned())
+        .collect()
 }
 
 /// The candidates that are worth a comparison, the best first.

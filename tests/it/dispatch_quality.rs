@@ -98,8 +98,8 @@ fn requests_that_were_written_without_a_look_at_the_files_find_their_agents() {
 #[test]
 fn requests_that_were_written_before_the_weights_find_their_agents() {
     let figures = measure(include_str!("../fixtures/dispatch/shipped-roster.jsonl"));
-    // The aim is 90 and 95 of 100. Measured: 91.5 and 88.3.
+    // The aim is 90 and 95 of 100. Measured: 91.5 and 94.2.
     assert!(figures.right * 100 >= figures.asked * 89, "right: {figures:?}");
     assert!(figures.kept * 100 >= figures.asked * 90, "kept: {figures:?}");
-    assert!(figures.rejected * 100 >= figures.strangers * 86, "rejected: {figures:?}");
+    assert!(figures.rejected * 100 >= figures.strangers * 92, "rejected: {figures:?}");
 }
