@@ -9,7 +9,6 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::memory;
 use crate::conversation::Conversations;
 use crate::db::listen_for_changes;
 use crate::dispatch::Dispatcher;
@@ -58,7 +57,6 @@ impl Background {
         background.spawn(keep_spending(state.limits.clone()));
         background.spawn(sum_up_metrics(state.metrics.clone()));
         background.spawn(beat(state.ledger.clone()));
-        background.spawn(memory::give_back(state.conversations.clone()));
         background
     }
 

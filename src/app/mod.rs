@@ -1,7 +1,6 @@
 //! The service as a whole: its components put together, its life from start to stop.
 
 mod background;
-mod memory;
 
 use std::path::Path;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 mod kept;
 pub mod metrics;
 mod outbox;
-pub mod process;
+mod process;
 pub mod traces;
 
 use std::io::IsTerminal;

@@ -20,8 +20,8 @@ pub(super) fn render() -> String {
     text
 }
 
-/// The memory of the process that is no file's and not swapped out.
-pub fn resident_bytes() -> Option<u64> {
+/// The memory of the machine that the process has, files of its program included.
+fn resident_bytes() -> Option<u64> {
     let pages: u64 =
         std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * system_value(nix::unistd::SysconfVar::PAGE_SIZE)?)
