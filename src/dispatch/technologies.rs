@@ -153,6 +153,8 @@ mod tests {
         assert!(NAMES.lines().all(|line| !line.is_empty() && line.trim() == line));
         assert!(NAMES.lines().is_sorted_by_key(str::to_lowercase));
         assert!(names.iter().all(|name| name.matches('-').count() <= 1), "of two words at most");
+        let mut of_two = names.iter().filter(|name| name.contains('-'));
+        assert!(of_two.all(|name| *name == name.to_lowercase()), "found in any case");
     }
 
     #[test]
