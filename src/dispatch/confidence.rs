@@ -187,15 +187,12 @@ pub(super) fn outcome(signals: &Signals, fit: &Fit) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use uuid::Uuid;
 
-    use crate::definition::{Origin, parse};
     use crate::dispatch::{
         Correction, Corrections, Decision, DispatchRequest, Index, Settings, decide,
     };
-    use crate::registry::{Agent, Roster};
+    use crate::registry::Roster;
 
     const WEB: &str = "---\nname: web\ndescription: Builds pages and components.\n---\n\
         You know React, TypeScript and CSS.\n";
@@ -205,13 +202,7 @@ mod tests {
         "Why is our page slow? It is made with React Native and Svelte, the new Svelte";
 
     fn decision(agents: [&str; 2], corrections: &Corrections, request: &str) -> Decision {
-        let agents = agents.into_iter().map(|source| {
-            let parsed = parse(source.as_bytes(), &Origin::default()).expect("is an agent");
-            let agent = Agent::unsaved(parsed, source.to_owned(), 1);
-            (agent.name().clone(), Arc::new(agent))
-        });
-        let roster = Roster { revision: 1, agents: agents.collect() };
-        let index = Index::build(&roster, corrections, None);
+        let index = Index::build(&Roster::of_sources(agents), corrections, None);
         let request = DispatchRequest { input: request.to_owned(), ..DispatchRequest::default() };
         decide(&index, &request, &Settings::default()).expect("nothing is named")
     }

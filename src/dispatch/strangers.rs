@@ -111,29 +111,24 @@ fn read(text: &'static str) -> Vec<Topic> {
 mod tests {
     use std::collections::HashSet;
     use std::fmt::Write;
-    use std::sync::Arc;
 
     use super::{REQUESTS, Strangers, TOPICS};
-    use crate::definition::{Origin, parse};
     use crate::dispatch::embedding::Embedding;
     use crate::dispatch::{Corrections, DispatchRequest, Fit, Index, Settings, decide};
-    use crate::registry::{Agent, Roster};
+    use crate::registry::Roster;
 
     const PANCAKES: &str = "How do I make pancakes without eggs?";
 
     /// A roster of agents by name, description and what users say to them.
     fn roster(agents: &[(&str, &str, &[&str])]) -> Roster {
-        let agents = agents.iter().map(|(name, description, users)| {
+        Roster::of_sources(agents.iter().map(|(name, description, users)| {
             let mut source = format!("---\nname: {name}\ndescription: |\n  {description}\n");
             for user in *users {
                 let _ = writeln!(source, "  <example>\n  user: \"{user}\"\n  </example>");
             }
             source.push_str("---\nBe brief.\n");
-            let parsed = parse(source.as_bytes(), &Origin::default()).expect("is an agent");
-            let agent = Agent::unsaved(parsed, source, 1);
-            (agent.name().clone(), Arc::new(agent))
-        });
-        Roster { revision: 1, agents: agents.collect() }
+            source
+        }))
     }
 
     fn nearest_to_pancakes(roster: &Roster) -> f32 {

@@ -36,6 +36,14 @@ impl Known {
         let beginnings = by_name.keys().filter_map(|name| Some(name.split_once('-')?.0));
         Self { beginnings: beginnings.collect(), by_name }
     }
+
+    fn find(&self, name: &str) -> Option<Technology> {
+        self.by_name.get(name).copied()
+    }
+
+    fn begins(&self, word: &str) -> bool {
+        self.beginnings.contains(word)
+    }
 }
 
 /// A technology that a text names.
@@ -50,41 +58,36 @@ pub(super) struct Mention<'a> {
 
 /// The technologies that a text names, in their order.
 pub(super) fn mentions(text: &str) -> impl Iterator<Item = Mention<'_>> {
-    let (mut rest, mut name) = (text, String::new());
-    let mut begins_sentence = true;
+    let (mut rest, mut begins_sentence) = (text, true);
+    let mut lower = String::new();
     std::iter::from_fn(move || {
-        while let Some((start, word)) = first_word(rest) {
+        loop {
+            let (start, word) = first_word(rest)?;
             begins_sentence |= rest[..start].contains(SENTENCE_ENDS);
             let is_doubtful = std::mem::take(&mut begins_sentence);
-            let end = start + word.len();
-            lower_case(word, &mut name);
-            if KNOWN.beginnings.contains(name.as_str())
-                && let Some((1, second)) = first_word(&rest[end..])
-            {
-                let end = end + 1 + second.len();
-                name.push('-');
-                name.extend(second.chars().map(|character| character.to_ascii_lowercase()));
-                if let Some(technology) = KNOWN.by_name.get(name.as_str()) {
-                    let name = &rest[start..end];
-                    rest = &rest[end..];
-                    return Some(Mention { technology: *technology, name, is_doubtful: false });
-                }
-                lower_case(word, &mut name);
-            }
-            rest = &rest[end..];
-            let in_any_case = KNOWN.by_name.get(name.as_str()).map(|found| (found, false));
-            let as_it_stands = || KNOWN.by_name.get(word).map(|found| (found, is_doubtful));
-            if let Some((technology, is_doubtful)) = in_any_case.or_else(as_it_stands) {
-                return Some(Mention { technology: *technology, name: word, is_doubtful });
+            rest = &rest[start..];
+            lower.clear();
+            lower.extend(word.chars().map(|character| character.to_ascii_lowercase()));
+            let of_two = || {
+                let second = KNOWN.begins(&lower).then(|| second_word(rest, word))??;
+                let name = format!("{lower}-{}", second.to_ascii_lowercase());
+                Some((KNOWN.find(&name)?, &rest[..word.len() + 1 + second.len()], false))
+            };
+            let in_any_case = || Some((KNOWN.find(&lower)?, word, false));
+            let as_it_stands = || Some((KNOWN.find(word)?, word, is_doubtful));
+            let found = of_two().or_else(in_any_case).or_else(as_it_stands);
+            rest = &rest[found.map_or(word, |(_, name, _)| name).len()..];
+            if let Some((technology, name, is_doubtful)) = found {
+                return Some(Mention { technology, name, is_doubtful });
             }
         }
-        None
     })
 }
 
-fn lower_case(word: &str, into: &mut String) {
-    into.clear();
-    into.extend(word.chars().map(|character| character.to_ascii_lowercase()));
+/// The word that is one character behind the first one of a text.
+fn second_word<'t>(text: &'t str, first: &str) -> Option<&'t str> {
+    let (gap, second) = first_word(&text[first.len()..])?;
+    (gap == 1).then_some(second)
 }
 
 /// The first word of a text and where it begins. `C++`, `C#` and `Next.js` are words, and a full stop ends one.

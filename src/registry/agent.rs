@@ -137,6 +137,21 @@ impl Roster {
         roster
     }
 
+    /// The agents of these files.
+    #[cfg(test)]
+    pub fn of_sources<S: Into<String>>(sources: impl IntoIterator<Item = S>) -> Self {
+        let agents = sources.into_iter().map(|source| {
+            let source: String = source.into();
+            let parsed =
+                crate::definition::parse(source.as_bytes(), &crate::definition::Origin::default())
+                    .expect("is an agent");
+            // The source tells files apart as well as its digest does.
+            let agent = Agent::unsaved(parsed, source, 1);
+            (agent.name().clone(), Arc::new(agent))
+        });
+        Self { revision: 1, agents: agents.collect() }
+    }
+
     /// Agents that can be picked, in order of name.
     pub fn live(&self) -> impl Iterator<Item = &Arc<Agent>> {
         self.agents.values().filter(|agent| agent.is_live())

@@ -1,17 +1,15 @@
 //! Evaluations of tiny rosters.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::replay::Feedback;
 use super::report::Verdict;
 use super::{Asked, Decided, EvaluationReport, Subject, evaluate};
-use crate::definition::{Origin, parse};
 use crate::dispatch::{Case, Correction, Corrections, Index, Outcome};
 use crate::ledger::DecidedRequest;
-use crate::registry::{Agent, Roster};
+use crate::registry::Roster;
 
 /// A request that the words of one agent's description fit.
 const PAINT: &str = "paint the ceiling of the kitchen blue";
@@ -26,19 +24,15 @@ struct Shop {
 impl Shop {
     /// Agents by name, description and example.
     fn of(agents: &[(&str, &str, Option<&str>)], corrections: Vec<Correction>) -> Self {
-        let agents = agents.iter().map(|(name, description, example)| {
+        let roster = Roster::of_sources(agents.iter().map(|(name, description, example)| {
             let example = example.map_or_else(String::new, |user| {
                 format!(" <example>user: \"{user}\"\\nassistant: \"Yes.\"</example>")
             });
-            let source = format!(
+            format!(
                 "---\nname: {name}\ndescription: |\n  {description}{}\n---\nBe brief.\n",
                 example.replace("\\n", "\n  ")
-            );
-            let parsed = parse(source.as_bytes(), &Origin::default()).expect("is an agent");
-            let agent = Agent::unsaved(parsed, source, 1);
-            (agent.name().clone(), Arc::new(agent))
-        });
-        let roster = Roster { revision: 1, agents: agents.collect() };
+            )
+        }));
         let corrections = Corrections::new(1, corrections);
         let index = Index::build(&roster, &corrections, None);
         Self { roster, corrections, index }
