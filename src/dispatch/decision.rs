@@ -169,4 +169,12 @@ impl Decision {
             picked: picked.cloned(),
         }
     }
+
+    /// The same without the request's words, for a record that is to hold none of its text.
+    pub(super) fn without_words(&self) -> Self {
+        let mut decision = Self { unknown_technologies: Vec::new(), ..self.clone() };
+        let reasons = decision.ranked.iter_mut().flat_map(|ranked| &mut ranked.reasons);
+        reasons.for_each(|reason| reason.words.clear());
+        decision
+    }
 }

@@ -303,6 +303,7 @@ impl Dispatcher {
 
     fn record(&self, decision: &Decision, request: DispatchRequest, key_id: Uuid) {
         let agent = decision.agent.as_ref();
+        let stores_content = self.inner.settings.stores_content;
         let record = DispatchRecord {
             id: decision.id,
             key_id,
@@ -311,8 +312,12 @@ impl Dispatcher {
             agent_revision: agent.map(|agent| agent.revision),
             roster_revision: decision.roster_revision,
             conversation_id: decision.conversation_id,
-            decision: json_text(decision),
-            input: self.inner.settings.stores_content.then(|| plain_text(request.input)),
+            decision: if stores_content {
+                json_text(decision)
+            } else {
+                json_text(&decision.without_words())
+            },
+            input: stores_content.then(|| plain_text(request.input)),
             created_at: Utc::now(),
         };
         self.inner.ledger.note_dispatch(&record);

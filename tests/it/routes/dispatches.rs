@@ -35,6 +35,26 @@ async fn a_request_finds_its_agent_with_reasons(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn words_of_a_request_are_told_and_kept_only_if_texts_are(pool: PgPool) {
+    let request = format!("{LOGIN}, as our Laravel pages do");
+    for stores_content in [true, false] {
+        let configured = |config: &mut rolecall::config::Config| {
+            config.dispatch.stores_content = stores_content;
+        };
+        let app = TestApp::builder(pool.clone()).configure(configured).start().await;
+        let told = app.admin.dispatch(&request).await.body;
+        assert_eq!(told["unknown_technologies"], json!(["Laravel"]));
+        assert!(told.to_string().contains(r#""words":["#), "{told}");
+        let path = format!("/v1/dispatches/{}", told["id"].as_str().expect("has an id"));
+        let kept = app.admin.get(&path).await.body.to_string();
+        app.stop().await;
+        assert!(kept.contains(r#""share":"#), "{kept}");
+        assert_eq!(kept.contains("Laravel"), stores_content, "{kept}");
+        assert_eq!(kept.contains(r#""words":["#), stores_content, "{kept}");
+    }
+}
+
+#[sqlx::test]
 async fn what_belongs_to_nobody_is_none(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let answer = app.admin.dispatch("what is a good recipe for lasagne").await;
