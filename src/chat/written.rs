@@ -1,20 +1,21 @@
 //! JSON as it is written, taken apart without being read: long texts are passed over at the speed of a search. It has to
 //! be known to be valid; of what is not, the parts make no sense. Pure.
 
+use bytestring::ByteString;
 use indexmap::IndexMap;
 use memchr::memchr2;
 
-/// The fields of an object, each with its value as it is written.
-pub type WrittenFields = IndexMap<String, Box<str>>;
+/// The fields of an object, each with its value as it is written: parts of its text, which is not copied.
+pub type WrittenFields = IndexMap<ByteString, ByteString>;
 
 /// The fields of an object; of a name that stands there twice the last one.
-pub fn written_fields(object: &str) -> WrittenFields {
+pub fn written_fields(object: &ByteString) -> WrittenFields {
     let mut fields = WrittenFields::new();
     let mut reader = Reader { text: object, position: 0 };
     if reader.enter(b'{') {
         while let Some(name) = reader.next_value() {
             let value = reader.next_value().unwrap_or_default();
-            fields.insert(read_name(name), value.into());
+            fields.insert(read_name(object, name), object.slice_ref(value));
         }
     }
     fields
@@ -30,12 +31,12 @@ pub fn written_items(list: &str) -> Vec<&str> {
     }
 }
 
-fn read_name(written: &str) -> String {
+fn read_name(object: &ByteString, written: &str) -> ByteString {
     let bare = written.get(1..written.len() - 1).unwrap_or_default();
     if bare.contains('\\') {
-        serde_json::from_str(written).unwrap_or_default()
+        serde_json::from_str::<String>(written).unwrap_or_default().into()
     } else {
-        bare.to_owned()
+        object.slice_ref(bare)
     }
 }
 
@@ -123,15 +124,16 @@ mod tests {
     fn fields_and_items_stay_as_they_are_written() {
         let object =
             r#" {"a" : 1.50 ,"\u0062":"x\"}\\", "c":{"d":["]"],"e":{}} , "a":[ ],"f":null}"#;
-        let found: Vec<(String, Box<str>)> = written_fields(object).into_iter().collect();
+        let found: Vec<_> = written_fields(&object.into()).into_iter().collect();
         let expected =
             [("a", "[ ]"), ("b", r#""x\"}\\""#), ("c", r#"{"d":["]"],"e":{}}"#), ("f", "null")];
-        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.into())));
+        assert_eq!(found, expected.map(|(name, value)| (name.into(), value.into())));
         assert_eq!(
             written_items(r#" [ 1,"a,]" , {"b":[2]},[]]"#),
             ["1", r#""a,]""#, r#"{"b":[2]}"#, "[]"]
         );
-        assert!(written_fields("[1]").is_empty() && written_fields(" { } ").is_empty());
+        assert!(written_fields(&"[1]".into()).is_empty());
+        assert!(written_fields(&" { } ".into()).is_empty());
         assert!(written_items("{}").is_empty() && written_items("[]").is_empty());
     }
 
@@ -141,8 +143,8 @@ mod tests {
             let read: indexmap::IndexMap<String, Box<RawValue>> =
                 serde_json::from_str(&object).expect("is valid");
             let read: WrittenFields =
-                read.into_iter().map(|(name, value)| (name, value.get().into())).collect();
-            prop_assert_eq!(written_fields(&object), read);
+                read.into_iter().map(|(name, value)| (name.into(), value.get().into())).collect();
+            prop_assert_eq!(written_fields(&object.as_str().into()), read);
             let list = format!("[{object},{object}]");
             let read: Vec<&RawValue> = serde_json::from_str(&list).expect("is valid");
             let read: Vec<&str> = read.into_iter().map(RawValue::get).collect();
@@ -151,7 +153,7 @@ mod tests {
 
         #[test]
         fn what_is_no_json_is_no_trouble(text in "[\\[\\]{}\",:\\\\a1é ]{0,24}") {
-            written_fields(&text);
+            written_fields(&text.as_str().into());
             written_items(&text);
         }
     }

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::corrections::MAX_TEXT_BYTES;
 use super::feedback::{Forgotten, NewFeedback, was_right};
+use super::request::MAX_INPUT_BYTES;
 use super::{DispatchError, Dispatcher};
 use crate::audit::Author;
 use crate::ledger::DispatchRecord;
@@ -67,7 +67,7 @@ impl Dispatcher {
                 dispatch_id: decision.id,
                 key_id: request.key_id,
                 agent,
-                input: &input[..input.floor_char_boundary(MAX_TEXT_BYTES)],
+                input: &input[..input.floor_char_boundary(MAX_INPUT_BYTES)],
                 confidence: answered.confidence,
                 first_agent,
             })

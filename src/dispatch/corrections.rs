@@ -13,9 +13,6 @@ pub const MAX_OF_ONE: usize = 200;
 /// Corrections that are kept in mind in all: a hundred agents with as many as they may have.
 pub const MAX_IN_ALL: usize = 20_000;
 
-/// Bytes of text that are kept of one correction: as many as are read of a request to pick an agent.
-pub const MAX_TEXT_BYTES: usize = 20_000;
-
 /// Bytes of text that are kept in mind in all. Requests with a pasted file would fill the memory long before they are
 /// too many.
 pub const MAX_BYTES_IN_ALL: usize = 32 * 1024 * 1024;

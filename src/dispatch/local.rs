@@ -6,12 +6,10 @@ use super::confidence::{Signals, confidence, outcome};
 use super::decision::{Decision, Outcome, Ranked, Strategy};
 use super::document::Document;
 use super::reasons;
+use super::request::MAX_INPUT_BYTES;
 use super::score::{Query, Scored, round, score};
 use super::{Candidates, DispatchError, DispatchRequest, Index, OnNone, Settings};
 use crate::registry::Agent;
-
-/// How much of a request is read to pick an agent: what it is about is said by then, and the time stays bounded.
-const MAX_INPUT_BYTES: usize = 20_000;
 
 pub(super) fn decide(
     index: &Index,

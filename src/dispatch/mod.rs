@@ -65,6 +65,7 @@ pub use sticky::{HandOver, HandOverReason, Sticky};
 
 use fitness::Fitness;
 use judge::Judge;
+use request::MAX_INPUT_BYTES;
 
 use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger, json_text, plain_text};
@@ -301,7 +302,8 @@ impl Dispatcher {
         index
     }
 
-    fn record(&self, decision: &Decision, request: DispatchRequest, key_id: Uuid) {
+    fn record(&self, decision: &Decision, mut request: DispatchRequest, key_id: Uuid) {
+        request.input.truncate(request.input.floor_char_boundary(MAX_INPUT_BYTES));
         let agent = decision.agent.as_ref();
         let stores_content = self.inner.settings.stores_content;
         let record = DispatchRecord {

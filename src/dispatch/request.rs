@@ -10,6 +10,10 @@ use super::sticky::Sticky;
 /// Candidates that are ranked if the caller does not say how many.
 pub const DEFAULT_TOP_K: usize = 5;
 
+/// How many bytes of a request are read to pick an agent, and kept of it: what it is about is said by then, and time and
+/// room stay bounded.
+pub(super) const MAX_INPUT_BYTES: usize = 20_000;
+
 /// A request for an agent.
 #[derive(Debug, Clone, Default)]
 pub struct DispatchRequest {

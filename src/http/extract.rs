@@ -4,6 +4,7 @@ use std::fmt;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use bytestring::ByteString;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
@@ -23,7 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
-        read_json(as_text(&read_body(request, state).await?)?).map(Self)
+        read_json(&as_text(read_body(request, state).await?)?).map(Self)
     }
 }
 
@@ -46,7 +47,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T> {
         let bytes = read_body(request, state).await?;
         let idempotency =
             key.map(|key| Idempotency { key, request_sha256: Sha256::digest(&bytes).into() });
-        Ok(Self { body: read_json(as_text(&bytes)?)?, idempotency })
+        Ok(Self { body: read_json(&as_text(bytes)?)?, idempotency })
     }
 }
 
@@ -62,8 +63,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         let bytes = read_body(request, state).await?;
-        let text = as_text(&bytes)?;
-        Ok(Self { body: read_json(text)?, whole: written_fields(text) })
+        let text = as_text(bytes)?;
+        Ok(Self { body: read_json(&text)?, whole: written_fields(&text) })
     }
 }
 
@@ -99,8 +100,8 @@ fn unusable_value<T: DeserializeOwned>(body: &str, error: &serde_json::Error) ->
 }
 
 /// No body says as little as an empty object.
-fn as_text(body: &[u8]) -> Result<&str, ApiError> {
-    if body.is_empty() { Ok("{}") } else { std::str::from_utf8(body).map_err(invalid_json) }
+fn as_text(body: Bytes) -> Result<ByteString, ApiError> {
+    if body.is_empty() { Ok("{}".into()) } else { body.try_into().map_err(invalid_json) }
 }
 
 fn invalid_json(error: impl fmt::Display) -> ApiError {

@@ -25,10 +25,11 @@ pub(super) fn inbound_of(request: &ChatRequest, protocol: Protocol) -> Option<&I
 /// Puts the caller's words into an encoded request.
 pub(super) fn pass_on<'a>(body: &mut RequestBody<'a>, inbound: &'a Inbound, fields: &Fields) {
     for (name, written) in &inbound.body {
-        let is_worded = fields.worded.contains(&name.as_str());
-        let is_known = is_worded || fields.decided.contains(&name.as_str());
-        if !is_known || (is_worded && &**written != "null" && body.has(name)) {
-            body.set(name, &**written);
+        let (name, written): (&str, &str) = (name, written);
+        let is_worded = fields.worded.contains(&name);
+        let is_known = is_worded || fields.decided.contains(&name);
+        if !is_known || (is_worded && written != "null" && body.has(name)) {
+            body.set(name, written);
         }
     }
 }

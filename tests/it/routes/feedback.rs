@@ -193,12 +193,18 @@ async fn every_kind_of_decision_can_be_corrected(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_long_request_is_kept_as_far_as_it_is_read(pool: PgPool) {
-    let app = TestApp::start(pool).await;
+    let app = TestApp::start(pool.clone()).await;
     let long = format!("{LOGIN} a\u{0}b {}", "\u{e4}".repeat(20_000));
     let (_, answer) = correct(&app.admin, &long, json!(null)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let input = list(&app, "").await["items"][0]["input"].as_str().expect("a text").to_owned();
     assert!(input.starts_with(LOGIN) && (19_000..=20_000).contains(&input.len()));
+    app.stop().await;
+    let on_record: String = sqlx::query_scalar("SELECT input FROM dispatches")
+        .fetch_one(&pool)
+        .await
+        .expect("is on record");
+    assert!(on_record.starts_with(&input) && on_record.len() < 20_010);
 }
 
 #[sqlx::test]

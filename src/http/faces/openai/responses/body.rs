@@ -130,7 +130,7 @@ impl CreateResponse {
         }
         // Else the items stay as they are written.
         if item::remove_own_ids(&mut items) || is_text {
-            whole.insert("input".to_owned(), Value::Array(items).to_string().into());
+            whole.insert("input".into(), Value::Array(items).to_string().into());
         }
         let (tools, own): (Vec<ToolBody>, Vec<ToolBody>) =
             self.tools.unwrap_or_default().into_iter().partition(|tool| tool.kind == "function");

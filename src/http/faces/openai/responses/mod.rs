@@ -96,7 +96,7 @@ async fn read(
     if let Some(input) = body.input_mut()
         && reference::resolve(conversations, caller, input).await?
     {
-        whole.insert("input".to_owned(), input.to_string().into());
+        whole.insert("input".into(), input.to_string().into());
     }
     let addressee = conversations.find_addressee(body.model())?;
     body.read(whole, addressee, caller, conversations.keeps_content())

@@ -58,7 +58,7 @@ impl Repeated {
             |name: &str| unsaid.contains_key(name) || REPEATED_IF_SAID.contains(&name);
         let said = body.iter().filter(|(name, _)| is_repeated(name));
         let read = said.filter_map(|(name, written)| {
-            Some((name.clone(), serde_json::from_str(written).ok()?))
+            Some((name.to_string(), serde_json::from_str(written).ok()?))
         });
         Self::saying(read)
     }
