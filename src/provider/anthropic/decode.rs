@@ -24,7 +24,13 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
             }
         };
         match block.kind.as_str() {
-            "text" => events.push(ChatEvent::Text(block.text)),
+            "text" => {
+                let is_another = events.iter().any(|event| matches!(event, ChatEvent::Text(_)));
+                events.extend(is_another.then(|| foreign_text_start(index)));
+                events.push(ChatEvent::Text(block.text));
+                let citations = block.citations.unwrap_or_default();
+                events.extend(citations.iter().map(|citation| foreign_citation(index, citation)));
+            }
             "thinking" => {
                 events.extend(shown(&block.thinking));
                 events.extend(OpenThought::new(block).seal());
@@ -48,6 +54,8 @@ pub(super) struct StreamDecoder {
     open_thoughts: BTreeMap<u64, OpenThought>,
     /// Blocks of a kind that has no neutral word.
     foreign_blocks: BTreeSet<u64>,
+    /// Whether there was a block of text.
+    has_text: bool,
     /// Calls whose arguments are no JSON. Whether the length limit cut them is told at the end.
     broken_calls: Vec<BrokenCall>,
 }
@@ -94,8 +102,10 @@ impl Decoder for StreamDecoder {
         let events = match kind.as_str() {
             "message_start" => {
                 let start: wire::MessageStart = read(data)?;
+                let foreign = starts_with_more(&event.data).then(|| foreign(event, false));
                 let usage = start.message.usage.map(|usage| self.take_usage(usage));
-                std::iter::once(ChatEvent::Model(start.message.model)).chain(usage).collect()
+                let model = ChatEvent::Model(start.message.model);
+                std::iter::once(model).chain(foreign).chain(usage).collect()
             }
             "content_block_start" => self.open_block(event, read(data)?),
             "content_block_delta" => self.take_delta(event, read(data)?),
@@ -148,14 +158,19 @@ impl StreamDecoder {
                 self.open_calls.insert(start.index, OpenCall::new(block));
                 Vec::new()
             }
-            "text" if !block.text.is_empty() => vec![ChatEvent::Text(block.text)],
+            "text" => {
+                // Where a text ends is known by the next one's beginning, to who cares.
+                let is_another = std::mem::replace(&mut self.has_text, true);
+                let start = is_another.then(|| foreign(event, false));
+                let text = (!block.text.is_empty()).then_some(ChatEvent::Text(block.text));
+                start.into_iter().chain(text).collect()
+            }
             "thinking" => {
                 let told = shown(&block.thinking);
                 self.open_thoughts.insert(start.index, OpenThought::new(block));
                 told.into_iter().collect()
             }
             "redacted_thinking" => vec![redacted(&block)],
-            "text" => Vec::new(),
             _ => {
                 self.foreign_blocks.insert(start.index);
                 vec![foreign(event, true)]
@@ -222,14 +237,39 @@ impl StreamDecoder {
     }
 }
 
-/// Whether a message's end says more than a finish reason does: which stop sequence was met, and the like.
+/// Whether a message's end says more than a finish reason and the known sums: which stop sequence was met, how many searches
+/// were made, and the like.
 fn says_more(data: &str) -> bool {
     let event: Value = serde_json::from_str(data).unwrap_or_default();
-    let fields = event["delta"].as_object().into_iter().flatten();
-    fields.filter(|(_, value)| !value.is_null()).any(|(name, value)| {
-        name != "stop_reason"
-            || !matches!(value.as_str(), Some("end_turn" | "max_tokens" | "tool_use" | "refusal"))
-    })
+    let is_known_end = |name: &str, value: &Value| {
+        name == "stop_reason"
+            && matches!(value.as_str(), Some("end_turn" | "max_tokens" | "tool_use" | "refusal"))
+    };
+    has_another(&event["delta"], is_known_end)
+        || has_another(&event["usage"], is_known_sum)
+        || has_another(&event, |name, _| matches!(name, "type" | "delta" | "usage"))
+}
+
+/// The same of the sums at its start.
+fn starts_with_more(data: &str) -> bool {
+    let event: Value = serde_json::from_str(data).unwrap_or_default();
+    has_another(&event["message"]["usage"], is_known_sum)
+}
+
+fn is_known_sum(name: &str, _: &Value) -> bool {
+    matches!(
+        name,
+        "input_tokens"
+            | "output_tokens"
+            | "cache_creation_input_tokens"
+            | "cache_read_input_tokens"
+    )
+}
+
+/// Whether an object has another field than those that are known.
+fn has_another(object: &Value, is_known: impl Fn(&str, &Value) -> bool) -> bool {
+    let mut fields = object.as_object().into_iter().flatten();
+    fields.any(|(name, value)| !value.is_null() && !is_known(name, value))
 }
 
 /// What has no neutral word, as it came.
@@ -246,19 +286,39 @@ fn foreign(event: &SseEvent, is_content: bool) -> ChatEvent {
 fn foreign_block(index: usize, block: &Value) -> [ChatEvent; 2] {
     let start = json!({"type": "content_block_start", "index": index, "content_block": block});
     let stop = json!({"type": "content_block_stop", "index": index});
-    [("content_block_start", start), ("content_block_stop", stop)].map(|(name, data)| {
-        foreign(&SseEvent { event: name.to_owned(), data: data.to_string() }, true)
-    })
+    [("content_block_start", start), ("content_block_stop", stop)]
+        .map(|(name, data)| foreign(&event(name, &data), true))
+}
+
+/// The start of a block of text of a whole answer, as a stream would tell it.
+fn foreign_text_start(index: usize) -> ChatEvent {
+    let block = json!({"type": "text", "text": ""});
+    let data = json!({"type": "content_block_start", "index": index, "content_block": block});
+    foreign(&event("content_block_start", &data), false)
+}
+
+/// What a text of a whole answer goes back to, as a stream would tell it.
+fn foreign_citation(index: usize, citation: &Value) -> ChatEvent {
+    let delta = json!({"type": "citations_delta", "citation": citation});
+    let data = json!({"type": "content_block_delta", "index": index, "delta": delta});
+    foreign(&event("content_block_delta", &data), true)
 }
 
 /// What the end of a whole answer says besides, as a stream would tell it.
 fn foreign_end(body: &[u8]) -> Option<ChatEvent> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let delta =
-        json!({"stop_reason": answer["stop_reason"], "stop_sequence": answer["stop_sequence"]});
-    let data = json!({"type": "message_delta", "delta": delta}).to_string();
-    let event = SseEvent { event: "message_delta".to_owned(), data };
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    let usage = answer["usage"].take();
+    let mut delta = answer.as_object().cloned()?;
+    let is_told_elsewhere =
+        |name: &str| matches!(name, "id" | "type" | "role" | "model" | "content" | "usage");
+    delta.retain(|name, _| !is_told_elsewhere(name));
+    let data = json!({"type": "message_delta", "delta": delta, "usage": usage});
+    let event = event("message_delta", &data);
     says_more(&event.data).then(|| foreign(&event, false))
+}
+
+fn event(name: &str, data: &Value) -> SseEvent {
+    SseEvent { event: name.to_owned(), data: data.to_string() }
 }
 
 /// A block of a kind that is known, or else the block as it came.

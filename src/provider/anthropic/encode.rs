@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::breakpoints::Breakpoints;
 use crate::chat::{
     AnswerFormat, ChatRequest, Image, Inbound, Message, Parameters, Part, Protocol, Role, Tool,
     ToolCall, ToolChoice,
@@ -24,17 +25,14 @@ const DEFAULT_MAX_TOKENS: u32 = 32_768;
 /// For a model whose limit is not known, it must be below that of most.
 const CAUTIOUS_MAX_TOKENS: u32 = 16_384;
 
-/// The API refuses more: <https://docs.claude.com/en/docs/build-with-claude/prompt-caching>
-const MAX_CACHE_BREAKPOINTS: usize = 4;
-
 /// What all requests to one revision share comes first, what differs from one to the next behind it.
 pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
     let inbound = inbound_of(request, Protocol::Messages);
-    let breakpoints = inbound.map_or_else(|| count_breakpoints(request), count_inbound_breakpoints);
+    let breakpoints = inbound.map_or_else(|| Breakpoints::of(request), Breakpoints::of_inbound);
     let mut body = RequestBody::default();
     body.set("model", json!(target.model));
     // Our breakpoint ends the part that all requests to one revision share. The caller's own come before it.
-    let system = system(request, inbound, breakpoints < MAX_CACHE_BREAKPOINTS);
+    let system = system(request, inbound, breakpoints.for_instructions());
     if !system.is_empty() {
         body.set("system", Words::List(system));
     }
@@ -49,7 +47,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         .map(without_unsigned)
         .chain(encoded.into_iter().map(Words::from))
         .collect();
-    if breakpoints + 1 < MAX_CACHE_BREAKPOINTS {
+    if breakpoints.have_room_for_results() {
         mark_results(&mut messages);
     }
     body.set("messages", Words::List(messages));
@@ -76,15 +74,12 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
 fn system<'a>(
     request: &ChatRequest,
     inbound: Option<&'a Inbound>,
-    has_breakpoint: bool,
+    breakpoint: Option<Value>,
 ) -> Vec<Words<'a>> {
     let mut blocks = Vec::new();
     if !request.system.is_empty() {
-        let mut agents = json!({"type": "text", "text": request.system});
-        if has_breakpoint {
-            agents["cache_control"] = json!({"type": "ephemeral"});
-        }
-        blocks.push(agents.into());
+        let agents = json!({"type": "text", "text": request.system});
+        blocks.push(with_breakpoint(agents, breakpoint.as_ref()).into());
     }
     let text =
         |text: &str| (!text.is_empty()).then(|| json!({"type": "text", "text": text}).into());
@@ -133,39 +128,6 @@ fn output_config(parameters: &Parameters, inbound: Option<&Inbound>) -> Option<V
         }
     }
     config.as_object().is_some_and(|config| !config.is_empty()).then_some(config)
-}
-
-/// All of a request's, wherever they stand.
-fn count_inbound_breakpoints(inbound: &Inbound) -> usize {
-    let fields = ["system", "tools", "messages"].into_iter();
-    let fields = fields.filter_map(|name| read_if_it_says(inbound.field(name)?, "cache_control"));
-    let within: usize = fields.map(|value| count_in(&value)).sum();
-    usize::from(inbound.field("cache_control").is_some()) + within
-}
-
-fn count_in(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => items.iter().map(count_in).sum(),
-        Value::Object(members) => {
-            let is_breakpoint =
-                |name: &str, value: &Value| name == "cache_control" && value.is_object();
-            // What a model or a tool has written is data.
-            let members = members
-                .iter()
-                .filter(|(name, _)| !matches!(name.as_str(), "input" | "input_schema"));
-            members
-                .map(|(name, value)| usize::from(is_breakpoint(name, value)) + count_in(value))
-                .sum()
-        }
-        _ => 0,
-    }
-}
-
-fn count_breakpoints(request: &ChatRequest) -> usize {
-    let parts = request.messages.iter().flat_map(|message| &message.content);
-    let has_breakpoint = |part: &&Part| matches!(part, Part::Text { cache_control: Some(_), .. });
-    parts.filter(has_breakpoint).count()
-        + request.tools.iter().filter(|tool| tool.cache_control.is_some()).count()
 }
 
 fn tool(tool: &Tool) -> Value {
@@ -246,7 +208,8 @@ fn mark_results(messages: &mut [Words<'_>]) {
     };
     let Some(mut message) = read else { return };
     let block = message["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
-    let result = block.filter(|block| block["type"] == "tool_result");
+    let result =
+        block.filter(|block| block["type"] == "tool_result" && block["cache_control"].is_null());
     let is_result = result.is_some();
     if let Some(result) = result {
         result["cache_control"] = json!({"type": "ephemeral"});

@@ -1,5 +1,6 @@
 //! Anthropic Messages. <https://docs.claude.com/en/api/messages>
 
+mod breakpoints;
 mod decode;
 mod encode;
 mod wire;

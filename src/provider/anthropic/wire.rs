@@ -32,6 +32,8 @@ pub(super) struct Block {
     pub kind: String,
     #[serde(default)]
     pub text: String,
+    /// What a text goes back to; in an answer that is not streamed.
+    pub citations: Option<Vec<Value>>,
     #[serde(default)]
     pub thinking: String,
     #[serde(default)]

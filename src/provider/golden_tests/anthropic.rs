@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Wire, golden_tests, question, target};
-use crate::chat::{ChatRequest, Message, Part};
+use crate::chat::{ChatRequest, Message, Part, Tool};
 use crate::provider::anthropic::Anthropic;
 
 const WIRE: Wire = Wire { dialect: &Anthropic, folder: "anthropic" };
@@ -14,6 +14,7 @@ golden_tests! { WIRE, "claude-sonnet-5-5", "messages":
     empty_arguments_become_an_empty_object
     text_and_a_tool_call_share_an_answer
     thinking_is_kept_apart_from_text
+    texts_stay_apart
     content_at_the_start_of_a_block_is_kept
     a_refusal_is_a_finish_reason
     a_length_stop_is_named
@@ -30,7 +31,7 @@ golden_tests! { WIRE, "claude-sonnet-5-5", "messages":
 }
 
 fn with_breakpoints(count: usize) -> ChatRequest {
-    let breakpoint = Some(json!({"type": "ephemeral", "ttl": "1h"}));
+    let breakpoint = Some(json!({"type": "ephemeral", "ttl": "5m"}));
     let part = Part::Text { text: "Long.".to_owned(), cache_control: breakpoint };
     let message = Message { content: vec![part], ..Message::user("") };
     ChatRequest { system: "Be brief.".to_owned(), messages: vec![message; count], ..question() }
@@ -41,9 +42,30 @@ fn the_callers_cache_breakpoints_are_kept() {
     let body = WIRE.encode(&target("claude-sonnet-5-5"), &with_breakpoints(1));
     assert_eq!(
         body["messages"][0]["content"],
-        json!([{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}])
+        json!([{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "5m"}}])
     );
     assert_eq!(body["system"][0]["cache_control"], json!({"type": "ephemeral"}));
+}
+
+/// The API refuses a breakpoint that lasts for an hour behind one that lasts for less; tools stand before ours.
+#[test]
+fn our_breakpoint_lasts_as_long_as_those_behind_it() {
+    let lasting = Some(json!({"type": "ephemeral", "ttl": "1h"}));
+    let mut request = with_breakpoints(1);
+    request.tools = vec![Tool {
+        name: "look".to_owned(),
+        description: String::new(),
+        parameters: json!({}),
+        cache_control: lasting.clone(),
+    }];
+    let ours = |request: &ChatRequest| {
+        let body = WIRE.encode(&target("claude-sonnet-5-5"), request);
+        body["system"][0]["cache_control"].clone()
+    };
+    assert_eq!(ours(&request), json!({"type": "ephemeral"}));
+    request.messages[0].content =
+        vec![Part::Text { text: "Long.".to_owned(), cache_control: lasting.clone() }];
+    assert_eq!(Some(ours(&request)), lasting);
 }
 
 #[test]

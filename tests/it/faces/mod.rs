@@ -3,6 +3,7 @@
 mod anthropic;
 mod conversions;
 mod fuzz;
+mod message_details;
 mod openai;
 mod responses;
 

@@ -75,18 +75,25 @@ pub(super) fn gather(frames: Vec<Frame>) -> Value {
                 }
             }
             "message_delta" => {
-                if let Value::Object(end) = data["delta"].take() {
-                    for (name, value) in end {
+                let delta = data["delta"].take();
+                for end in [delta, data] {
+                    let Value::Object(fields) = end else { continue };
+                    let fields = fields.into_iter();
+                    for (name, value) in fields.filter(|(name, _)| !is_of_the_event(name)) {
                         message[name] = value;
                     }
                 }
-                message["usage"] = data["usage"].take();
             }
             _ => {}
         }
     }
     message["content"] = blocks.into_iter().map(Block::finish).collect();
     message
+}
+
+/// Whether a field is the event's own, and none of its message.
+fn is_of_the_event(name: &str) -> bool {
+    matches!(name, "type" | "delta")
 }
 
 struct Block {
@@ -111,7 +118,16 @@ impl Block {
                     citations => *citations = json!([citation]),
                 }
             }
-            _ => {}
+            // Those of other kinds are pieces of the fields that they name.
+            _ => {
+                for (field, piece) in delta.as_object().into_iter().flatten() {
+                    match piece {
+                        Value::String(_) if field != "type" => self.append(field, piece),
+                        Value::String(_) | Value::Null => {}
+                        _ => self.told[field] = piece.clone(),
+                    }
+                }
+            }
         }
     }
 

@@ -27,6 +27,10 @@ pub(super) struct MessageVoice {
     foreign: BTreeMap<u64, u64>,
     /// Why the answer ends, where the provider says more than a neutral word does.
     end: Map<String, Value>,
+    /// What the end of the answer says beside that.
+    beside_end: Map<String, Value>,
+    /// What the provider says of its usage besides the sums.
+    usage_details: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ impl MessageVoice {
             blocks: 0,
             foreign: BTreeMap::new(),
             end: Map::new(),
+            beside_end: Map::new(),
+            usage_details: Map::new(),
         }
     }
 
@@ -96,10 +102,26 @@ impl MessageVoice {
         for (name, value) in std::mem::take(&mut self.end) {
             delta[name] = value;
         }
-        let usage = usage(run.usage);
-        frames.push(Frame::of(json!({"type": "message_delta", "delta": delta, "usage": usage})));
+        let mut end = json!({"type": "message_delta", "delta": delta, "usage": self.usage(run)});
+        for (name, value) in std::mem::take(&mut self.beside_end) {
+            end[name] = value;
+        }
+        frames.push(Frame::of(end));
         frames.push(Frame::of(json!({"type": "message_stop"})));
         frames
+    }
+
+    /// The sums, with the details of the only answer. What one of several says of itself is not what the run has used.
+    fn usage(&mut self, run: &Run) -> Value {
+        let mut usage = usage(run.usage);
+        let details = std::mem::take(&mut self.usage_details);
+        let details = details.into_iter().filter(|_| run.turns.len() == 1);
+        if let Some(usage) = usage.as_object_mut() {
+            for (name, value) in details {
+                usage.entry(name).or_insert(value);
+            }
+        }
+        usage
     }
 
     /// Ends thinking with its signature, or tells it all at once.
@@ -133,9 +155,14 @@ impl MessageVoice {
 
     /// Tells what a provider of the same protocol has said, as it came, with blocks in the places that they have here.
     fn pass(&mut self, event: ForeignEvent, frames: &mut Vec<Frame>) {
-        let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
+        let mut data: Value = serde_json::from_str(&event.data).unwrap_or_default();
         let theirs = data["index"].as_u64().unwrap_or_default();
         let place = match data["type"].as_str().unwrap_or_default() {
+            // Another text follows the one before.
+            "content_block_start" if data["content_block"]["type"] == "text" => {
+                self.close(frames);
+                return self.open(Kind::Text, frames);
+            }
             "content_block_start" => {
                 self.close(frames);
                 self.foreign.insert(theirs, self.blocks);
@@ -148,17 +175,22 @@ impl MessageVoice {
                 Some(self.blocks - 1)
             }),
             "content_block_stop" => self.foreign.remove(&theirs),
+            "message_start" => {
+                return self.usage_details.extend(take(&mut data["message"]["usage"]));
+            }
             "message_delta" => {
-                self.end.extend(data["delta"].as_object().cloned().unwrap_or_default());
-                return;
+                self.end.extend(take(&mut data["delta"]));
+                self.usage_details.extend(take(&mut data["usage"]));
+                let beside = take(&mut data).into_iter();
+                let is_told = |name: &str| matches!(name, "type" | "delta" | "usage");
+                return self.beside_end.extend(beside.filter(|(name, _)| !is_told(name)));
             }
             _ => None,
         };
         frames.push(match place {
             Some(place) if place != theirs => {
-                let mut moved = data;
-                moved["index"] = json!(place);
-                Frame::of(moved)
+                data["index"] = json!(place);
+                Frame::of(data)
             }
             _ => Frame::Raw { name: event.name, data: event.data },
         });
@@ -230,6 +262,14 @@ impl Voice for MessageVoice {
         }
         frames.extend(self.last_frames(run));
         gather(frames).to_string()
+    }
+}
+
+/// The fields of an object, which is left empty; none of what is no object.
+fn take(object: &mut Value) -> Map<String, Value> {
+    match object.take() {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
     }
 }
 
