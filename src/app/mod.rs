@@ -1,14 +1,13 @@
 //! The service as a whole: its components put together, its life from start to stop.
 
 mod background;
+mod connections;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, FirstKey};
@@ -27,11 +26,6 @@ use crate::telemetry::traces::Traces;
 use crate::tools::{StoredToolServers, ToolServers};
 
 use background::Background;
-
-/// How long a silent connection of a caller is believed in, and how long it may leave unread what is sent.
-const KEEP_ALIVE_TIME: Duration = Duration::from_secs(30);
-#[cfg(target_os = "linux")]
-const GONE_AFTER: Duration = Duration::from_mins(2);
 
 /// How long open connections and unwritten records may hold up a stop, once the runs have ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -124,17 +118,13 @@ impl App {
         let state = self.state.clone();
         let syncing = tokio::spawn(async move { first_sync(&state).await });
 
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = prepare_socket(stream) {
-                tracing::debug!(%error, "a caller's socket stays as it is");
-            }
-        });
         let stop_accepting = CancellationToken::new();
-        // A bare router would be taken apart and put together again for each connection, 20 KB of it.
-        let router = http::router(self.state.clone()).into_make_service();
-        let serving = axum::serve(listener, router)
-            .with_graceful_shutdown(stop_accepting.clone().cancelled_owned());
-        let mut server = tokio::spawn(async move { serving.await });
+        let mut server = tokio::spawn(connections::serve(
+            listener,
+            http::router(self.state.clone()),
+            self.state.settings.request_timeout,
+            stop_accepting.clone(),
+        ));
 
         let first_sync = async {
             match syncing.await.context("the first sync panicked") {
@@ -151,7 +141,7 @@ impl App {
         let result = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             error = first_sync => Err(error.context("failed to load the agents")),
-            stopped = &mut server => stopped.context("the server panicked")?.context("failed to serve"),
+            stopped = &mut server => stopped.context("the server panicked"),
         };
 
         tracing::info!("stopping");
@@ -173,18 +163,6 @@ impl App {
         }
         result
     }
-}
-
-/// Sets what a caller's connection needs.
-fn prepare_socket(stream: &TcpStream) -> std::io::Result<()> {
-    // Without it the kernel waits for more before it sends a small piece: 40 ms for each.
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    // A caller whose machine has gone without a word leaves too: its runs should not go on for nobody.
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE_TIME))?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
-    Ok(())
 }
 
 /// Makes the roster what the agents folder says, then says that the service is ready.

@@ -193,6 +193,7 @@ fn traces_settings(
 fn http_settings(file: &ConfigFile) -> http::Settings {
     http::Settings {
         body_bytes: file.limits.body_bytes,
+        request_timeout: Duration::from_millis(file.limits.request_timeout_ms),
         hold: Duration::from_millis(file.limits.hold_ms),
         keep_alive_interval: Duration::from_millis(file.limits.keep_alive_interval_ms.max(1)),
         metrics_require_key: file.metrics.require_key,

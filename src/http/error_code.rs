@@ -43,6 +43,7 @@ error_codes! {
     RunNotFound, "run_not_found", NOT_FOUND, "Run not found";
     PreviousResponseNotFound, "previous_response_not_found", BAD_REQUEST, "Previous response not found";
     MethodNotAllowed, "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
+    RequestTimeout, "request_timeout", REQUEST_TIMEOUT, "Request timeout";
     Conflict, "conflict", CONFLICT, "Conflict";
     AgentDisabled, "agent_disabled", CONFLICT, "Agent disabled";
     ContentNotKept, "content_not_kept", CONFLICT, "Content not kept";

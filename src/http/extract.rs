@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request};
 use bytestring::ByteString;
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -13,13 +13,17 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
+use super::state::Settings;
 use crate::chat::{WrittenFields, written_fields};
 use crate::conversation::Idempotency;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
 pub struct ApiJson<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T>
+where
+    Settings: FromRef<S>,
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -38,7 +42,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T>
+where
+    Settings: FromRef<S>,
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -57,7 +64,10 @@ pub struct FaceJson<T> {
     pub whole: WrittenFields,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T>
+where
+    Settings: FromRef<S>,
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -111,7 +121,10 @@ fn invalid_json(error: impl fmt::Display) -> ApiError {
 /// The bytes of a body.
 pub struct ApiBytes(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for ApiBytes {
+impl<S: Send + Sync> FromRequest<S> for ApiBytes
+where
+    Settings: FromRef<S>,
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -153,15 +166,22 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
     }
 }
 
-async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        match rejection.status().as_u16() {
-            413 => ApiError::new(
-                ErrorCode::PayloadTooLarge,
-                "the body is over the limit (`limits.body_bytes`)",
-            ),
-            _ => ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()),
-        }
+async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError>
+where
+    Settings: FromRef<S>,
+{
+    let patience = Settings::from_ref(state).request_timeout;
+    let reading = Bytes::from_request(request, state);
+    let Ok(read) = tokio::time::timeout(patience, reading).await else {
+        let detail = format!("the body is not there after {} ms", patience.as_millis());
+        return Err(ApiError::new(ErrorCode::RequestTimeout, detail));
+    };
+    read.map_err(|rejection| match rejection.status().as_u16() {
+        413 => ApiError::new(
+            ErrorCode::PayloadTooLarge,
+            "the body is over the limit (`limits.body_bytes`)",
+        ),
+        _ => ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()),
     })
 }
 

@@ -23,6 +23,8 @@ use crate::tools::{StoredToolServers, ToolServers};
 pub struct Settings {
     /// Largest request body, in bytes.
     pub body_bytes: usize,
+    /// How long a caller may take to send the head of a request, and its body.
+    pub request_timeout: Duration,
     /// How long the status of a stream waits for the first content.
     pub hold: Duration,
     /// How often a silent stream says that it lives.

@@ -4,6 +4,7 @@
 mod cancelled_transactions;
 mod cli;
 mod concurrent_changes;
+mod connections;
 mod dispatch_quality;
 mod durability;
 mod endurance;
