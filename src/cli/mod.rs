@@ -76,7 +76,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Verb::Eval(args) => eval::run(&args, &config, cli.json),
         verb => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(async {
+            let result = runtime.block_on(async {
                 match verb {
                     Verb::Sync(args) => sync::run(&args, config, cli.json).await,
                     Verb::Export(args) => export::run(&args, config, cli.json).await,
@@ -84,7 +84,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
                     Verb::Key(args) => key::run(args, config, cli.json).await,
                     _ => serve::run(config).await,
                 }
-            })
+            });
+            // A fit to the roster may be under way in a thread of its own, for seconds. Nothing of it would be kept.
+            runtime.shutdown_background();
+            result
         }
     }
 }
