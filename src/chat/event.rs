@@ -10,6 +10,8 @@ pub enum ChatEvent {
     /// The model that really answers, as the provider names it.
     Model(String),
     Text(String),
+    /// The texts from here on are a refusal: the model says so itself, and no filter has cut it.
+    Refusing,
     Thinking(String),
     /// What was thought, as it has to go back if the model is asked again with the results of tools.
     Thought(SealedThought),

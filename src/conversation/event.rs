@@ -30,8 +30,10 @@ pub enum RunEvent {
     },
     #[serde(serialize_with = "as_text")]
     TextDelta(String),
-    /// What the model thinks. This and the next two are told to callers of faces alone, see
+    /// The texts from here on are a refusal. This and the next three are told to callers of faces alone, see
     /// [`NewRun`](super::NewRun).
+    Refusing {},
+    /// What the model thinks.
     #[serde(serialize_with = "as_text")]
     ThinkingDelta(String),
     /// The thinking so far is over, and sealed.
@@ -91,6 +93,7 @@ pub struct NumberedEvent {
 /// The name of a text delta, which is kept as the text alone.
 const TEXT_DELTA: &str = "text.delta";
 
+const REFUSING: &str = "refusal.begun";
 const THINKING_DELTA: &str = "thinking.delta";
 const THINKING_SEALED: &str = "thinking.sealed";
 const PROVIDER_EVENT: &str = "provider.event";
@@ -104,6 +107,7 @@ impl RunEvent {
             Self::Started { .. } => "run.started",
             Self::AgentSelected { .. } => "agent.selected",
             Self::TextDelta(_) => TEXT_DELTA,
+            Self::Refusing {} => REFUSING,
             Self::ThinkingDelta(_) => THINKING_DELTA,
             Self::ThinkingSealed(_) => THINKING_SEALED,
             Self::ProviderEvent(_) => PROVIDER_EVENT,
@@ -132,6 +136,7 @@ impl RunEvent {
         let text = || data["text"].as_str().map(str::to_owned);
         match event.name.as_str() {
             TEXT_DELTA => text().map(Self::TextDelta),
+            REFUSING => Some(Self::Refusing {}),
             THINKING_DELTA => text().map(Self::ThinkingDelta),
             THINKING_SEALED => serde_json::from_value(data).ok().map(Self::ThinkingSealed),
             PROVIDER_EVENT => serde_json::from_value(data).ok().map(Self::ProviderEvent),

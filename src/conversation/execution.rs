@@ -150,7 +150,9 @@ impl Execution {
                 ChatEvent::Model(model) => run.model.resolved.clone_from(model),
                 ChatEvent::Usage(usage) => run.usage = usage_before + *usage,
                 ChatEvent::Finished(reason) => run.finish_reason = Some(*reason),
+                ChatEvent::Refusing => run.refused_in_words = true,
                 ChatEvent::Restarted => {
+                    run.refused_in_words = false;
                     run.status = RunStatus::Connecting;
                     run.usage = usage_before;
                     run.finish_reason = None;
@@ -168,6 +170,11 @@ impl Execution {
             ChatEvent::Usage(usage) => turn.usage = usage,
             ChatEvent::Finished(reason) => turn.finish_reason = Some(reason),
             ChatEvent::Restarted => turn.restart(),
+            ChatEvent::Refusing => {
+                if self.face.is_some() {
+                    self.tell(RunEvent::Refusing {});
+                }
+            }
             ChatEvent::Thinking(text) => {
                 if self.face.is_some() {
                     self.tell(RunEvent::ThinkingDelta(text));

@@ -251,6 +251,7 @@ mod tests {
             tool_calls: Vec::new(),
             turns: Vec::new(),
             finish_reason: None,
+            refused_in_words: false,
             usage: Usage::default(),
             cost_usd: None,
             attempts: Vec::new(),

@@ -92,6 +92,9 @@ pub struct Run {
     pub turns: Vec<Turn>,
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
+    /// Whether the model has refused in words of its own, which its provider tells as such, and no filter for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused_in_words: bool,
     /// Of all turns.
     pub usage: Usage,
     /// What that cost in US dollars when the run ended; null before, and if any of it is not known.
@@ -150,6 +153,7 @@ impl Run {
             tool_calls: Vec::new(),
             turns: Vec::new(),
             finish_reason: None,
+            refused_in_words: false,
             usage: Usage::default(),
             cost_usd: None,
             attempts: Vec::new(),

@@ -89,13 +89,16 @@ impl Execution {
     }
 
     /// Adds the run to its conversation. A refused answer leaves nothing there: shown again, it would be refused again.
+    /// OpenAI's callers may follow one whose refusal is the model's own words.
     ///
     /// # Errors
     /// If that fails and the run is worth nothing without.
     async fn keep_exchange(&mut self, end: &End) -> Result<(), NotKept> {
         let Some(exchange) = &self.exchange else { return Ok(()) };
         let was_refused = self.turn.finish_reason == Some(FinishReason::Refusal);
-        let is_tried = matches!(end, End::Finished) && !was_refused;
+        let run = self.live.run();
+        let can_follow = run.refused_in_words && run.asked_as_response.is_some();
+        let is_tried = matches!(end, End::Finished) && (!was_refused || can_follow);
         let result = if is_tried { Box::pin(exchange.keep()).await } else { Ok(()) };
         if exchange.is_required() || (is_tried && result.is_ok()) {
             return result;

@@ -96,7 +96,8 @@ impl StreamDecoder {
         events.extend(thinking.map(ChatEvent::Thinking));
         events.extend(written(Some(text)).map(ChatEvent::Text));
         if let Some(refusal) = written(delta.refusal) {
-            self.was_refused = true;
+            let is_first = !std::mem::replace(&mut self.was_refused, true);
+            events.extend(is_first.then_some(ChatEvent::Refusing));
             events.push(ChatEvent::Text(refusal));
         }
         for (position, call) in delta.tool_calls.into_iter().enumerate() {

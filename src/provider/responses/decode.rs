@@ -51,8 +51,9 @@ impl Decoder for StreamDecoder {
             }
             "response.output_text.delta" => self.take_text(&read(data)?),
             "response.refusal.delta" => {
-                self.was_refused = true;
-                self.take_text(&read(data)?)
+                let mut events = self.begin_refusal();
+                events.extend(self.take_text(&read(data)?));
+                events
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
                 self.take_thinking(&read(data)?)
@@ -131,23 +132,28 @@ impl StreamDecoder {
 
     /// Takes a whole item; returns what of it was not told.
     fn complete(&mut self, output_index: Option<u64>, item: &wire::Item) -> Vec<ChatEvent> {
-        let told = match item.kind.as_str() {
+        match item.kind.as_str() {
             "message" => {
-                self.was_refused |= item.refusal().is_some();
-                self.text.complete(&item.text()).map(ChatEvent::Text)
+                let refused = item.refusal().map_or_else(Vec::new, |_| self.begin_refusal());
+                let told = self.text.complete(&item.text()).map(ChatEvent::Text);
+                refused.into_iter().chain(told).collect()
             }
             "reasoning" => {
                 let told = self.thinking.complete(&item.thinking().join(BREAK));
                 let sealed = self.seal(item);
-                return told.map(ChatEvent::Thinking).into_iter().chain(sealed).collect();
+                told.map(ChatEvent::Thinking).into_iter().chain(sealed).collect()
             }
             "function_call" => {
                 self.calls.complete(output_index, item);
-                return self.calls.ready();
+                self.calls.ready()
             }
-            _ => None,
-        };
-        told.into_iter().collect()
+            _ => Vec::new(),
+        }
+    }
+
+    fn begin_refusal(&mut self) -> Vec<ChatEvent> {
+        let is_first = !std::mem::replace(&mut self.was_refused, true);
+        is_first.then_some(ChatEvent::Refusing).into_iter().collect()
     }
 
     /// Thinking that may go back: what is not encrypted nobody could read there. Items are told twice, by their own

@@ -5,6 +5,7 @@ mod conversions;
 mod fuzz;
 mod message_details;
 mod openai;
+mod refusals;
 mod responses;
 
 use std::path::PathBuf;

@@ -68,19 +68,24 @@ impl From<Usage> for UsageBody {
 pub(super) fn write(events: Vec<RunEvent>, run: &Run) -> String {
     let mut thinking = String::new();
     let mut foreign = Vec::new();
+    let (mut told, mut refusal_start) = (0, None);
     for event in events {
         match event {
+            RunEvent::TextDelta(text) => told += text.len(),
+            RunEvent::Refusing {} => refusal_start = Some(told),
             RunEvent::ThinkingDelta(text) => thinking.push_str(&text),
             RunEvent::ProviderEvent(event) => foreign.push(event),
             _ => {}
         }
     }
     let text = run.output.as_deref().unwrap_or_default();
-    let has_content = !text.is_empty() || run.tool_calls.is_empty();
+    let refused = refusal_start.and_then(|start| text.split_at_checked(start));
+    let (text, refusal) = refused.map_or((text, None), |(text, refusal)| (text, Some(refusal)));
+    let has_content = !text.is_empty() || (run.tool_calls.is_empty() && refusal.is_none());
     let message = Message {
         role: "assistant",
         content: has_content.then_some(text),
-        refusal: None,
+        refusal,
         reasoning_content: thinking,
         tool_calls: run.tool_calls.iter().map(tool_call).collect(),
     };
@@ -118,7 +123,8 @@ pub(super) fn finish_reason(run: &Run) -> &'static str {
     match run.finish_reason {
         _ if !run.tool_calls.is_empty() => "tool_calls",
         Some(FinishReason::Length) => "length",
-        Some(FinishReason::Refusal) => "content_filter",
+        // A model that refuses in its own words has stopped by itself.
+        Some(FinishReason::Refusal) if !run.refused_in_words => "content_filter",
         _ => "stop",
     }
 }

@@ -20,6 +20,8 @@ const CHUNK_BYTES: usize = 128;
 #[derive(Debug)]
 pub(super) struct ChatVoice {
     wants_usage: bool,
+    /// Whether the texts are a refusal.
+    is_refusing: bool,
     /// What every chunk begins with, as it is written, up to the comma behind it.
     head: String,
     /// Further fields of the next chunk: a chunk of nothing else would have no choice, which clients do not expect.
@@ -37,12 +39,13 @@ struct Choice<D> {
 #[serde(rename_all = "snake_case")]
 enum Delta<'a> {
     Content(&'a str),
+    Refusal(&'a str),
     ReasoningContent(&'a str),
 }
 
 impl ChatVoice {
     pub fn new(wants_usage: bool) -> Self {
-        Self { wants_usage, head: String::new(), further: Map::new() }
+        Self { wants_usage, is_refusing: false, head: String::new(), further: Map::new() }
     }
 
     fn chunk(&mut self, delta: impl Serialize, finish_reason: Option<&'static str>) -> SseFrame {
@@ -99,6 +102,13 @@ impl Voice for ChatVoice {
 
     fn tell(&mut self, event: RunEvent, frames: &mut VecDeque<SseFrame>) {
         frames.extend(match event {
+            RunEvent::Refusing {} => {
+                self.is_refusing = true;
+                None
+            }
+            RunEvent::TextDelta(text) if self.is_refusing => {
+                Some(self.chunk(Delta::Refusal(&text), None))
+            }
             RunEvent::TextDelta(text) => Some(self.chunk(Delta::Content(&text), None)),
             // The name that most compatible servers have for it.
             RunEvent::ThinkingDelta(text) => Some(self.chunk(Delta::ReasoningContent(&text), None)),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::frames::Frames;
 use super::item_id::{ItemId, ItemKind};
-use super::response::{function_call, message, output_text};
+use super::response::{function_call, message, output_text, refusal};
 use crate::chat::{SealedThought, ToolCall};
 
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Output {
     items: Vec<Value>,
     /// The item that is being told, which is the last one.
     open: Option<OpenItem>,
+    /// Whether the texts are a refusal.
+    is_refusing: bool,
     messages: usize,
     thoughts: usize,
     /// The id of the next thinking, by its provider: what is encrypted of it is bound to the id.
@@ -40,7 +42,17 @@ impl Output {
         if let Some(OpenItem::Message { text, .. }) = &mut self.open {
             text.push_str(delta);
         }
-        self.tell_part("response.output_text.delta", &json!({"delta": delta, "logprobs": []}));
+        if self.is_refusing {
+            self.tell_part("response.refusal.delta", &json!({"delta": delta}));
+        } else {
+            self.tell_part("response.output_text.delta", &json!({"delta": delta, "logprobs": []}));
+        }
+    }
+
+    /// The texts from here on are a refusal. What was said before stands in a message of its own.
+    pub fn begin_refusal(&mut self) {
+        self.close("completed");
+        self.is_refusing = true;
     }
 
     pub fn add_thinking(&mut self, delta: &str) {
@@ -140,7 +152,7 @@ impl Output {
         self.add_item(&json!({"id": id.to_string(), "type": "message", "role": "assistant",
             "status": "in_progress", "content": []}));
         self.open = Some(OpenItem::Message { id, text: String::new(), annotations: Vec::new() });
-        self.tell_part("response.content_part.added", &json!({"part": output_text("", &[])}));
+        self.tell_part("response.content_part.added", &json!({"part": self.part("", &[])}));
     }
 
     fn open_reasoning(&mut self) {
@@ -172,10 +184,14 @@ impl Output {
 
     fn close_message(&mut self, status: &str) {
         let Some(OpenItem::Message { id, text, annotations }) = &self.open else { return };
-        let (item, part) =
-            (message(*id, text, annotations, status), output_text(text, annotations));
-        let text = json!({"text": text, "logprobs": []});
-        self.tell_part("response.output_text.done", &text);
+        let part = self.part(text, annotations);
+        let item = message(*id, &part, status);
+        let (kind, done) = if self.is_refusing {
+            ("response.refusal.done", json!({"refusal": text}))
+        } else {
+            ("response.output_text.done", json!({"text": text, "logprobs": []}))
+        };
+        self.tell_part(kind, &done);
         self.tell_part("response.content_part.done", &json!({"part": part}));
         self.open = None;
         self.end_item(item);
@@ -196,6 +212,11 @@ impl Output {
         }
         self.open = None;
         self.end_item(item);
+    }
+
+    /// The only part of a message that says this.
+    fn part(&self, text: &str, annotations: &[Value]) -> Value {
+        if self.is_refusing { refusal(text) } else { output_text(text, annotations) }
     }
 
     /// Tells of the only part of the message that is open.

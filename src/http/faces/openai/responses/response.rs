@@ -119,7 +119,8 @@ pub(super) fn output_on_record(run: &Run) -> Vec<Value> {
     let text = run.output.as_deref().filter(|text| !text.is_empty());
     let said = text.map(|text| {
         let id = ItemId { kind: ItemKind::Message, run_id: run.id, place: 0 };
-        message(id, text, &[], item_status(run))
+        let part = if run.refused_in_words { refusal(text) } else { output_text(text, &[]) };
+        message(id, &part, item_status(run))
     });
     let calls = run.tool_calls.iter().enumerate().map(|(place, call)| {
         let id = ItemId { kind: ItemKind::FunctionCall, run_id: run.id, place };
@@ -128,18 +129,22 @@ pub(super) fn output_on_record(run: &Run) -> Vec<Value> {
     said.into_iter().chain(calls).collect()
 }
 
-pub(super) fn message(id: ItemId, text: &str, annotations: &[Value], status: &str) -> Value {
+pub(super) fn message(id: ItemId, part: &Value, status: &str) -> Value {
     json!({
         "id": id.to_string(),
         "type": "message",
         "role": "assistant",
         "status": status,
-        "content": [output_text(text, annotations)],
+        "content": [part],
     })
 }
 
 pub(super) fn output_text(text: &str, annotations: &[Value]) -> Value {
     json!({"type": "output_text", "text": text, "annotations": annotations, "logprobs": []})
+}
+
+pub(super) fn refusal(text: &str) -> Value {
+    json!({"type": "refusal", "refusal": text})
 }
 
 pub(super) fn function_call(id: ItemId, call: &ToolCall) -> Value {
@@ -177,7 +182,8 @@ fn incomplete_reason(run: &Run) -> Option<&'static str> {
     match run.finish_reason {
         _ if run.status != RunStatus::Completed => None,
         Some(FinishReason::Length) => Some("max_output_tokens"),
-        Some(FinishReason::Refusal) => Some("content_filter"),
+        // A model that refuses in its own words has said all.
+        Some(FinishReason::Refusal) if !run.refused_in_words => Some("content_filter"),
         _ => None,
     }
 }

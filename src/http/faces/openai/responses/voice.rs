@@ -43,6 +43,7 @@ impl ResponseVoice {
     fn hear(&mut self, event: RunEvent) {
         match event {
             RunEvent::TextDelta(text) => self.output.add_text(&text),
+            RunEvent::Refusing {} => self.output.begin_refusal(),
             RunEvent::ThinkingDelta(text) => self.output.add_thinking(&text),
             RunEvent::ThinkingSealed(thought) => self.output.seal(&thought),
             RunEvent::ProviderEvent(event) => self.pass(&event),
