@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Protocol;
+
 /// Settings of a model call. What is `None` is left to the provider.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parameters {
@@ -27,6 +29,8 @@ pub struct Parameters {
 pub enum AnswerFormat {
     /// Any object.
     Object,
+    /// What only this protocol knows, in the words that a request in it has.
+    Own(Protocol),
     Schema {
         /// How the caller calls it.
         name: Option<String>,
@@ -41,7 +45,7 @@ impl AnswerFormat {
     /// JSON Schema, if there is one.
     pub fn schema(&self) -> Option<&Value> {
         match self {
-            Self::Object => None,
+            Self::Object | Self::Own(_) => None,
             Self::Schema { schema, .. } => Some(schema),
         }
     }

@@ -14,7 +14,7 @@ use super::{
     ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, gemini,
     openai, responses,
 };
-use crate::chat::ChatRequest;
+use crate::chat::{AnswerFormat, ChatRequest};
 use crate::telemetry::traces;
 
 /// How long the body of an error may pause, and how much of it is read.
@@ -73,6 +73,7 @@ impl Endpoint {
         request: &ChatRequest,
     ) -> Result<ChatStream, ProviderError> {
         let uri = self.uri(target)?;
+        self.check_format(request)?;
         let body = self.dialect.encode(target, request).to_bytes();
         // An answer in one piece comes when it is written: its headers tell nothing before.
         let header_timeout = if target.stream {
@@ -93,6 +94,17 @@ impl Endpoint {
         }
         let body = answer.read_whole(clocks.idle.max(clocks.first_token), ANSWER_BYTES).await?;
         Ok(ChatStream::ready(self.dialect.decode_answer(&body)?))
+    }
+
+    /// Refuses a format that has no words here: an answer of another one would not be what was asked for.
+    fn check_format(&self, request: &ChatRequest) -> Result<(), ProviderError> {
+        match request.parameters.answer_format {
+            Some(AnswerFormat::Own(protocol)) if self.dialect.protocol() != Some(protocol) => {
+                let message = "the provider has no such format of an answer".to_owned();
+                Err(ProviderError::RequestRefused { status: 400, message })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Our headers, and those that came with a request of the same protocol: each value once.

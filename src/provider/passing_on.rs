@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
+use super::Target;
 use super::request_body::{RequestBody, Words};
-use crate::chat::{ChatRequest, Inbound, Protocol};
+use crate::chat::{ChatRequest, Inbound, Parameter, Protocol};
 
 /// What a protocol's body holds, by who decides about it.
 pub(super) struct Fields {
@@ -32,6 +33,21 @@ pub(super) fn pass_on<'a>(body: &mut RequestBody<'a>, inbound: &'a Inbound, fiel
             body.set(name, written);
         }
     }
+}
+
+/// A choice of tools that has no neutral word, such as one of a tool that only the protocol knows. It may force a call: it is
+/// neither for a model that refuses such a choice, nor for one that is asked again, which would never answer.
+pub(super) fn own_tool_choice<'a>(
+    target: &Target,
+    request: &ChatRequest,
+    inbound: &'a Inbound,
+) -> Option<&'a str> {
+    let is_refused = target.refused_parameters().contains(&Parameter::ToolChoice);
+    let is_asked_again = !inbound.behind(&request.messages).is_empty();
+    let has_tools = !request.tools.is_empty() || !inbound.own_tools.is_empty();
+    let is_passed =
+        request.parameters.tool_choice.is_none() && has_tools && !is_refused && !is_asked_again;
+    inbound.field("tool_choice").filter(|_| is_passed)
 }
 
 /// The tools: those of servers as they are encoded, then the caller's in the caller's words. `encoded` are the neutral ones.

@@ -9,7 +9,7 @@ use crate::chat::{
 use crate::provider::Target;
 use crate::provider::lenient::texts;
 use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
-use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
+use crate::provider::passing_on::{self, Fields, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words};
 
 const FIELDS: Fields = Fields {
@@ -48,6 +48,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         ("seed", parameters.seed.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
         ("parallel_tool_calls", parallel_tool_calls(request)),
+        // What has no neutral word is the caller's, whose words take its place.
         ("response_format", parameters.answer_format.as_ref().map(response_format)),
         ("stream", target.stream.then_some(Value::Bool(true))),
         // Without it a stream ends without usage.
@@ -55,6 +56,9 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     ]);
     if let Some(inbound) = inbound {
         pass_on(&mut body, inbound, &FIELDS);
+        if let Some(choice) = own_tool_choice(target, request, inbound) {
+            body.set("tool_choice", choice);
+        }
     }
     body
 }

@@ -8,7 +8,7 @@ use crate::chat::{
 };
 use crate::provider::Target;
 use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
-use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
+use crate::provider::passing_on::{self, Fields, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
@@ -59,6 +59,9 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     ]);
     if let Some(inbound) = inbound {
         pass_on(&mut body, inbound, &FIELDS);
+        if let Some(choice) = own_tool_choice(target, request, inbound) {
+            body.set("tool_choice", choice);
+        }
     }
     body
 }

@@ -7,6 +7,7 @@ mod message_details;
 mod openai;
 mod refusals;
 mod responses;
+mod same_protocol;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -105,7 +105,10 @@ async fn what_cannot_be_read_is_refused_in_the_protocols_shape(pool: PgPool) {
         ),
         (|body| body["tools"] = json!([{"type": "custom"}]), "tools[0].type"),
         (|body| body["tool_choice"] = json!("perhaps"), "tool_choice"),
-        (|body| body["response_format"] = json!({"type": "xml"}), "response_format.type"),
+        (
+            |body| body["response_format"] = json!({"type": "json_schema"}),
+            "response_format.json_schema",
+        ),
         (|body| body["temperature"] = json!("hot"), "temperature"),
     ];
     for (change, param) in cases {

@@ -135,7 +135,7 @@ impl CreateChatCompletion {
                 Some(StopBody::Several(texts)) => texts,
             },
             seed: self.seed,
-            tool_choice: self.tool_choice.as_ref().map(read_tool_choice).transpose()?,
+            tool_choice: self.tool_choice.as_ref().map_or(Ok(None), read_tool_choice)?,
             parallel_tool_calls: self.parallel_tool_calls,
             answer_format: self.response_format.map(FormatBody::read).transpose()?.flatten(),
         };
@@ -171,18 +171,26 @@ fn read_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, ApiError> {
     tools.into_iter().enumerate().map(read).collect()
 }
 
-fn read_tool_choice(choice: &Value) -> Result<ToolChoice, ApiError> {
+/// A choice of a kind that only the protocol knows is left to providers of the protocol.
+fn read_tool_choice(choice: &Value) -> Result<Option<ToolChoice>, ApiError> {
     let name = choice["function"]["name"].as_str();
-    match (choice.as_str(), name) {
-        (Some("auto"), _) => Ok(ToolChoice::Auto),
-        (Some("none"), _) => Ok(ToolChoice::None),
-        (Some("required"), _) => Ok(ToolChoice::Required),
-        (None, Some(name)) => Ok(ToolChoice::Tool(name.to_owned())),
-        _ => Err(ApiError::invalid_field(
-            "/tool_choice",
-            "must be `none`, `auto`, `required` or a function's name",
-        )),
-    }
+    Ok(match (choice.as_str(), name, choice["type"].as_str()) {
+        (Some("auto"), ..) => Some(ToolChoice::Auto),
+        (Some("none"), ..) => Some(ToolChoice::None),
+        (Some("required"), ..) => Some(ToolChoice::Required),
+        (None, Some(name), _) => Some(ToolChoice::Tool(name.to_owned())),
+        (None, None, Some("allowed_tools")) => {
+            let is_required = choice["allowed_tools"]["mode"] == "required";
+            Some(if is_required { ToolChoice::Required } else { ToolChoice::Auto })
+        }
+        (None, None, Some(kind)) if kind != "function" => None,
+        _ => {
+            return Err(ApiError::invalid_field(
+                "/tool_choice",
+                "must be `none`, `auto`, `required` or a function's name",
+            ));
+        }
+    })
 }
 
 impl FormatBody {
@@ -201,10 +209,7 @@ impl FormatBody {
                 let is_strict = strict.unwrap_or(false);
                 Ok(Some(AnswerFormat::Schema { name, schema, is_strict }))
             }
-            _ => Err(ApiError::invalid_field(
-                "/response_format/type",
-                "must be `text`, `json_object` or `json_schema`",
-            )),
+            _ => Ok(Some(AnswerFormat::Own(Protocol::ChatCompletions))),
         }
     }
 }

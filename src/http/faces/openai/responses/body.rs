@@ -226,8 +226,9 @@ fn read_tool_choice(choice: &Value) -> Option<ToolChoice> {
         (Some("none"), ..) => Some(ToolChoice::None),
         (Some("required"), ..) => Some(ToolChoice::Required),
         (None, Some("function"), Some(name)) => Some(ToolChoice::Tool(name.to_owned())),
-        (None, Some("allowed_tools"), _) if choice["mode"] == "required" => {
-            Some(ToolChoice::Required)
+        (None, Some("allowed_tools"), _) => {
+            let is_required = choice["mode"] == "required";
+            Some(if is_required { ToolChoice::Required } else { ToolChoice::Auto })
         }
         _ => None,
     }

@@ -1,0 +1,98 @@
+//! What goes through untouched where caller and provider speak the same one of OpenAI's protocols.
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::{ANTHROPIC, OPENAI, RESPONSES, app, helper};
+use crate::support::{Answer, FakeProvider, FakeTool, FakeToolServer, Wire};
+use crate::support::{AskedTool, TestApp};
+
+const CHAT: &str = "/v1/chat/completions";
+const RESPONSE: &str = "/v1/responses";
+
+/// A request in the protocol of a provider, with these further fields.
+fn request(wire: Wire, further: Value) -> (&'static str, Value) {
+    let messages = json!([{"role": "user", "content": "Hello"}]);
+    let (path, mut body) = if wire == RESPONSES {
+        (RESPONSE, json!({"model": "helper", "input": messages}))
+    } else {
+        (CHAT, json!({"model": "helper", "messages": messages}))
+    };
+    for (name, value) in further.as_object().expect("an object") {
+        body[name] = value.clone();
+    }
+    (path, body)
+}
+
+async fn ask(app: &TestApp, (path, body): (&str, Value)) -> Answer {
+    let answer = app.admin.post(path, body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer
+}
+
+#[sqlx::test]
+async fn choices_of_tools_that_only_the_protocol_knows_are_passed_on(pool: PgPool) {
+    let look = json!({"type": "function", "name": "look", "parameters": {"type": "object"}});
+    let look_in_chat = json!({"type": "function", "function": {"name": "look"}});
+    let patch = json!({"type": "custom", "name": "patch"});
+    let cases = [
+        (RESPONSES, json!([patch]), json!({"type": "custom", "name": "patch"})),
+        (RESPONSES, json!([{"type": "web_search"}]), json!({"type": "web_search"})),
+        (
+            RESPONSES,
+            json!([look]),
+            json!({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "look"}]}),
+        ),
+        (
+            OPENAI,
+            json!([look_in_chat]),
+            json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [look_in_chat]}}),
+        ),
+        (OPENAI, json!([look_in_chat]), json!({"type": "of_the_future", "x": 1})),
+    ];
+    for (wire, tools, choice) in cases {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.says(wire, "Yes.");
+        ask(&app, request(wire, json!({"tools": tools, "tool_choice": choice}))).await;
+        assert_eq!(provider.received()[0].body["tool_choice"], choice);
+        app.stop().await;
+    }
+}
+
+#[sqlx::test]
+async fn a_choice_that_may_force_a_call_is_made_once(pool: PgPool) {
+    let tools = FakeToolServer::start(&[("look", FakeTool::says("found"))]).await;
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, RESPONSES, &folder).tool_server("docs", &tools).start().await;
+    app.wait_for_tools("helper").await;
+    provider.asks_for_tools(RESPONSES, &[AskedTool::new("a", "mcp__docs__look", json!({}))]);
+    provider.says(RESPONSES, "Found.");
+    let choice = json!({"type": "mcp", "server_label": "theirs"});
+    ask(&app, request(RESPONSES, json!({"tool_choice": choice}))).await;
+    let sent: Vec<Value> =
+        provider.received().iter().map(|it| it.body["tool_choice"].clone()).collect();
+    assert_eq!(sent, [choice, Value::Null]);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_format_that_only_the_protocol_knows_goes_nowhere_else(pool: PgPool) {
+    let format = json!({"type": "grammar", "grammar": {"syntax": "lark"}});
+    let ask_over = async |wire: Wire| {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.says(wire, "Yes.");
+        let (path, body) = request(OPENAI, json!({"response_format": format}));
+        let answer = app.admin.post(path, body).await;
+        app.stop().await;
+        (answer, provider.received())
+    };
+    let (answer, received) = ask_over(OPENAI).await;
+    assert_eq!((answer.status, &received[0].body["response_format"]), (200, &format));
+    for wire in [ANTHROPIC, RESPONSES] {
+        let (answer, received) = ask_over(wire).await;
+        assert_eq!((answer.status, received.len()), (400, 0), "{}", answer.text);
+        assert!(answer.body["error"]["message"].as_str().is_some_and(|it| it.contains("format")));
+    }
+}
