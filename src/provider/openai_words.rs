@@ -29,6 +29,18 @@ pub(super) fn schema_format(format: &AnswerFormat) -> Option<Value> {
     Some(json!({"name": name, "strict": is_strict, "schema": schema}))
 }
 
+/// What a usage says besides the sums that are known here, which are `sums`, and the cached tokens among the `details`.
+pub(super) fn further_usage(usage: &Value, sums: &[&str], details: &str) -> Option<Value> {
+    let mut further = usage.as_object()?.clone();
+    further.retain(|name, _| !sums.contains(&name.as_str()));
+    if let Some(Value::Object(details)) = further.get_mut(details) {
+        details.remove("cached_tokens");
+    }
+    further
+        .retain(|_, value| !value.is_null() && value.as_object().is_none_or(|it| !it.is_empty()));
+    (!further.is_empty()).then_some(Value::Object(further))
+}
+
 /// The words of a tool's result. Neither protocol has a field that tells of its failure.
 pub(super) fn result_text(message: &Message) -> String {
     let text = message.text();

@@ -148,10 +148,8 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
     Usage {
         input_tokens: usage.prompt_tokens,
         output_tokens: usage.completion_tokens,
-        cached_input_tokens: details.and_then(|details| details.cached_tokens).unwrap_or(0),
-        cache_write_input_tokens: details
-            .and_then(|details| details.cache_write_tokens)
-            .unwrap_or(0),
+        cached_input_tokens: details.cached_tokens,
+        cache_write_input_tokens: details.cache_write_tokens,
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::wire::Answer;
 use crate::chat::{ChatEvent, ForeignEvent, Protocol};
 use crate::provider::SseEvent;
+use crate::provider::openai_words::further_usage;
 
 /// Fields that are read here, or that the service says itself.
 pub(super) const KNOWN: &[&str] =
@@ -18,6 +19,7 @@ pub(super) const KNOWN: &[&str] =
 const KNOWN_OF_CHOICE: &[&str] = &["index", "delta", "message", "finish_reason"];
 pub(super) const KNOWN_OF_MESSAGE: &[&str] =
     &["role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"];
+const SUMS: &[&str] = &["prompt_tokens", "completion_tokens", "total_tokens"];
 
 /// Finds it in a stream. Servers repeat fields of the answer with every chunk: each is told when it changes.
 #[derive(Debug, Default)]
@@ -33,12 +35,15 @@ impl Foreign {
             return Some(foreign(&event.event, event.data.clone()));
         }
         let changed = self.take_changed(answer);
-        if changed.is_empty() && !answer.has_unknown_inside() {
+        let counts_more = answer.usage.is_some_and(|usage| usage.says_more);
+        if changed.is_empty() && !answer.has_unknown_inside() && !counts_more {
             return None;
         }
         let mut left = remainder(&serde_json::from_str(&event.data).ok()?, "delta")?;
         let fields = left.as_object_mut()?;
-        fields.retain(|name, _| name == "choices" || changed.contains(&name.as_str()));
+        fields.retain(|name, _| {
+            matches!(name.as_str(), "choices" | "usage") || changed.contains(&name.as_str())
+        });
         let says_something = fields.len() > 1 || !is_empty(&fields["choices"]);
         says_something.then(|| foreign("", left.to_string()))
     }
@@ -76,6 +81,8 @@ fn remainder(chunk: &Value, message: &str) -> Option<Value> {
     let of_choice = choice.map_or_else(Map::new, |choice| unknown(choice, KNOWN_OF_CHOICE));
     let delta = choice.map_or_else(Map::new, |choice| unknown(&choice[message], KNOWN_OF_MESSAGE));
     let mut left = unknown(chunk, KNOWN);
+    let usage = further_usage(&chunk["usage"], SUMS, "prompt_tokens_details");
+    left.extend(usage.map(|usage| ("usage".to_owned(), usage)));
     if left.is_empty() && of_choice.is_empty() && delta.is_empty() {
         return None;
     }

@@ -112,6 +112,34 @@ impl<'de> ReadByField<'de> for Delta {
     }
 }
 
+impl<'de> ReadByField<'de> for Usage {
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
+        match &*name {
+            "prompt_tokens" => self.prompt_tokens = or_default(fields)?,
+            "completion_tokens" => self.completion_tokens = or_default(fields)?,
+            "total_tokens" => ignore(fields)?,
+            "prompt_tokens_details" => {
+                self.prompt_tokens_details = or_default(fields)?;
+                self.says_more |= self.prompt_tokens_details.says_more;
+            }
+            _ => self.says_more |= says_something(fields.next_value()?),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> ReadByField<'de> for PromptDetails {
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
+        self.says_more |= name != "cached_tokens";
+        match &*name {
+            "cached_tokens" => self.cached_tokens = or_default(fields)?,
+            "cache_write_tokens" => self.cache_write_tokens = or_default(fields)?,
+            _ => ignore(fields)?,
+        }
+        Ok(())
+    }
+}
+
 fn says_something(value: &RawValue) -> bool {
     !matches!(value.get(), "null" | "[]")
 }
@@ -153,7 +181,7 @@ macro_rules! read_by_fields {
     )+};
 }
 
-read_by_fields!(Answer<'de>, Choice, Delta);
+read_by_fields!(Answer<'de>, Choice, Delta, Usage, PromptDetails);
 
 /// A text that is not copied if it stands there as it is.
 #[derive(Debug, Default, Deserialize)]
@@ -214,19 +242,20 @@ pub(super) struct Function {
 }
 
 /// `prompt_tokens` includes the tokens read from the cache and those written to it.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
-    #[serde(default, deserialize_with = "null_is_default")]
     pub prompt_tokens: u64,
-    #[serde(default, deserialize_with = "null_is_default")]
     pub completion_tokens: u64,
-    pub prompt_tokens_details: Option<PromptDetails>,
+    pub prompt_tokens_details: PromptDetails,
+    /// Whether it counts what callers are not told by the known sums.
+    pub says_more: bool,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PromptDetails {
-    pub cached_tokens: Option<u64>,
-    pub cache_write_tokens: Option<u64>,
+    pub cached_tokens: u64,
+    pub cache_write_tokens: u64,
+    says_more: bool,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chat::{ChatEvent, ForeignEvent, Protocol};
 use crate::provider::SseEvent;
+use crate::provider::openai_words::further_usage;
 
 /// Items that are read here.
 const KNOWN_ITEMS: &[&str] = &["message", "reasoning", "function_call"];
@@ -36,6 +37,8 @@ const KNOWN_FIELDS: &[&str] = &[
     "top_p", "truncation", "usage", "user",
 ];
 
+const SUMS: &[&str] = &["input_tokens", "output_tokens", "total_tokens"];
+
 /// An event of a type that is not known.
 pub(super) fn of_event(kind: &str, event: &SseEvent) -> Option<ChatEvent> {
     (!REPEATING.contains(&kind)).then(|| foreign(&event.event, event.data.clone(), false))
@@ -65,10 +68,12 @@ pub(super) fn of_item(place: usize, item: &Value) -> Vec<ChatEvent> {
 /// What a response that is over says besides.
 pub(super) fn of_response(response: &Value) -> Option<ChatEvent> {
     let fields = response.as_object()?.iter();
-    let further: Map<String, Value> = fields
+    let mut further: Map<String, Value> = fields
         .filter(|(name, value)| !KNOWN_FIELDS.contains(&name.as_str()) && !value.is_null())
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    let usage = further_usage(&response["usage"], SUMS, "input_tokens_details");
+    further.extend(usage.map(|usage| ("usage".to_owned(), usage)));
     let kind = "response.completed";
     let data = json!({"type": kind, "response": further});
     (!further.is_empty()).then(|| foreign(kind, data.to_string(), false))

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{ANTHROPIC, OPENAI, RESPONSES, app, helper};
-use crate::support::{Answer, FakeProvider, FakeTool, FakeToolServer, Wire};
+use super::{ANTHROPIC, OPENAI, RESPONSES, app, fixture, frames, helper};
+use crate::support::{Answer, FakeProvider, FakeTool, FakeToolServer, Reply, Wire};
 use crate::support::{AskedTool, TestApp};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -18,8 +18,9 @@ fn request(wire: Wire, further: Value) -> (&'static str, Value) {
     } else {
         (CHAT, json!({"model": "helper", "messages": messages}))
     };
-    for (name, value) in further.as_object().expect("an object") {
-        body[name] = value.clone();
+    let Value::Object(further) = further else { unreachable!("fields are an object") };
+    for (name, value) in further {
+        body[name] = value;
     }
     (path, body)
 }
@@ -94,5 +95,62 @@ async fn a_format_that_only_the_protocol_knows_goes_nowhere_else(pool: PgPool) {
         let (answer, received) = ask_over(wire).await;
         assert_eq!((answer.status, received.len()), (400, 0), "{}", answer.text);
         assert!(answer.body["error"]["message"].as_str().is_some_and(|it| it.contains("format")));
+    }
+}
+
+/// What the usage of an answer says, in one piece and at the end of a stream.
+async fn usages(app: &TestApp, wire: Wire) -> Vec<Value> {
+    let whole = ask(app, request(wire, json!({}))).await.body["usage"].clone();
+    let options = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let streamed = ask(app, request(wire, options)).await;
+    let told = frames(&streamed.text);
+    let mut last_first = told.iter().rev().map(|(_, data)| serde_json::from_str::<Value>(data));
+    let last = last_first.find_map(Result::ok).expect("an end");
+    let streamed = last.get("response").unwrap_or(&last)["usage"].clone();
+    vec![whole, streamed]
+}
+
+#[sqlx::test]
+async fn what_a_provider_counts_besides_is_told(pool: PgPool) {
+    for wire in [OPENAI, RESPONSES] {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.answers(move |_| {
+            let told = fixture(wire, "thinking_is_kept_apart_from_text");
+            let told = told.replace("\"total_tokens\"", "\"cost\":0.25,\"total_tokens\"");
+            Reply::events(&[
+                told.replace("\"cached_tokens\"", "\"audio_tokens\":7,\"cached_tokens\"")
+            ])
+        });
+        for usage in usages(&app, wire).await {
+            let details = ["prompt_tokens_details", "input_tokens_details"];
+            let details = details.iter().find_map(|name| usage.get(name)).expect("details");
+            assert_eq!(
+                (&details["audio_tokens"], &details["cached_tokens"]),
+                (&json!(7), &json!(0))
+            );
+            let thought = ["completion_tokens_details", "output_tokens_details"];
+            let thought = thought.iter().find_map(|name| usage.get(name)).expect("details");
+            assert!(thought["reasoning_tokens"].as_u64().is_some_and(|it| it > 0), "{usage}");
+            assert_eq!(usage["cost"], json!(0.25));
+        }
+        app.stop().await;
+    }
+}
+
+#[sqlx::test]
+async fn what_one_of_several_model_calls_counts_is_not_told_of_all(pool: PgPool) {
+    let tools = FakeToolServer::start(&[("look", FakeTool::says("found"))]).await;
+    for wire in [OPENAI, RESPONSES] {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).tool_server("docs", &tools).start().await;
+        app.wait_for_tools("helper").await;
+        provider.asks_for_tools(wire, &[AskedTool::new("a", "mcp__docs__look", json!({}))]);
+        let told = fixture(wire, "thinking_is_kept_apart_from_text");
+        let told = told.replace("\"total_tokens\"", "\"cost\":0.25,\"total_tokens\"");
+        provider.replies(Reply::events(&[told]));
+        let answer = ask(&app, request(wire, json!({}))).await;
+        assert_eq!(answer.body["usage"].get("cost"), None, "{}", answer.text);
+        app.stop().await;
     }
 }

@@ -4,6 +4,7 @@ pub mod chat;
 mod content;
 mod error;
 pub mod responses;
+mod usage;
 
 use serde_json::{Value, json};
 

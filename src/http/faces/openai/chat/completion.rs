@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::chat::{FinishReason, ForeignEvent, ToolCall, Usage};
 use crate::conversation::{Run, RunEvent};
 use crate::http::faces::answer::{RolecallField, served_model};
+use crate::http::faces::openai::usage::add_further;
 
 /// A completion in one piece.
 #[derive(Serialize)]
@@ -103,7 +104,7 @@ pub(super) fn write(events: Vec<RunEvent>, run: &Run) -> String {
     }
     let mut completion = json!(completion);
     for event in foreign {
-        add_foreign(&mut completion, &event);
+        add_foreign(&mut completion, &event, run);
     }
     completion.to_string()
 }
@@ -130,7 +131,7 @@ pub(super) fn finish_reason(run: &Run) -> &'static str {
 }
 
 /// Puts what chunks have said besides into the places that a whole completion has for it.
-fn add_foreign(completion: &mut Value, event: &ForeignEvent) {
+fn add_foreign(completion: &mut Value, event: &ForeignEvent, run: &Run) {
     let Ok(Value::Object(fields)) = serde_json::from_str(&event.data) else { return };
     let Some(choices) = fields.get("choices") else { return };
     let empty = Map::new();
@@ -144,8 +145,12 @@ fn add_foreign(completion: &mut Value, event: &ForeignEvent) {
     for (name, value) in of_choice.iter().filter(|(name, _)| !is_place(name)) {
         add(choice, name, value);
     }
-    for (name, value) in fields.iter().filter(|(name, _)| *name != "choices") {
-        completion[name] = value.clone();
+    for (name, value) in &fields {
+        match name.as_str() {
+            "choices" => {}
+            "usage" => add_further(&mut completion["usage"], value, run),
+            _ => completion[name] = value.clone(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, Voice, served_model};
 use crate::http::faces::openai::error_body;
+use crate::http::faces::openai::usage::add_further;
 use crate::http::sse::SseFrame;
 
 /// About what a chunk has besides its head.
@@ -26,6 +27,8 @@ pub(super) struct ChatVoice {
     head: String,
     /// Further fields of the next chunk: a chunk of nothing else would have no choice, which clients do not expect.
     further: Map<String, Value>,
+    /// What the provider counts besides.
+    usage: Value,
 }
 
 #[derive(Serialize)]
@@ -45,7 +48,13 @@ enum Delta<'a> {
 
 impl ChatVoice {
     pub fn new(wants_usage: bool) -> Self {
-        Self { wants_usage, is_refusing: false, head: String::new(), further: Map::new() }
+        Self {
+            wants_usage,
+            is_refusing: false,
+            head: String::new(),
+            further: Map::new(),
+            usage: Value::Null,
+        }
     }
 
     fn chunk(&mut self, delta: impl Serialize, finish_reason: Option<&'static str>) -> SseFrame {
@@ -75,6 +84,9 @@ impl ChatVoice {
         match serde_json::from_str(&event.data) {
             Ok(Value::Object(mut fields)) if fields.contains_key("choices") => {
                 let choices = fields.remove("choices");
+                if let Some(usage) = fields.remove("usage") {
+                    self.usage = usage;
+                }
                 self.further.extend(fields);
                 let choices = choices.as_ref().and_then(Value::as_array)?;
                 (!choices.is_empty()).then(|| self.frame(choices, None))
@@ -131,7 +143,9 @@ impl Voice for ChatVoice {
         }
         frames.push(self.chunk(json!({}), Some(finish_reason(run))));
         if self.wants_usage {
-            frames.push(self.frame(json!([]), Some(&json!(UsageBody::from(run.usage)))));
+            let mut usage = json!(UsageBody::from(run.usage));
+            add_further(&mut usage, &self.usage, run);
+            frames.push(self.frame(json!([]), Some(&usage)));
         }
         frames.push(SseFrame::new("", "[DONE]"));
         frames

@@ -200,7 +200,7 @@ fn error(run: &Run) -> Value {
     json!({"code": error_code(&error), "message": error.message()})
 }
 
-/// The tokens that were thought are not counted apart.
+/// The tokens that were thought are counted apart by the provider alone: see `usage.rs`.
 fn usage(usage: Usage) -> Value {
     json!({
         "input_tokens": usage.input_tokens,

@@ -13,6 +13,7 @@ use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::Voice;
 use crate::http::faces::openai::error::error_body;
+use crate::http::faces::openai::usage::add_further;
 use crate::http::sse::SseFrame;
 
 #[derive(Debug)]
@@ -107,7 +108,11 @@ impl ResponseVoice {
             self.output.add_call(place, call);
         }
         let mut fields = response(run, &self.repeated, self.output.take_items());
-        fields.extend(std::mem::take(&mut self.further));
+        let mut further = std::mem::take(&mut self.further);
+        if let (Some(usage), Some(counted)) = (fields.get_mut("usage"), further.remove("usage")) {
+            add_further(usage, &counted, run);
+        }
+        fields.extend(further);
         fields
     }
 }
