@@ -37,8 +37,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     if let Some(tools) = passing_on::tools(request.tools.iter().map(tool), inbound) {
         body.set("tools", tools);
     }
-    // OpenAI's reasoning models refuse the older `max_tokens`.
-    let max_tokens = if reasons(target) { "max_completion_tokens" } else { "max_tokens" };
+    let max_tokens = limit_name(target, inbound);
     let parameters = &request.parameters;
     body.set_some([
         (max_tokens, parameters.max_tokens.map(Value::from)),
@@ -51,8 +50,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         // What has no neutral word is the caller's, whose words take its place.
         ("response_format", parameters.answer_format.as_ref().map(response_format)),
         ("stream", target.stream.then_some(Value::Bool(true))),
-        // Without it a stream ends without usage.
-        ("stream_options", target.stream.then(|| json!({"include_usage": true}))),
+        ("stream_options", target.stream.then(|| stream_options(inbound))),
     ]);
     if let Some(inbound) = inbound {
         pass_on(&mut body, inbound, &FIELDS);
@@ -61,6 +59,21 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         }
     }
     body
+}
+
+/// OpenAI's reasoning models refuse the older `max_tokens`. Who says the newer name knows a server that takes it.
+fn limit_name(target: &Target, inbound: Option<&Inbound>) -> &'static str {
+    const NEWER: &str = "max_completion_tokens";
+    let is_callers = inbound.is_some_and(|inbound| inbound.field(NEWER).is_some());
+    if reasons(target) || is_callers { NEWER } else { "max_tokens" }
+}
+
+/// Without `include_usage` a stream ends without usage. All else is the caller's.
+fn stream_options(inbound: Option<&Inbound>) -> Value {
+    let callers = inbound.and_then(|inbound| inbound.value("stream_options"));
+    let mut options = callers.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    options["include_usage"] = json!(true);
+    options
 }
 
 /// Compatible servers know `system`; OpenAI reads it as `developer` where it must.

@@ -119,14 +119,14 @@ async fn what_a_provider_counts_besides_is_told(pool: PgPool) {
             let told = fixture(wire, "thinking_is_kept_apart_from_text");
             let told = told.replace("\"total_tokens\"", "\"cost\":0.25,\"total_tokens\"");
             Reply::events(&[
-                told.replace("\"cached_tokens\"", "\"audio_tokens\":7,\"cached_tokens\"")
+                told.replace("\"cached_tokens\"", "\"text_tokens\":7,\"cached_tokens\"")
             ])
         });
         for usage in usages(&app, wire).await {
             let details = ["prompt_tokens_details", "input_tokens_details"];
             let details = details.iter().find_map(|name| usage.get(name)).expect("details");
             assert_eq!(
-                (&details["audio_tokens"], &details["cached_tokens"]),
+                (&details["text_tokens"], &details["cached_tokens"]),
                 (&json!(7), &json!(0))
             );
             let thought = ["completion_tokens_details", "output_tokens_details"];
@@ -153,4 +153,26 @@ async fn what_one_of_several_model_calls_counts_is_not_told_of_all(pool: PgPool)
         assert_eq!(answer.body["usage"].get("cost"), None, "{}", answer.text);
         app.stop().await;
     }
+}
+
+#[sqlx::test]
+async fn the_callers_own_names_are_kept(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).start().await;
+    provider.answers(|_| Reply::events(&OPENAI.frames("served", &["Yes."])));
+    for (said, unsaid) in
+        [("max_completion_tokens", "max_tokens"), ("max_tokens", "max_completion_tokens")]
+    {
+        ask(&app, request(OPENAI, json!({said: 9}))).await;
+        let sent = provider.received().pop().expect("was asked").body;
+        assert_eq!((&sent[said], sent.get(unsaid)), (&json!(9), None));
+    }
+    let options = json!({"include_obfuscation": false});
+    ask(&app, request(OPENAI, json!({"stream": true, "stream_options": options}))).await;
+    let sent = provider.received().pop().expect("was asked").body;
+    assert_eq!(
+        sent["stream_options"],
+        json!({"include_obfuscation": false, "include_usage": true})
+    );
+    app.stop().await;
 }
