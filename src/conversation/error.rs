@@ -94,6 +94,11 @@ pub struct RunFailure {
     /// The provider's own words about the caller's request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_message: Option<String>,
+    /// The provider's own word for what is wrong with it, and for the field that is, if it speaks a protocol of OpenAI's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_param: Option<String>,
     /// When to try again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
@@ -101,7 +106,14 @@ pub struct RunFailure {
 
 impl RunFailure {
     pub(super) fn new(code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), provider_message: None, retry_after: None }
+        Self {
+            code,
+            detail: detail.into(),
+            provider_message: None,
+            provider_code: None,
+            provider_param: None,
+            retry_after: None,
+        }
     }
 
     /// Whether it is worth asking again later, as `Retry-After` then says.
@@ -142,6 +154,16 @@ impl From<&ProviderError> for RunFailure {
             }
             _ => None,
         };
-        Self { code, detail: error.to_string(), provider_message, retry_after }
+        let (provider_code, provider_param) = match error {
+            E::RequestRefused { code, param, .. } => (code.clone(), param.clone()),
+            _ => (None, None),
+        };
+        Self {
+            provider_message,
+            provider_code,
+            provider_param,
+            retry_after,
+            ..Self::new(code, error.to_string())
+        }
     }
 }

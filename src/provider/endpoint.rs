@@ -101,7 +101,7 @@ impl Endpoint {
         match request.parameters.answer_format {
             Some(AnswerFormat::Own(protocol)) if self.dialect.protocol() != Some(protocol) => {
                 let message = "the provider has no such format of an answer".to_owned();
-                Err(ProviderError::RequestRefused { status: 400, message })
+                Err(ProviderError::request_refused(400, message))
             }
             _ => Ok(()),
         }
@@ -200,7 +200,7 @@ fn join_values<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Option<Head
 
 fn unusable(target: &Target) -> ProviderError {
     let message = format!("the model's name `{}` cannot be asked for", target.model);
-    ProviderError::RequestRefused { status: 404, message }
+    ProviderError::request_refused(404, message)
 }
 
 #[cfg(test)]

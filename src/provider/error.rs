@@ -19,9 +19,9 @@ pub enum ProviderError {
     /// Our key or account is refused: the operator's concern, not the caller's.
     #[error("the provider refuses our credentials (status {status})")]
     CredentialsRefused { status: u16 },
-    /// The request itself is refused; `message` is the provider's own text.
+    /// The request itself is refused; `message` is the provider's own text. `code` and `param` are so in OpenAI's protocols.
     #[error("the provider refuses the request (status {status})")]
-    RequestRefused { status: u16, message: String },
+    RequestRefused { status: u16, message: String, code: Option<String>, param: Option<String> },
     #[error("the provider failed (status {status})")]
     Failed { status: u16, retry_after: Option<Duration> },
     #[error("the provider reported an error inside its answer: {kind}")]
@@ -55,6 +55,10 @@ pub(super) enum Remedy {
 }
 
 impl ProviderError {
+    pub(super) fn request_refused(status: u16, message: String) -> Self {
+        Self::RequestRefused { status, message, code: None, param: None }
+    }
+
     pub(super) fn remedy(&self) -> Remedy {
         match self {
             Self::RateLimited { retry_after }

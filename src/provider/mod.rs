@@ -222,7 +222,7 @@ fn error_status(status: StatusCode, headers: &HeaderMap, message: String) -> Pro
         401..=403 => ProviderError::CredentialsRefused { status: status.as_u16() },
         // What is over in a moment: a time-out, a conflict, a replay that is refused.
         status @ (408 | 409 | 425) => ProviderError::Failed { status, retry_after },
-        status @ 400..=499 => ProviderError::RequestRefused { status, message },
+        status @ 400..=499 => ProviderError::request_refused(status, message),
         status => ProviderError::Failed { status, retry_after },
     }
 }

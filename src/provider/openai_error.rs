@@ -33,6 +33,9 @@ const LIMITED: &[&str] = &[
 const OVERLOADED: &[&str] =
     &["server_is_overloaded", "overloaded", "overloaded_error", "service_unavailable_error"];
 
+/// The longest code or name of a field that is told.
+const LONGEST_WORD: usize = 128;
+
 #[derive(Debug, Deserialize)]
 struct ErrorBody {
     error: ErrorDetail,
@@ -46,6 +49,8 @@ pub(super) struct ErrorDetail {
     pub kind: Value,
     /// A text with OpenAI, a number with some compatible servers.
     pub code: Value,
+    /// The field that is refused.
+    pub param: Value,
 }
 
 impl From<Value> for ErrorDetail {
@@ -56,6 +61,7 @@ impl From<Value> for ErrorDetail {
             message: message.to_owned(),
             kind: error["type"].clone(),
             code: error["code"].clone(),
+            param: error["param"].clone(),
         }
     }
 }
@@ -64,10 +70,21 @@ impl From<Value> for ErrorDetail {
 pub(super) fn decode_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
     let error =
         serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error).unwrap_or_default();
-    match error.of_the_request() {
-        Some(refused) => refused,
-        None => error_status(status, headers, error.message),
+    if let Some(refused) = error.of_the_request() {
+        return refused;
     }
+    let words = [word(&error.code), word(&error.param)];
+    let mut named = error_status(status, headers, error.message);
+    if let ProviderError::RequestRefused { code, param, .. } = &mut named {
+        [*code, *param] = words;
+    }
+    named
+}
+
+/// A text that is short enough to be a word for programs.
+fn word(value: &Value) -> Option<String> {
+    let word = value.as_str().filter(|word| !word.is_empty() && word.len() <= LONGEST_WORD)?;
+    Some(word.to_owned())
 }
 
 impl ErrorDetail {

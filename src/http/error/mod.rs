@@ -40,6 +40,9 @@ struct Details {
     is_final: bool,
     /// The provider's own words about the caller's request.
     provider_message: Option<String>,
+    /// Its own words for what is wrong with it, and for the field that is, if it speaks a protocol of OpenAI's.
+    provider_code: Option<String>,
+    provider_param: Option<String>,
     /// For the log alone.
     cause: Option<Cause>,
 }
@@ -87,6 +90,8 @@ impl ApiError {
             retry_after: None,
             is_final: false,
             provider_message: None,
+            provider_code: None,
+            provider_param: None,
             cause: None,
         };
         Self { problem: Box::new(problem) }
@@ -134,6 +139,11 @@ impl ApiError {
     /// went wrong.
     pub(super) fn message(&self) -> &str {
         self.problem.provider_message.as_deref().unwrap_or(&self.problem.detail)
+    }
+
+    /// What a provider calls it that speaks OpenAI's protocols, and the field that is to blame.
+    pub(super) fn provider_words(&self) -> (Option<&str>, Option<&str>) {
+        (self.problem.provider_code.as_deref(), self.problem.provider_param.as_deref())
     }
 
     /// The first bad field, as a JSON pointer.

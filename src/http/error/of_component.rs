@@ -48,6 +48,8 @@ impl ApiError {
             .with("attempts", json!(run.attempts));
         error.problem.retry_after = failure.retry_after;
         error.problem.provider_message.clone_from(&failure.provider_message);
+        error.problem.provider_code.clone_from(&failure.provider_code);
+        error.problem.provider_param.clone_from(&failure.provider_param);
         error.problem.is_final = run.request_count() > 0;
         error
     }

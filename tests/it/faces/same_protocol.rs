@@ -176,3 +176,25 @@ async fn the_callers_own_names_are_kept(pool: PgPool) {
     );
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn a_provider_says_itself_what_is_wrong_with_a_request(pool: PgPool) {
+    for wire in [OPENAI, RESPONSES] {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        let words = json!({"message": "Unsupported parameter: 'max_tokens'.", "type": "invalid_request_error",
+            "param": "max_tokens", "code": "unsupported_parameter"});
+        let refusal = json!({"error": words});
+        provider.answers(move |_| Reply::json(400, &refusal));
+        for face in [OPENAI, RESPONSES] {
+            for is_streaming in [false, true] {
+                let (path, body) = request(face, json!({"stream": is_streaming}));
+                let answer = app.admin.post(path, body).await;
+                assert_eq!((answer.status, &answer.body["error"]), (400, &words));
+            }
+        }
+        let run = app.admin.post("/v1/runs", json!({"input": "Hello", "agent": "helper"})).await;
+        assert_eq!((run.status, &run.body["code"]), (400, &json!("invalid_request")));
+        app.stop().await;
+    }
+}

@@ -10,15 +10,16 @@ const NO_MONEY: &str = "insufficient_quota";
 
 /// The body of an error.
 pub(in crate::http::faces) fn error_body(error: &ApiError) -> Value {
-    let param = match error.code() {
-        ErrorCode::ModelNotFound => Some("model".to_owned()),
+    let param = match (error.provider_words(), error.code()) {
+        ((_, Some(param)), _) => Some(param.to_owned()),
+        (_, ErrorCode::ModelNotFound) => Some("model".to_owned()),
         _ => error.field().map(parameter),
     };
     json!({"error": {
         "message": error.message(),
         "type": kind(error.code()),
         "param": param,
-        "code": code(error.code()),
+        "code": error_code(error),
     }})
 }
 
@@ -32,9 +33,10 @@ fn kind(code: ErrorCode) -> &'static str {
     }
 }
 
-/// The protocol's word for what went wrong.
-pub(super) fn error_code(error: &ApiError) -> &'static str {
-    code(error.code())
+/// The protocol's word for what went wrong: its provider's own where there is one.
+pub(super) fn error_code(error: &ApiError) -> &str {
+    let (code_of_provider, _) = error.provider_words();
+    code_of_provider.unwrap_or_else(|| code(error.code()))
 }
 
 /// The protocol's word where it has one, else ours.
