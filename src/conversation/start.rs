@@ -294,7 +294,8 @@ impl Conversations {
         if self.inner.dispatcher.knows_agent(name) {
             return Ok(Addressee { agent: Some(name.to_owned()), model: None });
         }
-        if !self.can_resolve(name) {
+        // Natively no model at all means the default one; these protocols must have it.
+        if name.is_empty() || !self.can_resolve(name) {
             return Err(ConversationError::ModelNotFound(name.to_owned()));
         }
         Ok(Addressee { agent: None, model: Some(name.to_owned()) })

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::access::Caller;
-use crate::conversation::AUTO;
+use crate::conversation::{AUTO, ConversationError, Conversations};
 use crate::registry::{Agent, Registry};
 
 /// A name that a request may have as its model.
@@ -22,14 +22,25 @@ pub(super) fn list(registry: &Registry, caller: &Caller) -> Vec<ListedModel> {
     std::iter::once(auto()).chain(agents.map(|agent| listed(agent))).collect()
 }
 
-/// The one of that name.
-pub(super) fn find(registry: &Registry, caller: &Caller, id: &str) -> Option<ListedModel> {
-    if id == AUTO {
-        return Some(auto());
+/// The one of that name. An alias or a model's id is not listed, and found like one that is: a request may have it.
+pub(super) fn find(
+    registry: &Registry,
+    conversations: &Conversations,
+    caller: &Caller,
+    id: &str,
+) -> Result<ListedModel, ConversationError> {
+    let addressee = conversations.find_addressee(id)?;
+    match (addressee.agent, addressee.model) {
+        (Some(name), _) => {
+            let roster = registry.roster();
+            let agent = roster.find(&name).filter(|it| it.is_live() && caller.may_use(&name));
+            agent.map(|agent| listed(agent)).ok_or(ConversationError::ModelNotFound(name))
+        }
+        (None, Some(id)) => {
+            Ok(ListedModel { display_name: id.clone(), id, since: DateTime::UNIX_EPOCH })
+        }
+        (None, None) => Ok(auto()),
     }
-    let roster = registry.roster();
-    let agent = roster.find(id).filter(|agent| agent.is_live() && caller.may_use(id))?;
-    Some(listed(agent))
 }
 
 fn auto() -> ListedModel {

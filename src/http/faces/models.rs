@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::anthropic::ModelPage;
 use super::{Face, anthropic, model_list, openai};
 use crate::access::Caller;
-use crate::conversation::ConversationError;
+use crate::conversation::Conversations;
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiPath, ApiQuery};
 use crate::registry::Registry;
@@ -36,7 +36,7 @@ pub async fn list_models(
     }))
 }
 
-/// One of them.
+/// One of them, or a known alias or id of a model.
 #[utoipa::path(
     get, path = "/v1/models/{id}", tag = "faces",
     params(("id" = String, Path)),
@@ -47,12 +47,12 @@ pub async fn list_models(
 )]
 pub async fn get_model(
     State(registry): State<Registry>,
+    State(conversations): State<Conversations>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let model = model_list::find(&registry, &caller, &id)
-        .ok_or_else(|| ApiError::from(ConversationError::ModelNotFound(id)))?;
+    let model = model_list::find(&registry, &conversations, &caller, &id)?;
     Ok(Json(match Face::of_headers(&headers) {
         Face::OpenAi => openai::model(&model),
         Face::Anthropic => anthropic::model(&model),

@@ -144,7 +144,45 @@ async fn agents_are_listed_as_models(pool: PgPool) {
     );
     assert!(one["created"].is_u64());
     is_error(&reader.get("/v1/models/nobody").await, 404, "model_not_found", Some("model"));
+    is_error(&reader.get("/v1/models/gone%2Fmodel").await, 404, "model_not_found", Some("model"));
     is_error(&reader.post(PATH, request("helper", "Hello")).await, 403, "forbidden", None);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn whatever_may_be_named_as_a_model_is_one(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let spare = Target::parse("openai/spare").expect("is valid");
+    let app = app(&pool, &provider, OPENAI, &folder).alias("spare", vec![spare]).start().await;
+    for (path, id) in [
+        ("auto", "auto"),
+        ("helper", "helper"),
+        ("spare", "spare"),
+        ("openai%2Fqwen3", "openai/qwen3"),
+        ("gpt-9", "gpt-9"),
+    ] {
+        let model = app.admin.get(&format!("/v1/models/{path}")).await;
+        assert_eq!((model.status, &model.body["id"]), (200, &json!(id)), "{}", model.text);
+        assert_eq!(model.body["object"], "model");
+    }
+    // Only their listed names are agents' and `auto`.
+    let listed = app.admin.get("/v1/models").await.body["data"].as_array().map(Vec::len);
+    assert_eq!(listed, Some(2));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn no_name_is_no_models(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).start().await;
+    let unnamed = app.admin.post(PATH, request("", "Hello")).await;
+    is_error(&unnamed, 404, "model_not_found", Some("model"));
+    let unnamed = app.admin.post("/v1/responses", json!({"model": "", "input": "Hello"})).await;
+    is_error(&unnamed, 404, "model_not_found", Some("model"));
+    let mut message = request("", "Hello");
+    message["max_tokens"] = json!(9);
+    assert_eq!(app.admin.post("/v1/messages", message).await.status, 404);
+    assert!(provider.received().is_empty());
     app.stop().await;
 }
 
