@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::chat::{
-    AnswerFormat, ChatRequest, Inbound, Message, Protocol, Role, Tool, ToolCall, ToolChoice,
-    join_instructions,
+    AnswerFormat, ChatRequest, Image, Inbound, Message, Part, Protocol, Role, Tool, ToolCall,
+    ToolChoice, join_instructions,
 };
 use crate::provider::Target;
 use crate::provider::lenient::texts;
@@ -151,7 +151,7 @@ fn extend_messages(encoded: &mut Vec<Value>, messages: &[Message]) {
         }
         encoded.push(message(each));
         if each.role == Role::Tool {
-            images.extend(image_parts(each));
+            images.extend(each.images().map(image_part));
         }
     }
     encoded.extend(images_of_results(images));
@@ -187,14 +187,16 @@ fn message(message: &Message) -> Value {
     }
 }
 
+/// With images the parts keep their order: texts may say which image is which.
 fn user_content(message: &Message) -> Value {
-    let images = image_parts(message);
-    let text = message.text();
-    if images.is_empty() {
-        return json!(text);
+    if message.images().next().is_none() {
+        return json!(message.text());
     }
-    let words = (!text.is_empty()).then(|| json!({"type": "text", "text": text}));
-    words.into_iter().chain(images).collect()
+    let part = |part: &Part| match part.as_text() {
+        Some(text) => (!text.is_empty()).then(|| json!({"type": "text", "text": text})),
+        None => part.as_image().map(image_part),
+    };
+    message.content.iter().filter_map(part).collect()
 }
 
 /// A result is a text and nothing else; there is no field for its failure.
@@ -209,9 +211,8 @@ fn tool_content(message: &Message) -> String {
     text
 }
 
-fn image_parts(message: &Message) -> Vec<Value> {
-    let part = |image| json!({"type": "image_url", "image_url": {"url": image_url(image)}});
-    message.images().map(part).collect()
+fn image_part(image: Image<'_>) -> Value {
+    json!({"type": "image_url", "image_url": {"url": image_url(image)}})
 }
 
 fn tool_call(call: &ToolCall) -> Value {

@@ -155,18 +155,12 @@ fn include(target: &Target, request: &ChatRequest, inbound: Option<&Inbound>) ->
 /// can: as parts, what an assistant said would need an id.
 fn items(target: &Target, message: &Message) -> Vec<Value> {
     match message.role {
-        Role::User => {
-            let text = message.text();
-            vec![json!({"role": "user", "content": content(message, &text)})]
-        }
-        Role::Tool => {
-            let text = result_text(message);
-            vec![json!({
-                "type": "function_call_output",
-                "call_id": message.tool_call_id,
-                "output": content(message, &text),
-            })]
-        }
+        Role::User => vec![json!({"role": "user", "content": content(message)})],
+        Role::Tool => vec![json!({
+            "type": "function_call_output",
+            "call_id": message.tool_call_id,
+            "output": content(message),
+        })],
         Role::Assistant => {
             let text = message.text();
             let said = (!text.is_empty()).then(|| json!({"role": "assistant", "content": text}));
@@ -186,16 +180,21 @@ fn thoughts(target: &Target, message: &Message) -> Vec<Value> {
     thoughts.collect()
 }
 
-/// A text, or parts if there are images. The result of a tool may have them as well:
-/// <https://platform.openai.com/docs/guides/function-calling>
-fn content(message: &Message, text: &str) -> Value {
-    let image = |image| json!({"type": "input_image", "image_url": image_url(image)});
-    let images: Vec<Value> = message.images().map(image).collect();
-    if images.is_empty() {
-        return json!(text);
+/// A text, or parts in their order if there are images: texts may say which is which. The result of a tool may have them
+/// as well: <https://platform.openai.com/docs/guides/function-calling>
+fn content(message: &Message) -> Value {
+    if message.images().next().is_none() {
+        return json!(result_text(message));
     }
-    let words = (!text.is_empty()).then(|| json!({"type": "input_text", "text": text}));
-    words.into_iter().chain(images).collect()
+    let text = |text: &str| json!({"type": "input_text", "text": text});
+    let part = |part: &Part| match part.as_text() {
+        Some(words) => (!words.is_empty()).then(|| text(words)),
+        None => part
+            .as_image()
+            .map(|image| json!({"type": "input_image", "image_url": image_url(image)})),
+    };
+    let failure = message.is_error.then(|| text("Error:"));
+    failure.into_iter().chain(message.content.iter().filter_map(part)).collect()
 }
 
 fn function_call(call: &ToolCall) -> Value {

@@ -341,3 +341,32 @@ async fn what_a_caller_has_written_goes_to_the_same_protocol_byte_for_byte(pool:
         app.stop().await;
     }
 }
+
+#[sqlx::test]
+async fn texts_and_images_keep_their_order_over_every_protocol(pool: PgPool) {
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let image = |name: &str| {
+        let url = format!("https://example.com/{name}");
+        json!({"type": "image", "source": {"type": "url", "url": url}})
+    };
+    let content = json!([
+        text("Image 1:"),
+        image("one.png"),
+        text("Image 2:"),
+        image("two.png"),
+        text("Compare"),
+    ]);
+    for wire in Wire::ALL {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.says(wire, "Yes.");
+        let messages = json!([{"role": "user", "content": content}]);
+        let body = json!({"model": "helper", "max_tokens": 9, "messages": messages});
+        assert_eq!(app.admin.post("/v1/messages", body).await.status, 200);
+        let sent = provider.received()[0].text.clone();
+        let words = ["Image 1:", "one.png", "Image 2:", "two.png", "Compare"];
+        let places = words.map(|word| sent.find(word).expect("is sent"));
+        assert!(places.is_sorted(), "{}: {sent}", wire.name());
+        app.stop().await;
+    }
+}
