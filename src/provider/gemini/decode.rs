@@ -69,6 +69,9 @@ impl StreamDecoder {
             events.extend(
                 candidate.content.parts.into_iter().filter_map(|part| self.take_part(part)),
             );
+            if BROKEN.contains(&candidate.finish_reason.as_str()) {
+                return Err(ProviderError::FailedInStream { kind: candidate.finish_reason });
+            }
             if is_said(&candidate.finish_reason) {
                 events.push(ChatEvent::Finished(finish_reason(&candidate.finish_reason)));
             }
@@ -162,6 +165,16 @@ fn read(data: &[u8]) -> serde_json::Result<Vec<wire::Answer>> {
 fn is_said(value: &str) -> bool {
     !value.is_empty() && !value.ends_with("_UNSPECIFIED")
 }
+
+/// What the model wrote was no call that can be read, and is lost with it: neither an end nor a call to correct, for it has
+/// no name. Asked again the model mostly writes a better one, as with arguments that are no JSON elsewhere.
+/// <https://ai.google.dev/api/generate-content#FinishReason>
+const BROKEN: &[&str] = &[
+    "MALFORMED_FUNCTION_CALL",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MALFORMED_RESPONSE",
+];
 
 /// The API says `STOP` as well when the model has called tools.
 fn finish_reason(reason: &str) -> FinishReason {

@@ -35,6 +35,7 @@ golden_tests! { WIRE, "gemini-3.5-flash", "contents":
     an_overload_inside_the_stream_is_named
     an_overload_outside_of_any_event_is_named
     a_long_context_inside_the_stream_is_named
+    a_malformed_call_is_an_error
     a_malformed_chunk_is_refused
     an_answer_without_a_finish_reason_is_truncated
 }
@@ -52,8 +53,21 @@ fn each_finish_reason_has_its_meaning() {
     ] {
         assert_eq!(meaning(reason), FinishReason::Refusal, "{reason}");
     }
-    for reason in ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "LANGUAGE", "NEWER_THAN_US"] {
+    for reason in ["LANGUAGE", "OTHER", "NEWER_THAN_US"] {
         assert_eq!(meaning(reason), FinishReason::Other, "{reason}");
+    }
+}
+
+#[test]
+fn what_the_model_could_not_write_is_no_end() {
+    for reason in ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"] {
+        let parts = json!([{"text": "Let me look."}]);
+        let answer = json!({"candidates": [{"content": {"parts": parts}, "finishReason": reason}]});
+        let error = WIRE.dialect.decode_answer(answer.to_string().as_bytes());
+        assert!(
+            matches!(&error, Err(ProviderError::FailedInStream { kind }) if kind == reason),
+            "{error:?}"
+        );
     }
 }
 

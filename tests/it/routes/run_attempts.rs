@@ -308,3 +308,21 @@ async fn a_model_that_cannot_stream_is_asked_for_one_piece(pool: PgPool) {
     events.wait_for("run.completed").await;
     assert_eq!(provider.received()[0].body.get("stream"), None);
 }
+
+#[sqlx::test]
+async fn a_call_that_the_model_could_not_write_is_asked_for_again(pool: PgPool) {
+    let gemini = Wire(DialectName::Gemini);
+    let provider = FakeProvider::start().await;
+    let builder = TestApp::builder(pool).provider(&provider, gemini.0);
+    let app = builder.default_model("gemini/first").start().await;
+    let broken = json!({
+        "candidates": [{"content": {}, "finishReason": "MALFORMED_FUNCTION_CALL", "index": 0}],
+    });
+    provider.replies(Reply::events(&[format!("data: {broken}\n\n")]));
+    provider.says(gemini, "Done.");
+    let answer =
+        app.admin.post("/v1/runs", json!({"agent": "code-reviewer", "input": "look"})).await;
+    assert_eq!(outcomes(&answer.body), ["first failed", "first ok"]);
+    assert_eq!(answer.body["output"], "Done.");
+    app.stop().await;
+}
