@@ -3,11 +3,22 @@
 use serde_json::{Value, json};
 
 use super::Target;
-use crate::chat::{AnswerFormat, Image, Message};
+use crate::chat::{AnswerFormat, ChatRequest, Image, Message, Protocol};
 
 /// Whether a name is that of a model of OpenAI's that thinks before it answers.
 pub(super) fn reasons(target: &Target) -> bool {
     ["gpt-5", "o1", "o3", "o4"].iter().any(|prefix| target.model.starts_with(prefix))
+}
+
+/// How hard a model is to think that does, as the caller says in either protocol.
+pub(super) fn effort(target: &Target, request: &ChatRequest) -> Option<Value> {
+    let inbound = request.inbound.as_deref().filter(|_| reasons(target))?;
+    let effort = match inbound.protocol {
+        Protocol::ChatCompletions => inbound.value("reasoning_effort")?,
+        Protocol::Responses => inbound.value("reasoning")?.get("effort")?.clone(),
+        Protocol::Messages => return None,
+    };
+    effort.is_string().then_some(effort)
 }
 
 /// An image where a URL is expected.

@@ -8,7 +8,7 @@ use crate::chat::{
 };
 use crate::provider::Target;
 use crate::provider::lenient::texts;
-use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
+use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
 use crate::provider::passing_on::{self, Fields, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words};
 
@@ -49,6 +49,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         ("parallel_tool_calls", parallel_tool_calls(request)),
         // What has no neutral word is the caller's, whose words take its place.
         ("response_format", parameters.answer_format.as_ref().map(response_format)),
+        ("reasoning_effort", effort(target, request)),
         ("stream", target.stream.then_some(Value::Bool(true))),
         ("stream_options", target.stream.then(|| stream_options(inbound))),
     ]);

@@ -7,7 +7,7 @@ use crate::chat::{
     ToolCall, ToolChoice, join_instructions,
 };
 use crate::provider::Target;
-use crate::provider::openai_words::{image_url, reasons, result_text, schema_format};
+use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
 use crate::provider::passing_on::{self, Fields, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 
@@ -53,6 +53,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
         ("parallel_tool_calls", parallel_tool_calls(request)),
         ("text", parameters.answer_format.as_ref().map(text_format)),
+        ("reasoning", effort(target, request).map(|effort| json!({"effort": effort}))),
         ("include", include(target, request, inbound)),
         ("stream", target.stream.then_some(Value::Bool(true))),
         ("stream_options", inbound.and_then(|inbound| stream_options(target, inbound))),

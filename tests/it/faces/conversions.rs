@@ -370,3 +370,41 @@ async fn texts_and_images_keep_their_order_over_every_protocol(pool: PgPool) {
         app.stop().await;
     }
 }
+
+#[sqlx::test]
+async fn how_hard_to_think_is_said_in_either_of_openais_protocols(pool: PgPool) {
+    let chat = json!({"model": "helper", "messages": [{"role": "user", "content": "Hello"}],
+        "reasoning_effort": "high"});
+    let response = json!({"model": "helper", "input": "Hello",
+        "reasoning": {"effort": "high", "summary": "auto"}});
+    for (path, body) in [("/v1/chat/completions", chat), ("/v1/responses", response)] {
+        for (wire, model) in [(OPENAI, "gpt-5.5"), (RESPONSES, "gpt-5.5"), (OPENAI, "qwen3")] {
+            let (provider, folder) = (FakeProvider::start().await, helper());
+            let app = app(&pool, &provider, wire, &folder);
+            let app = app.default_model(&format!("{}/{model}", wire.name())).start().await;
+            provider.says(wire, "Yes.");
+            assert_eq!(app.admin.post(path, body.clone()).await.status, 200);
+            let sent = &provider.received()[0].body;
+            let effort = if wire == OPENAI {
+                &sent["reasoning_effort"]
+            } else {
+                &sent["reasoning"]["effort"]
+            };
+            // Models that are not known to think would refuse what another protocol's caller says to all.
+            let is_said = model != "qwen3" || path == "/v1/chat/completions";
+            assert_eq!(effort == "high", is_said, "{path} to {model}: {sent}");
+            app.stop().await;
+        }
+    }
+}
+
+#[sqlx::test]
+async fn what_is_no_object_says_nothing_of_how_hard_to_think(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).default_model("openai/gpt-5.5").start().await;
+    provider.says(OPENAI, "Yes.");
+    let odd = json!({"model": "helper", "input": "Hello", "reasoning": "high"});
+    assert_eq!(app.admin.post("/v1/responses", odd).await.status, 200);
+    assert_eq!(provider.received()[0].body.get("reasoning_effort"), None);
+    app.stop().await;
+}
