@@ -14,6 +14,10 @@ use crate::ledger::{LedgerError, RunRecord};
 /// How often a run of another instance is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The sequence number of the end of a run that ended with its instance. How much more was told of it than is on record is
+/// known to nobody, so that no smaller number is surely new to whoever goes on from what they have read.
+const BEHIND_ALL: i32 = i32::MAX;
+
 /// Reads the events of a run, each once and in order, to the last. It does not hold the run.
 #[derive(Debug)]
 pub struct RunFollower {
@@ -118,7 +122,7 @@ impl RecordReader {
             return Ok(());
         }
         self.is_over = true;
-        let last = self.last_sequence(&record).await?;
+        let last = last_sequence(&record);
         if self.position < last
             && let Some(found) = self.conversations.with_texts(&record).await?
         {
@@ -126,15 +130,10 @@ impl RecordReader {
         }
         Ok(())
     }
+}
 
-    /// The sequence number of a run's end.
-    async fn last_sequence(&self, record: &RunRecord) -> Result<usize, LedgerError> {
-        if let Some(count) = record.event_count {
-            return Ok(usize::try_from(count).unwrap_or(0));
-        }
-        // It was cut off by the end of its instance: what is there of it is followed by the end.
-        let pieces = self.conversations.inner.ledger.list_run_events(self.run_id, 0).await?;
-        let last = pieces.last().and_then(|piece| events_behind(piece, 0).pop());
-        Ok(last.map_or(0, |event| event.sequence) + 1)
-    }
+/// The sequence number of a run's end.
+fn last_sequence(record: &RunRecord) -> usize {
+    let count = record.event_count.unwrap_or(BEHIND_ALL);
+    usize::try_from(count).unwrap_or(0)
 }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Deployment, Reply, TestApp, anthropic};
+use crate::support::{Caller, Deployment, Events, Reply, TestApp, anthropic};
 
 const CONFIGURATION: &str = "
 providers:
@@ -87,6 +87,13 @@ async fn a_second_signal_ends_at_once(pool: PgPool) {
     assert!(started.elapsed() < Duration::from_millis(1_400));
 }
 
+/// The numbers and names of a run's events behind a number, to the end.
+async fn follow(caller: &Caller, id: &str, last_event_id: u64) -> Vec<(u64, String)> {
+    let told = caller.request(reqwest::Method::GET, &format!("/v1/runs/{id}/events"));
+    let told = Events::read(told.header("last-event-id", last_event_id)).await.collect().await;
+    told.into_iter().map(|(number, name, _)| (number, name)).collect()
+}
+
 #[sqlx::test]
 async fn a_run_in_the_background_whose_instance_was_killed_is_told_to_have_failed(pool: PgPool) {
     let mut deployment = with_slow_vendor(&pool, true).await;
@@ -102,10 +109,28 @@ async fn a_run_in_the_background_whose_instance_was_killed_is_told_to_have_faile
         .await
         .expect("is written");
     let app = TestApp::start(pool).await;
-    let told = app.admin.request(reqwest::Method::GET, &format!("/v1/runs/{id}/events"));
-    let told = crate::support::Events::read(told).await.collect().await;
-    let names: Vec<&str> = told.iter().map(|(_, name, _)| name.as_str()).collect();
+    let told = follow(&app.admin, &id, 0).await;
+    let names: Vec<&str> = told.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["run.started", "agent.selected", "text.delta", "run.failed"]);
     let run = app.admin.get(&format!("/v1/runs/{id}")).await.body;
     assert_eq!((&run["error"]["code"], &run["output"]), (&json!("interrupted"), &json!("Once ")));
+}
+
+#[sqlx::test]
+async fn who_comes_back_to_a_run_whose_instance_was_killed_hears_its_end(pool: PgPool) {
+    let mut deployment = with_slow_vendor(&pool, true).await;
+    let mut events = deployment.service.caller.stream_run(run(true, false)).await;
+    events.wait_for("text.delta").await;
+    let id = events.headers["x-rolecall-run"].to_str().expect("is text").to_owned();
+    deployment.start_again().await;
+    let caller = &deployment.service.caller;
+    // Nothing of it is on record but that it was, and three events were told.
+    let whole = follow(caller, &id, 0).await;
+    let [(number, name)] = whole.as_slice() else { panic!("{whole:?}") };
+    assert_eq!(name, "run.failed");
+    for last_read in [1, 3, 42] {
+        assert!(*number > last_read);
+        assert_eq!(follow(caller, &id, last_read).await, whole);
+    }
+    assert!(follow(caller, &id, *number).await.is_empty(), "who has read the end is told no more");
 }
