@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BrokenCall, ForeignEvent, SealedThought, ToolCall, Usage};
+use super::{BrokenCall, ForeignEvent, Protocol, SealedThought, ToolCall, Usage};
 
 /// One item of an answer. An answer is whole if it holds a [`ChatEvent::Finished`].
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,16 @@ impl ChatEvent {
             E::Text(_) | E::Thinking(_) | E::Thought(_) | E::ToolCall(_) | E::BrokenCall(_) => true,
             E::Foreign(foreign) => foreign.is_content,
             _ => false,
+        }
+    }
+
+    /// Whether it is for callers of a face of this protocol, or of none: thinking is for faces alone, and what has no
+    /// neutral word for those of its own protocol.
+    pub fn is_for(&self, face: Option<Protocol>) -> bool {
+        match self {
+            Self::Thinking(_) | Self::Thought(_) => face.is_some(),
+            Self::Foreign(foreign) => face == Some(foreign.protocol),
+            _ => true,
         }
     }
 }

@@ -164,6 +164,7 @@ impl Execution {
     }
 
     fn add_to_turn(&mut self, event: ChatEvent) {
+        let is_told = event.is_for(self.face);
         let turn = &mut self.turn;
         match event {
             ChatEvent::Model(model) => turn.model = model,
@@ -176,18 +177,18 @@ impl Execution {
                 }
             }
             ChatEvent::Thinking(text) => {
-                if self.face.is_some() {
+                if is_told {
                     self.tell(RunEvent::ThinkingDelta(text));
                 }
             }
             ChatEvent::Thought(thought) => {
                 turn.add_thought(thought.clone());
-                if self.face.is_some() {
+                if is_told {
                     self.tell(RunEvent::ThinkingSealed(thought));
                 }
             }
             ChatEvent::Foreign(foreign) => {
-                if self.face == Some(foreign.protocol) {
+                if is_told {
                     self.tell(RunEvent::ProviderEvent(foreign));
                 }
             }

@@ -157,7 +157,7 @@ impl Conversations {
         let handle = RunHandle::new(Arc::clone(&live), decision.roster_revision);
         let registration = Registration::new(self, &live);
         let is_turn_held_back = is_held_back || tools.is_tool_outstanding();
-        let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on() };
+        let mode = CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on(), face };
         let conversation_id = joined.before.map(|before| before.conversation_id);
         let exchange = joined.keeping.zip(conversation_id).zip(asked).map(|(kept, asked)| {
             let pool = self.inner.claims.pool.clone();

@@ -1,7 +1,7 @@
 //! The model calls of one run, one behind the other, each over however many requests it takes: over several targets,
 //! with retries, until an answer begins.
 //!
-//! What the caller has been shown is never asked for again: after the first content an error is the end.
+//! What the caller has been shown is never asked for again: after the first content that is told, an error is the end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::request_usage::{RequestUsage, answer_bytes};
 use super::spans;
 use super::{ProviderError, Providers, Target};
 use crate::chat::{
-    ChatEvent, ChatRequest, Message, Money, Parameter, Parameters, SealedThought, Usage,
+    ChatEvent, ChatRequest, Message, Money, Parameter, Parameters, Protocol, SealedThought, Usage,
 };
 use crate::telemetry::metrics;
 
@@ -42,6 +42,8 @@ pub struct CallMode {
     pub can_restart: bool,
     /// Whether the model may be asked again with more messages, see [`ModelCall::go_on`].
     pub can_go_on: bool,
+    /// The protocol of the face that tells the answer, if one does.
+    pub face: Option<Protocol>,
 }
 
 /// A model call under way. Dropping it closes the provider's connection.
@@ -68,6 +70,8 @@ pub struct ModelCall {
     requests_allowed: u32,
     retries_here: u32,
     has_content: bool,
+    /// Whether the caller has been told content that cannot be taken back.
+    is_shown: bool,
     is_over: bool,
     dropped: Vec<Parameter>,
     /// What went wrong with the target that was tried first.
@@ -98,6 +102,7 @@ impl ModelCall {
             request_usages: Vec::new(),
             retries_here: 0,
             has_content: false,
+            is_shown: false,
             is_over: false,
             dropped: Vec::new(),
             first_error: None,
@@ -162,7 +167,7 @@ impl ModelCall {
         self.requests_left += 1;
         self.requests_allowed += 1;
         (self.began, self.due) = (Instant::now(), Instant::now());
-        (self.is_over, self.has_content) = (false, false);
+        (self.is_over, self.has_content, self.is_shown) = (false, false, false);
         (self.retries_here, self.first_error) = (0, None);
     }
 
@@ -242,6 +247,7 @@ impl ModelCall {
     fn take(&mut self, event: ChatEvent) -> Result<Option<ChatEvent>, ProviderError> {
         let open = self.open.as_mut().expect("events come from an open attempt");
         let is_content = event.is_content();
+        let is_told = is_content && event.is_for(self.mode.face);
         open.answer_bytes += answer_bytes(&event);
         let event = match event {
             ChatEvent::Model(model) if model.is_empty() => return Ok(None),
@@ -272,9 +278,10 @@ impl ModelCall {
         if is_content && !self.has_content {
             self.has_content = true;
             open.admission.end_probe();
-            if !self.mode.can_restart && !self.mode.can_go_on {
-                self.request = None;
-            }
+        }
+        if is_told && !self.mode.can_restart {
+            self.is_shown = true;
+            self.request.take_if(|_| !self.mode.can_go_on);
         }
         Ok(Some(event))
     }
@@ -303,8 +310,7 @@ impl ModelCall {
             }),
         }
         let remedy = error.remedy();
-        let is_shown = self.has_content && !self.mode.can_restart;
-        if !is_shown && self.arrange(remedy) {
+        if !self.is_shown && self.arrange(remedy) {
             self.has_content = false;
             let is_first = self.first_error.as_ref().is_none_or(|(first, _)| *first == target);
             if is_first && !matches!(error, ProviderError::BreakerOpen { .. }) {

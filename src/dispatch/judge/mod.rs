@@ -215,7 +215,7 @@ impl Judge {
             return Asked::new(Err(JudgeOutcome::Failed), &model, &[], None, started);
         }
         // Nobody sees the answer before it is whole, so that a cut one may be asked for again.
-        let mode = CallMode { can_restart: true, can_go_on: false };
+        let mode = CallMode { can_restart: true, ..CallMode::default() };
         let mut call = self.providers.call(&model.targets, question, mode);
         let mut usage = None;
         let answer =

@@ -77,6 +77,58 @@ async fn a_stream_tries_again_until_it_has_content(pool: PgPool) {
     assert_eq!(outcomes(&run), ["first overloaded", "first ok"]);
 }
 
+/// The beginning of an answer whose model thinks.
+fn thinking() -> Vec<String> {
+    let block = json!({"type": "thinking", "thinking": "", "signature": ""});
+    let delta = json!({"type": "thinking_delta", "thinking": "Hm."});
+    vec![
+        anthropic::start(),
+        anthropic::frame(
+            &json!({"type": "content_block_start", "index": 1, "content_block": block}),
+        ),
+        anthropic::frame(&json!({"type": "content_block_delta", "index": 1, "delta": delta})),
+    ]
+}
+
+#[sqlx::test]
+async fn thinking_that_no_caller_is_shown_is_thought_again(pool: PgPool) {
+    let (provider, builder) = with_two_targets(pool).await;
+    let short = |config: &mut rolecall::config::Config| {
+        config.provider.clocks.idle = Duration::from_millis(200);
+    };
+    let app = builder.configure(short).start().await;
+    let overloaded = anthropic::frame(&anthropic::error("overloaded_error", "busy"));
+    for (reply, attempts) in [
+        (Reply::events(&thinking()).then_cut(), ["first truncated", "first ok"]),
+        (Reply::events(&[thinking(), vec![overloaded]].concat()), ["first overloaded", "first ok"]),
+        (Reply::events(&thinking()).then_silence(), ["first silent", "second ok"]),
+    ] {
+        provider.replies(reply);
+        provider.says(WIRE, "Done.");
+        let mut body = run_with("fast");
+        body["stream"] = json!(true);
+        let run = app.admin.stream_run(body).await.wait_for("run.completed").await;
+        assert_eq!(
+            (outcomes(&run), &run["output"]),
+            (attempts.map(String::from).into(), &json!("Done."))
+        );
+    }
+}
+
+#[sqlx::test]
+async fn thinking_that_a_caller_is_shown_is_not_thought_again(pool: PgPool) {
+    let (provider, builder) = with_two_targets(pool).await;
+    let app = builder.start().await;
+    provider.replies(Reply::events(&thinking()).then_cut());
+    let body = json!({
+        "model": "fast", "stream": true,
+        "messages": [{"role": "user", "content": "Review this pull request for bugs"}],
+    });
+    let answer = app.admin.post("/v1/chat/completions", body).await;
+    assert!(answer.text.contains("Hm.") && answer.text.contains("error"), "{}", answer.text);
+    assert_eq!(provider.received().len(), 1);
+}
+
 #[sqlx::test]
 async fn the_provider_says_when_to_try_again(pool: PgPool) {
     let (provider, builder) = with_two_targets(pool).await;
