@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ApiError;
 use crate::access::AccessError;
 use crate::audit::AuditError;
-use crate::conversation::{ConversationError, FailureCode, Run, RunStatus};
+use crate::conversation::{ConversationError, FailureCode, Run, RunFailure, RunStatus};
 use crate::dispatch::{DispatchError, EvaluationError};
 use crate::http::error_code::ErrorCode;
 use crate::ledger::LedgerError;
@@ -21,13 +21,18 @@ const RETRY_EVALUATION_AFTER: Duration = Duration::from_secs(5);
 impl ApiError {
     /// The error of a run that ended before anything was sent.
     pub fn of_run(run: &Run) -> Self {
-        let Some(failure) = &run.error else {
-            let (code, detail) = match run.status {
-                RunStatus::Cancelled => (ErrorCode::RunCancelled, "the run was cancelled"),
-                _ => (ErrorCode::Internal, "the run ended without an answer"),
-            };
-            return Self::new(code, detail).with("run_id", json!(run.id));
+        let mut error = match (&run.error, run.status) {
+            (Some(failure), _) => Self::of_failure(failure),
+            (None, RunStatus::Cancelled) => {
+                Self::new(ErrorCode::RunCancelled, "the run was cancelled")
+            }
+            (None, _) => Self::new(ErrorCode::Internal, "the run ended without an answer"),
         };
+        error.problem.is_final = is_final(run);
+        error.with("run_id", json!(run.id)).with("attempts", json!(run.attempts))
+    }
+
+    fn of_failure(failure: &RunFailure) -> Self {
         let code = match failure.code {
             FailureCode::ContextLengthExceeded => ErrorCode::ContextLengthExceeded,
             FailureCode::ContentFiltered => ErrorCode::ContentFiltered,
@@ -43,16 +48,18 @@ impl ApiError {
             Some(message) => format!("{}: {message}", failure.detail),
             None => failure.detail.clone(),
         };
-        let mut error = Self::new(code, detail)
-            .with("run_id", json!(run.id))
-            .with("attempts", json!(run.attempts));
+        let mut error = Self::new(code, detail);
         error.problem.retry_after = failure.retry_after;
         error.problem.provider_message.clone_from(&failure.provider_message);
         error.problem.provider_code.clone_from(&failure.provider_code);
         error.problem.provider_param.clone_from(&failure.provider_param);
-        error.problem.is_final = run.request_count() > 0;
         error
     }
+}
+
+/// Whether a client that asks again at once would ask in vain. What somebody has cancelled is not wanted.
+fn is_final(run: &Run) -> bool {
+    run.status == RunStatus::Cancelled || run.request_count() > 0
 }
 
 impl From<DispatchError> for ApiError {

@@ -147,7 +147,10 @@ async fn a_run_that_somebody_waits_for_can_be_cancelled_by_name(pool: PgPool) {
     let runs = app.admin.get("/v1/runs").await.body;
     let path = format!("/v1/runs/{}/cancel", runs["items"][0]["id"].as_str().expect("an id"));
     assert_eq!(app.admin.post(&path, json!({})).await.body["status"], "cancelled");
-    waiting.await.expect("does not panic").problem(409, "run_cancelled");
+    let answer = waiting.await.expect("does not panic");
+    let attempts = &answer.problem(409, "run_cancelled")["attempts"];
+    assert_eq!(attempts[0]["outcome"], "cancelled");
+    assert_eq!(answer.header("x-should-retry"), "false", "clients would repeat what was cancelled");
 }
 
 #[sqlx::test]
