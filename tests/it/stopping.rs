@@ -69,6 +69,7 @@ async fn runs_that_do_not_end_are_ended_and_told(pool: PgPool) {
     let refused = waiting.await.expect("does not panic");
     refused.problem(503, "unavailable");
     assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(refused.header("x-should-retry"), "", "another instance would answer");
     assert_eq!(deployment.service.wait().await, Some(0));
     let took = started.elapsed();
     assert!((Duration::from_millis(1_500)..Duration::from_secs(6)).contains(&took), "{took:?}");

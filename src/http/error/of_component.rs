@@ -57,9 +57,12 @@ impl ApiError {
     }
 }
 
-/// Whether a client that asks again at once would ask in vain. What somebody has cancelled is not wanted.
+/// Whether a client that asks again at once would ask in vain. What somebody has cancelled is not wanted; where this
+/// instance stops, another one answers.
 fn is_final(run: &Run) -> bool {
-    run.status == RunStatus::Cancelled || run.request_count() > 0
+    let is_interrupted =
+        run.error.as_ref().is_some_and(|failure| failure.code == FailureCode::Interrupted);
+    run.status == RunStatus::Cancelled || (run.request_count() > 0 && !is_interrupted)
 }
 
 impl From<DispatchError> for ApiError {
