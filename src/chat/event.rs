@@ -23,7 +23,7 @@ pub enum ChatEvent {
     Finished(FinishReason),
     /// What has no neutral word.
     Foreign(ForeignEvent),
-    /// What came before is void: the answer begins anew.
+    /// What came before, if anything did, is void: the answer begins anew.
     Restarted,
 }
 

@@ -19,12 +19,11 @@ pub(super) enum End {
 }
 
 /// What a run is that ended so, and why it failed.
-pub(super) fn outcome(end: &End, run: &Run) -> (RunStatus, Option<RunFailure>) {
+pub(super) fn outcome(end: &End) -> (RunStatus, Option<RunFailure>) {
     let failed = |code, detail: &str| (RunStatus::Failed, Some(RunFailure::new(code, detail)));
     match end {
         End::Finished => (RunStatus::Completed, None),
         End::Failed(error) => {
-            log_failure(run, error);
             let status = match error {
                 ProviderError::Truncated => RunStatus::Truncated,
                 _ => RunStatus::Failed,
@@ -51,7 +50,8 @@ pub(super) fn invites_another_try(end: &End, run: &Run) -> bool {
 }
 
 /// The provider's own words stay out of the log: they may quote the prompt.
-fn log_failure(run: &Run, error: &ProviderError) {
+pub(super) fn log_failure(end: &End, run: &Run) {
+    let End::Failed(error) = end else { return };
     let source = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(
         run.id = %run.id,

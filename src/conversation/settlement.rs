@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::RunEvent;
 use super::charges;
-use super::end::{End, invites_another_try, outcome};
+use super::end::{End, invites_another_try, log_failure, outcome};
 use super::execution::Execution;
 use super::figures::count_usage;
 use super::funds::PRICE_UNKNOWN;
@@ -45,11 +45,12 @@ impl Execution {
             if has_answer && tools.was_tool_skipped() {
                 run.warnings.push("required_tool_skipped".to_owned());
             }
-            (run.status, run.error) = outcome(&end, run);
+            (run.status, run.error) = outcome(&end);
             run.cost_usd = charges::total(&run.turns);
             run.ended_at = Some(Utc::now());
         });
         let run = live.run();
+        log_failure(&end, &run);
         self.clock.stop(&run);
         spans::tell(&self.span, &run);
         // The line of a request that is answered in one piece says the same of a run that is completed.

@@ -111,7 +111,8 @@ impl ModelCall {
 
     /// The next event; `None` after a whole answer.
     ///
-    /// Each attempt that is accepted begins with a [`ChatEvent::Model`], and models are named `provider/model`.
+    /// Each attempt that is accepted begins with a [`ChatEvent::Model`], and models are named `provider/model`. Each that
+    /// fails ends with a [`ChatEvent::Restarted`], if another one follows.
     ///
     /// # Errors
     /// The reason why there is no answer, once nothing is left to be tried.
@@ -140,11 +141,8 @@ impl ModelCall {
                     return Ok(None);
                 }
                 Err(error) => {
-                    let had_content = self.has_content;
                     self.recover(error)?;
-                    if had_content {
-                        return Ok(Some(ChatEvent::Restarted));
-                    }
+                    return Ok(Some(ChatEvent::Restarted));
                 }
             }
         }

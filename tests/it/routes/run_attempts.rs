@@ -4,7 +4,9 @@ use rolecall::provider::{DialectName, Target};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{FakeProvider, Refusal, Reply, TestApp, TestAppBuilder, Wire, anthropic};
+use crate::support::{
+    Deployment, FakeProvider, Refusal, Reply, TestApp, TestAppBuilder, Wire, anthropic,
+};
 
 const WIRE: Wire = Wire(DialectName::Anthropic);
 
@@ -147,6 +149,38 @@ async fn the_provider_says_when_to_try_again(pool: PgPool) {
     let answer = app.admin.post("/v1/runs", run_with("fast")).await;
     assert_eq!(outcomes(&answer.body), ["first rate_limited", "second ok"]);
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[sqlx::test]
+async fn attempts_are_told_while_more_are_under_way(pool: PgPool) {
+    let (provider, builder) = with_two_targets(pool).await;
+    let hold = |config: &mut rolecall::config::Config| config.http.hold = Duration::from_secs(1);
+    let app = builder.configure(hold).start().await;
+    for _ in 0..2 {
+        provider.replies(refusal(Refusal::RateLimited).with_header("retry-after-ms", "50"));
+    }
+    provider.replies(Reply::silence());
+    let mut body = run_with("fast");
+    body["stream"] = json!(true);
+    let events = app.admin.stream_run(body).await;
+    assert_eq!(events.headers["x-rolecall-attempts"], "3");
+    let id = events.headers["x-rolecall-run"].to_str().expect("is text");
+    let run = app.admin.get(&format!("/v1/runs/{id}")).await.body;
+    assert_eq!(outcomes(&run), ["first rate_limited", "first rate_limited"]);
+}
+
+#[sqlx::test]
+async fn the_log_says_how_many_requests_were_sent(pool: PgPool) {
+    let providers = "providers: {anthropic: {base_url: $VENDOR, api_key: a-key}}\n";
+    let yaml = format!("{providers}limits: {{retry_attempts: 2}}\n");
+    let mut deployment = Deployment::start(&pool, &yaml).await;
+    deployment.vendor.answers(|_| refusal(Refusal::Failed));
+    let answer = deployment.service.caller.post("/v1/runs", run_with("sonnet")).await;
+    answer.problem(502, "provider_failed");
+    assert!(deployment.service.stop());
+    let log = deployment.service.whole_log();
+    let failure = log.lines().find(|line| line.contains(" the provider failed run.id"));
+    assert!(failure.is_some_and(|line| line.contains(" run.requests=2 ")), "{log}");
 }
 
 #[sqlx::test]
