@@ -5,7 +5,7 @@
 //! intents of a home assistant, and on everyday requests that belong to nobody.
 
 use super::Index;
-use super::calibration::{Calibration, logistic};
+use super::calibration::logistic;
 use super::decision::Outcome;
 use super::document::Document;
 use super::fit::Fit;
@@ -60,6 +60,8 @@ pub(super) struct Signals {
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
     roster_texts: f32,
+    /// How likely any of the candidates is right if nothing speaks for one.
+    even_guess: f64,
     is_empty: bool,
 }
 
@@ -76,10 +78,11 @@ impl Signals {
         let examples = scored.iter().map(|candidate| candidate.evidence.example);
         let nearest = examples.fold(0.0, f32::max);
         #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
-        let (agents, requests, unknown) = (
+        let (agents, requests, unknown, candidates) = (
             index.documents.len() as f32,
             index.requests() as f32,
             query.unknown_technologies.len() as f32,
+            scored.len() as f64,
         );
         let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
         Self {
@@ -98,6 +101,7 @@ impl Signals {
             unknown_technologies: unknown.min(MAX_UNKNOWN_TECHNOLOGIES),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
+            even_guess: candidates.recip(),
             is_empty: false,
         }
     }
@@ -146,8 +150,15 @@ impl Signals {
 }
 
 /// The probability that the first candidate is right.
-pub(super) fn confidence(signals: &Signals, calibration: Calibration) -> f64 {
-    if signals.is_empty { 0.0 } else { calibration.apply(signals.confidence()) }
+pub(super) fn confidence(signals: &Signals, fit: &Fit) -> f64 {
+    if signals.is_empty {
+        return 0.0;
+    }
+    let confidence = fit.calibration.apply(signals.confidence());
+    // The calibration knows real requests alone, the least sure of which mostly find their agent. Where no agent has a word
+    // of the request nor comes near its meaning, there is nothing to be sure of.
+    let says_nothing = signals.known <= 0.0 && signals.belongs() < fit.none_below;
+    if says_nothing { confidence.min(signals.even_guess) } else { confidence }
 }
 
 /// `None` if there is nothing foreign to compare with.

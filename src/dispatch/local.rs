@@ -59,7 +59,7 @@ pub(super) fn judge<'a>(
     let fit = index.fit();
     let scored = score(index, &query, fit.trust, is_candidate);
     let signals = Signals::of(index, &query, &scored);
-    let confidence = round(confidence(&signals, fit.calibration));
+    let confidence = round(confidence(&signals, fit));
     Judged { query, scored, confidence, outcome: outcome(&signals, fit) }
 }
 

@@ -52,6 +52,17 @@ fn styling_is_not_backend_work() {
     assert_eq!((outcome, first.as_deref()), (Outcome::Picked, Some("nextjs-frontend-engineer")));
 }
 
+#[test]
+fn what_says_nothing_is_worth_no_more_than_a_guess() {
+    let index = index();
+    for input in ["", "😀", ".", "1234567890", "the of and", &"x".repeat(10_000)] {
+        let request = DispatchRequest { input: input.to_owned(), ..DispatchRequest::default() };
+        let decision = decide(&index, &request, &Settings::default()).expect("nothing is named");
+        assert_eq!(decision.outcome, Outcome::None);
+        assert!(decision.confidence < 0.1, "{input:.20} {}", decision.confidence);
+    }
+}
+
 /// How many of some requests found their agent, were kept, and how many strangers were turned away.
 #[derive(Debug, Default)]
 struct Figures {
