@@ -18,8 +18,8 @@ pub(super) enum End {
     Panicked,
 }
 
-/// What a run is that ended so, and why it failed.
-pub(super) fn outcome(end: &End) -> (RunStatus, Option<RunFailure>) {
+/// What a run is that ended so, and why it failed. `names_model`: whether its caller has named the model.
+pub(super) fn outcome(end: &End, names_model: bool) -> (RunStatus, Option<RunFailure>) {
     let failed = |code, detail: &str| (RunStatus::Failed, Some(RunFailure::new(code, detail)));
     match end {
         End::Finished => (RunStatus::Completed, None),
@@ -28,7 +28,7 @@ pub(super) fn outcome(end: &End) -> (RunStatus, Option<RunFailure>) {
                 ProviderError::Truncated => RunStatus::Truncated,
                 _ => RunStatus::Failed,
             };
-            (status, Some(RunFailure::from(error)))
+            (status, Some(RunFailure::of(error, names_model)))
         }
         End::Cancelled(_) => (RunStatus::Cancelled, None),
         End::TookTooLong => failed(FailureCode::RunTimeout, "the run took longer than a run may"),

@@ -116,18 +116,8 @@ impl RunFailure {
         }
     }
 
-    /// Whether it is worth asking again later, as `Retry-After` then says.
-    pub fn invites_another_try(&self) -> bool {
-        use FailureCode as C;
-        matches!(
-            self.code,
-            C::Interrupted | C::ProviderOverloaded | C::RateLimited | C::Unavailable
-        )
-    }
-}
-
-impl From<&ProviderError> for RunFailure {
-    fn from(error: &ProviderError) -> Self {
+    /// `names_model`: whether the caller has named the model.
+    pub(super) fn of(error: &ProviderError, names_model: bool) -> Self {
         use ProviderError as E;
         let (code, retry_after) = match error {
             E::RateLimited { retry_after } => (FailureCode::RateLimited, *retry_after),
@@ -135,6 +125,10 @@ impl From<&ProviderError> for RunFailure {
             E::ContextTooLong { .. } => (FailureCode::ContextLengthExceeded, None),
             E::ContentFiltered { .. } => (FailureCode::ContentFiltered, None),
             E::BreakerOpen { retry_after } => (FailureCode::ProviderOverloaded, Some(*retry_after)),
+            // The operator has configured an address or a model that the provider does not have.
+            E::RequestRefused { status: 404 | 405, .. } if !names_model => {
+                return Self::new(FailureCode::ProviderFailed, error.to_string());
+            }
             E::RequestRefused { .. } => (FailureCode::ProviderRefused, None),
             E::Silent { .. } => (FailureCode::ProviderTimeout, None),
             E::Truncated => (FailureCode::Truncated, None),
@@ -165,5 +159,14 @@ impl From<&ProviderError> for RunFailure {
             retry_after,
             ..Self::new(code, error.to_string())
         }
+    }
+
+    /// Whether it is worth asking again later, as `Retry-After` then says.
+    pub fn invites_another_try(&self) -> bool {
+        use FailureCode as C;
+        matches!(
+            self.code,
+            C::Interrupted | C::ProviderOverloaded | C::RateLimited | C::Unavailable
+        )
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Execution {
     pub turn: OpenTurn,
     /// Whether each turn is told when it is over, so that an answer which was cut can be asked for again.
     pub is_held_back: bool,
+    /// Whether the caller has named the model.
+    pub names_model: bool,
     /// The protocol of the face that made the run: its callers are shown thinking, and what has no neutral word.
     pub face: Option<Protocol>,
     /// Of the turns that are over.

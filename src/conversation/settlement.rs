@@ -27,7 +27,8 @@ impl Execution {
         for event in self.turn.release() {
             self.live.tell(event);
         }
-        let (call, live, tools) = (&self.call, &self.live, &self.tools);
+        let (call, live, tools, names_model) =
+            (&self.call, &self.live, &self.tools, self.names_model);
         let cut_turn = self.cut_turn();
         let has_calls = live.has_calls_for_caller();
         live.update(|run| {
@@ -45,7 +46,7 @@ impl Execution {
             if has_answer && tools.was_tool_skipped() {
                 run.warnings.push("required_tool_skipped".to_owned());
             }
-            (run.status, run.error) = outcome(&end);
+            (run.status, run.error) = outcome(&end, names_model);
             run.cost_usd = charges::total(&run.turns);
             run.ended_at = Some(Utc::now());
         });

@@ -131,6 +131,7 @@ impl Conversations {
         let face = new.prompt.inbound.as_ref().map(|inbound| inbound.protocol);
         // Who is shown nothing before the end sees nothing of an answer that begins anew.
         let is_held_back = !new.is_streaming && !is_background;
+        let names_model = new.model.is_some();
         let Prepared { decision, agent, model, request, tools, warnings } = span
             .around(self.prepare(new, joined.before, Judging::IfClose))
             .await
@@ -174,6 +175,7 @@ impl Conversations {
             span,
             turn: OpenTurn::begin(false, is_turn_held_back),
             is_held_back,
+            names_model,
             face,
             usage: Usage::default(),
             exchange,

@@ -244,6 +244,23 @@ async fn a_refused_key_is_the_operators_trouble(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_model_that_the_provider_does_not_have_is_the_fault_of_who_named_it(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = TestApp::builder(pool).provider(&provider, DialectName::Anthropic).start().await;
+    for status in [404, 405] {
+        provider.answers(move |_| {
+            Reply::json(status, &anthropic::error("not_found_error", "no such model"))
+        });
+        let configured = json!({"agent": "code-reviewer", "input": "look"});
+        let answer = app.admin.post("/v1/runs", configured).await;
+        let problem = answer.problem(502, "provider_failed");
+        assert!(!problem.to_string().contains("no such model"), "{problem}");
+        let answer = app.admin.post("/v1/runs", run_with("anthropic/gone")).await;
+        answer.problem(400, "invalid_request");
+    }
+}
+
+#[sqlx::test]
 async fn a_stand_in_that_cannot_stand_in_hides_nothing(pool: PgPool) {
     let (provider, builder) = with_two_targets(pool).await;
     let app = builder.start().await;
