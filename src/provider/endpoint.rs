@@ -17,8 +17,8 @@ use super::{
 use crate::chat::{AnswerFormat, ChatRequest};
 use crate::telemetry::traces;
 
-/// How long the body of an error may pause, and how much of it is read.
-const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the body of an error is waited for in all, and how much of it is read.
+const ERROR_BODY_TIME: Duration = Duration::from_secs(3);
 const ERROR_BODY_BYTES: usize = 256 * 1024;
 
 /// Most bytes of an answer that is not streamed.
@@ -85,8 +85,7 @@ impl Endpoint {
         traces::name_in(&mut headers);
         let mut answer = transport.post(uri, headers, body, header_timeout).await?;
         if !answer.status.is_success() {
-            let body = answer.read_whole(ERROR_BODY_TIMEOUT, ERROR_BODY_BYTES).await;
-            let body = body.unwrap_or_default();
+            let body = answer.read_for(ERROR_BODY_TIME, ERROR_BODY_BYTES).await;
             return Err(self.dialect.decode_error(answer.status, &answer.headers, &body));
         }
         if answer.is_event_stream() {

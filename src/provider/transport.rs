@@ -113,6 +113,21 @@ impl Answer {
         }
     }
 
+    /// What comes of the body within a time. Once that is `enough_bytes`, no more is read.
+    pub async fn read_for(&mut self, time: Duration, enough_bytes: usize) -> Vec<u8> {
+        let mut read = Vec::new();
+        let reading = async {
+            while read.len() < enough_bytes
+                && let Ok(Some(piece)) = self.next_piece().await
+            {
+                read.extend_from_slice(&piece);
+            }
+        };
+        // What has come by then has to do.
+        let _ = tokio::time::timeout(time, reading).await;
+        read
+    }
+
     /// The whole body, `max_bytes` at most; each silence between two pieces is bounded by `idle_timeout`.
     pub async fn read_whole(
         &mut self,

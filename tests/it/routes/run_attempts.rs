@@ -273,6 +273,19 @@ async fn a_stand_in_that_cannot_stand_in_hides_nothing(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn the_words_of_an_error_are_not_waited_for_long(pool: PgPool) {
+    let (provider, builder) = with_two_targets(pool).await;
+    let app = builder.configure(|config| config.provider.retry.attempts = 2).start().await;
+    let byte_by_byte = vec!["x".to_owned(); 20];
+    provider.replies(Reply::slow_events(&byte_by_byte, Duration::from_secs(1)).with_status(500));
+    provider.says(WIRE, "Done.");
+    let started = Instant::now();
+    let run = app.admin.post("/v1/runs", run_with("fast")).await.body;
+    assert_eq!(outcomes(&run), ["first failed", "second ok"]);
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
+
+#[sqlx::test]
 async fn parameters_that_a_model_refuses_are_left_out_and_told(pool: PgPool) {
     let provider = FakeProvider::start().await;
     let app = TestApp::builder(pool).provider(&provider, DialectName::Anthropic).start().await;

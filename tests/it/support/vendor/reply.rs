@@ -152,6 +152,13 @@ impl Reply {
         self
     }
 
+    pub fn with_status(mut self, status: u16) -> Self {
+        if let Some(head) = &mut self.head {
+            head.status = status;
+        }
+        self
+    }
+
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Some(head) = &mut self.head {
             head.headers.push((name, value.to_owned()));
