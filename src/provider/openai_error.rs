@@ -20,15 +20,15 @@ const FILTERED: &[&str] = &[
     "misalignment_policy_violation",
 ];
 
-const LIMITED: &[&str] = &[
-    "rate_limit_exceeded",
-    "rate_limit_error",
-    "slow_down",
+/// The names of an account that pays for nothing more. They come with the status of a rate limit, and do not pass.
+const SPENT: &[&str] = &[
     "insufficient_quota",
     "credit_balance_exhausted",
     "organization_spend_limit_exceeded",
     "project_spend_limit_exceeded",
 ];
+
+const LIMITED: &[&str] = &["rate_limit_exceeded", "rate_limit_error", "slow_down"];
 
 const OVERLOADED: &[&str] =
     &["server_is_overloaded", "overloaded", "overloaded_error", "service_unavailable_error"];
@@ -70,7 +70,7 @@ impl From<Value> for ErrorDetail {
 pub(super) fn decode_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
     let error =
         serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error).unwrap_or_default();
-    if let Some(refused) = error.of_the_request() {
+    if let Some(refused) = error.that_stays(status) {
         return refused;
     }
     let words = [word(&error.code), word(&error.param)];
@@ -90,7 +90,7 @@ fn word(value: &Value) -> Option<String> {
 impl ErrorDetail {
     /// Names the error that ends a stream.
     pub fn in_stream(self) -> ProviderError {
-        if let Some(refused) = self.of_the_request() {
+        if let Some(refused) = self.that_stays(StatusCode::TOO_MANY_REQUESTS) {
             return refused;
         }
         match self.status() {
@@ -105,8 +105,8 @@ impl ErrorDetail {
         }
     }
 
-    /// The errors that are the same whenever they are told.
-    fn of_the_request(&self) -> Option<ProviderError> {
+    /// The errors that are the same whenever they are told: of the request, and of our account.
+    fn that_stays(&self, status: StatusCode) -> Option<ProviderError> {
         let message = || self.message.clone();
         // Some servers and proxies keep the text alone.
         let is_too_long = self.is_one_of(TOO_LONG)
@@ -115,6 +115,9 @@ impl ErrorDetail {
                 .any(|words| self.message.contains(words));
         if is_too_long {
             return Some(ProviderError::ContextTooLong { message: message() });
+        }
+        if self.is_one_of(SPENT) {
+            return Some(ProviderError::CredentialsRefused { status: status.as_u16() });
         }
         self.is_one_of(FILTERED).then(|| ProviderError::ContentFiltered { message: message() })
     }

@@ -31,7 +31,7 @@ golden_tests! { WIRE, "gpt-5.5", "messages":
     an_overload_inside_the_stream_is_named
     a_long_context_inside_the_stream_is_named
     a_content_filter_inside_the_stream_is_named
-    a_spent_quota_inside_the_stream_is_a_limit
+    a_spent_quota_inside_the_stream_is_named
     numeric_error_codes_are_read
     a_malformed_chunk_is_refused
     an_answer_without_a_finish_reason_is_truncated

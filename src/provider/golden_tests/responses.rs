@@ -42,7 +42,7 @@ golden_tests! { WIRE, "gpt-5.5", "input":
     a_failed_response_is_an_error
     a_failed_response_without_a_reason_is_an_error
     a_rate_limit_inside_the_stream_is_named
-    a_spent_quota_inside_the_stream_is_a_limit
+    a_spent_quota_inside_the_stream_is_named
     an_overload_inside_the_stream_is_named
     a_long_context_inside_the_stream_is_named
     a_refused_prompt_inside_the_stream_is_named
