@@ -5,6 +5,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use super::request_body::RequestBody;
 use super::{ProviderError, SseEvent, Target};
@@ -84,6 +85,12 @@ pub(super) fn malformed(error: &serde_json::Error) -> ProviderError {
         _ => "invalid JSON",
     };
     ProviderError::Malformed(format!("{what} at line {line} column {column}"))
+}
+
+/// An id for a call that came without one. Callers give calls back, so that ids must differ over all the answers of a
+/// conversation.
+pub(super) fn new_call_id() -> String {
+    format!("call_{}", Uuid::now_v7().simple())
 }
 
 /// A call whose arguments a model wrote as text. Without arguments the text is empty and means `{}`.

@@ -9,9 +9,8 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
 
-use super::dialect::{Decoder, Dialect, secret_header};
+use super::dialect::{Decoder, Dialect, new_call_id, secret_header};
 use super::request_body::RequestBody;
 use super::{ProviderError, Target};
 use crate::chat::{ChatEvent, ChatRequest, Parameter};
@@ -24,9 +23,7 @@ pub(super) struct Gemini {
 }
 
 impl Gemini {
-    /// Callers give calls back, so that ids must differ over all the answers of a conversation.
-    pub const WITH_UNIQUE_IDS: Self =
-        Self { new_call_id: |_| format!("call_{}", Uuid::now_v7().simple()) };
+    pub const WITH_UNIQUE_IDS: Self = Self { new_call_id: |_| new_call_id() };
 }
 
 impl Dialect for Gemini {

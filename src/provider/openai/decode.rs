@@ -3,7 +3,7 @@
 use super::foreign::{self, Foreign};
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, Usage};
-use crate::provider::dialect::{Decoder, malformed, read_call, told_call};
+use crate::provider::dialect::{Decoder, malformed, new_call_id, read_call, told_call};
 use crate::provider::{ProviderError, SseEvent};
 
 /// A whole answer is one big chunk whose calls are complete.
@@ -108,7 +108,9 @@ impl StreamDecoder {
             let reason =
                 if self.was_refused { FinishReason::Refusal } else { finish_reason(&reason) };
             for call in std::mem::take(&mut self.open_calls) {
-                match read_call(call.id, call.name, &call.arguments) {
+                // Some servers give calls no ids.
+                let id = written(Some(call.id)).unwrap_or_else(new_call_id);
+                match read_call(id, call.name, &call.arguments) {
                     // The limit has cut its arguments.
                     Err(_) if reason == FinishReason::Length => {}
                     call => events.push(told_call(call)),

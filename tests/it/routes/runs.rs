@@ -356,6 +356,28 @@ async fn the_callers_tools_go_out_and_their_calls_come_back(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn calls_without_ids_are_given_some(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let call = json!({"type": "function", "function": {"name": "look", "arguments": "{}"}});
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [call, call]});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
+    provider.replies(Reply::json(200, &json!({"model": "m", "choices": [choice]})));
+    let app = TestApp::builder(pool)
+        .provider(&provider, DialectName::Openai)
+        .default_model("openai/m")
+        .start()
+        .await;
+    let body = json!({
+        "agent": "code-reviewer", "input": "look", "model": "openai/m",
+        "tools": [{"name": "look", "parameters": {}}],
+    });
+    let run = app.admin.post("/v1/runs", body).await.body;
+    let id = |place: usize| run["tool_calls"][place]["id"].as_str().expect("an id");
+    assert!(id(0).starts_with("call_") && id(1).starts_with("call_"), "{run}");
+    assert_ne!(id(0), id(1));
+}
+
+#[sqlx::test]
 async fn requests_to_one_revision_begin_with_the_same_bytes(pool: PgPool) {
     let provider = FakeProvider::start().await;
     let app = TestApp::builder(pool).provider(&provider, DialectName::Anthropic).start().await;
