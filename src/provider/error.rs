@@ -28,7 +28,7 @@ pub enum ProviderError {
     FailedInStream { kind: String },
     #[error("the provider could not be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the provider was silent for {} ms while {phase}", .limit.as_millis())]
+    #[error("the provider was silent for {} ms {phase}", .limit.as_millis())]
     Silent { phase: &'static str, limit: Duration },
     #[error("the provider's answer cannot be read: {0}")]
     Malformed(String),

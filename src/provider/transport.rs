@@ -78,7 +78,7 @@ impl Transport {
         let response = tokio::time::timeout(header_timeout, self.client.request(request))
             .await
             .map_err(|_| ProviderError::Silent {
-                phase: "waiting for the response headers",
+                phase: "before its response headers",
                 limit: header_timeout,
             })?
             .map_err(|error| ProviderError::Unreachable(Box::new(error)))?;
@@ -138,7 +138,7 @@ impl Answer {
         loop {
             let piece =
                 tokio::time::timeout(idle_timeout, self.next_piece()).await.map_err(|_| {
-                    ProviderError::Silent { phase: "reading the answer", limit: idle_timeout }
+                    ProviderError::Silent { phase: "inside its answer", limit: idle_timeout }
                 })??;
             let Some(piece) = piece else { return Ok(whole) };
             whole.extend_from_slice(&piece);

@@ -135,12 +135,17 @@ async fn each_clock_ends_a_silence(pool: PgPool) {
         .await;
     provider.replies(Reply::silence());
     let answer = app.admin.post("/v1/runs", run_of_a_named_agent(true)).await;
-    answer.problem(504, "provider_timeout");
+    let silence = |detail: &Value| {
+        detail.as_str().expect("a text").replace("the provider was silent for 150 ms ", "")
+    };
+    let problem = answer.problem(504, "provider_timeout");
+    assert_eq!(silence(&problem["detail"]), "before its response headers");
 
     let (reply, _pace) = Reply::paced();
     provider.replies(reply);
     let answer = app.admin.post("/v1/runs", run_of_a_named_agent(true)).await;
-    answer.problem(504, "provider_timeout");
+    let problem = answer.problem(504, "provider_timeout");
+    assert_eq!(silence(&problem["detail"]), "before its first token");
 
     let (reply, pace) = Reply::paced();
     provider.replies(reply);
@@ -149,6 +154,7 @@ async fn each_clock_ends_a_silence(pool: PgPool) {
     let events = app.admin.stream_run(run_of_a_named_agent(true)).await;
     let (_, name, run) = events.collect().await.pop().expect("has an end");
     assert_eq!((name.as_str(), &run["error"]["code"]), ("run.failed", &json!("provider_timeout")));
+    assert_eq!(silence(&run["error"]["detail"]), "between two pieces of its answer");
 }
 
 #[sqlx::test]
