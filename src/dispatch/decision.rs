@@ -127,7 +127,8 @@ pub struct Decision {
     pub strategy: Strategy,
     pub roster_revision: i64,
     pub elapsed_us: u64,
-    /// The first is the one that was decided on, also if the judge chose one with a lower score.
+    /// The first is the one that was decided on, also if the judge chose one with a lower score; where the default agent stands
+    /// in, it is the one that came nearest.
     pub ranked: Vec<Ranked>,
     /// Languages, frameworks, products and tools that the request names and no agent mentions: they speak for nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
