@@ -90,6 +90,11 @@ impl Parameter {
 }
 
 impl Parameters {
+    /// Whether the model must call a tool.
+    pub fn forces_call(&self) -> bool {
+        matches!(self.tool_choice, Some(ToolChoice::Required | ToolChoice::Tool(_)))
+    }
+
     /// Takes a parameter out; true if it was there.
     pub fn remove(&mut self, parameter: Parameter) -> bool {
         match parameter {
@@ -97,10 +102,7 @@ impl Parameters {
             Parameter::TopP => self.top_p.take().is_some(),
             Parameter::TopK => self.top_k.take().is_some(),
             Parameter::Stop => !std::mem::take(&mut self.stop).is_empty(),
-            Parameter::ToolChoice => self
-                .tool_choice
-                .take_if(|choice| matches!(choice, ToolChoice::Required | ToolChoice::Tool(_)))
-                .is_some(),
+            Parameter::ToolChoice => self.forces_call() && self.tool_choice.take().is_some(),
             Parameter::Seed => self.seed.take().is_some(),
             Parameter::AnswerSchema => self.answer_format.take().is_some(),
         }

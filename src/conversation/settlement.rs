@@ -10,6 +10,7 @@ use super::figures::count_usage;
 use super::funds::PRICE_UNKNOWN;
 use super::run::RunStatus;
 use super::spans;
+use super::start::parameter_dropped;
 use super::stored::{FLUSH_PATIENCE, NotKept};
 use super::turn::Turn;
 use crate::chat::{FinishReason, Money};
@@ -35,8 +36,8 @@ impl Execution {
             run.turns.extend(cut_turn);
             run.attempts = call.attempts().to_vec();
             run.warnings.extend(is_price_unknown.then(|| PRICE_UNKNOWN.to_owned()));
-            let dropped = call.dropped_parameters().iter();
-            run.warnings.extend(dropped.map(|name| format!("parameter_dropped:{}", name.as_str())));
+            let dropped = call.dropped_parameters().iter().copied();
+            run.warnings.extend(dropped.map(parameter_dropped));
             // Some compatible servers say `stop` when the model has called tools.
             if run.finish_reason == Some(FinishReason::Stop) && has_calls {
                 run.finish_reason = Some(FinishReason::ToolCalls);

@@ -205,13 +205,15 @@ impl Conversations {
         self.inner.ledger.try_secure().await?;
         let (request, dropped_parameters) =
             self.inner.providers.encode(prepared.model.first(), &prepared.request);
+        let mut warnings = prepared.warnings;
+        warnings.extend(dropped_parameters.iter().copied().map(parameter_dropped));
         Ok(PromptPreview {
             agent: AgentRef::to(&prepared.agent),
             dispatch_id: prepared.decision.id,
             estimated_tokens: prompt::estimate_tokens(&prepared.request),
             request,
             dropped_parameters,
-            warnings: prepared.warnings,
+            warnings,
             model: prepared.model,
         })
     }
@@ -260,7 +262,11 @@ impl Conversations {
         let required = self.required(&agent, &offer, &new.prompt);
         let mut warnings = warnings(&model, &offer);
         let span = traces::begin("prompt");
+        let must_call = new.prompt.parameters.forces_call();
         let mut request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
+        if must_call && !request.parameters.forces_call() {
+            warnings.push(parameter_dropped(Parameter::ToolChoice));
+        }
         if is_stored {
             let assumed = self.inner.settings.stored.context_tokens;
             is_shortened |=
@@ -319,6 +325,11 @@ fn warnings(model: &ResolvedModel, offer: &Offer) -> Vec<String> {
     }
     warnings.extend(offer.missing.iter().map(|server| format!("tool_server_unavailable:{server}")));
     warnings
+}
+
+/// The warning of a parameter that was asked for and is left out.
+pub(super) fn parameter_dropped(parameter: Parameter) -> String {
+    format!("parameter_dropped:{}", parameter.as_str())
 }
 
 /// The names of the caller's tools. None may be a server's: a call must have one owner.

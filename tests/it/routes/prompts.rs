@@ -2,7 +2,7 @@ use rolecall::provider::DialectName;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{FakeProvider, TestApp};
+use crate::support::{FakeProvider, TestApp, Wire};
 
 #[sqlx::test]
 async fn a_prompt_is_what_a_run_would_send(pool: PgPool) {
@@ -18,4 +18,23 @@ async fn a_prompt_is_what_a_run_would_send(pool: PgPool) {
     assert!(prompt["tokens"]["estimate"].as_u64() > Some(100));
     assert_eq!(prompt["tokens"]["exact"], false);
     assert!(provider.received().is_empty(), "nothing is sent");
+}
+
+#[sqlx::test]
+async fn a_prompt_warns_of_what_is_left_out_as_a_run_does(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    provider.says(Wire(DialectName::OpenaiResponses), "Done.");
+    let app = TestApp::builder(pool)
+        .provider(&provider, DialectName::OpenaiResponses)
+        .default_model("responses/m")
+        .start()
+        .await;
+    let body = json!({
+        "agent": "code-reviewer", "input": "hello", "model": "responses/m",
+        "stop": ["END"], "tool_choice": "required",
+    });
+    let prompt = app.admin.post("/v1/prompts", body.clone()).await.body;
+    let warnings = json!(["parameter_dropped:tool_choice", "parameter_dropped:stop"]);
+    assert_eq!(prompt["warnings"], warnings);
+    assert_eq!(app.admin.post("/v1/runs", body).await.body["warnings"], warnings);
 }
