@@ -125,6 +125,12 @@ impl MessageBody {
                 "only an assistant message may have it",
             ));
         }
+        if let Some(place) = self.tool_calls.iter().position(|call| call.arguments.is_string()) {
+            return Err(ApiError::invalid_field(
+                format!("/messages/{index}/tool_calls/{place}/arguments"),
+                "must be the arguments themselves, not a text that holds them",
+            ));
+        }
         if self.role != Role::Tool && self.is_error {
             return Err(ApiError::invalid_field(
                 field("is_error"),

@@ -43,6 +43,14 @@ async fn bad_bodies_name_the_field(pool: PgPool) {
             json!({"input": "x", "tools": [{"name": "a", "parametres": {}}]}),
             "/tools/0/parametres",
         ),
+        (
+            "/v1/runs",
+            json!({"messages": [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "tool_calls": [{"id": "a", "name": "b", "arguments": "{}"}]},
+            ]}),
+            "/messages/1/tool_calls/0/arguments",
+        ),
         ("/v1/prompts", json!({"input": "x", "stream": "yes"}), "/stream"),
         ("/admin/v1/keys", json!({"name": "", "scopes": ["run"]}), "/name"),
         ("/admin/v1/keys", json!({"name": "a\u{0}b", "scopes": ["run"]}), "/name"),
