@@ -153,14 +153,13 @@ async fn keep_fitted(dispatcher: Dispatcher) {
     }
 }
 
-/// Writes what keys spend here, and reads what they spend elsewhere.
+/// Reads what keys spend elsewhere.
 async fn keep_spending(limits: Limits) {
     let mut poll = interval(POLL_INTERVAL);
     loop {
         poll.tick().await;
-        // What is not written stays to be written.
         if let Err(error) = limits.sync().await {
-            tracing::debug!(%error, "failed to write or read what keys have spent");
+            tracing::debug!(%error, "failed to read what keys have spent");
         }
     }
 }

@@ -157,7 +157,6 @@ impl App {
         background.stop().await;
         self.state.tool_servers.stop().await;
         self.state.ledger.close(CLOSE_PATIENCE).await;
-        self.state.limits.close(CLOSE_PATIENCE).await;
         if let Some(traces) = self.traces {
             traces.stop(CLOSE_PATIENCE).await;
         }

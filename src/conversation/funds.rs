@@ -44,12 +44,16 @@ impl Funds {
         self.hold.change(wanted).is_ok()
     }
 
-    /// Ends the reservation with what was used. True if a part of it should be counted against a budget and has no
-    /// known price.
-    pub fn settle(&mut self, requests: &[RequestUsage]) -> bool {
+    /// Whether what the run costs is counted against a budget.
+    pub fn has_budget(&self) -> bool {
+        self.hold.has_budget()
+    }
+
+    /// Ends the reservation with what was used. Returns what that has cost, and whether the price of all of it is known.
+    pub fn settle(&mut self, requests: &[RequestUsage]) -> (Money, bool) {
         let (used, is_priced) = self.used(requests);
         self.hold.settle(used);
-        self.hold.has_budget() && !is_priced
+        (used.cost, is_priced)
     }
 
     /// What was used of each model, request by request.

@@ -1,7 +1,7 @@
 //! Runs on record: written while they go on, found again when they are asked for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 use sqlx::types::Json;
@@ -11,6 +11,7 @@ use super::event::{CallsForCaller, NumberedEvent, read_stored};
 use super::idempotency::Idempotency;
 use super::live_run::LiveRun;
 use super::{Conversations, Run, charges};
+use crate::chat::Money;
 use crate::dispatch::AgentRef;
 use crate::ledger::{LedgerError, RunEvents, RunFilter, RunRecord, json_text};
 
@@ -21,6 +22,8 @@ pub(super) struct RecordedRun {
     pub agent_sha256: String,
     pub dispatch_id: Uuid,
     pub idempotency: Option<Idempotency>,
+    /// Known once the run is settled.
+    spent_nano_usd: OnceLock<i64>,
     /// Whether the key stays with a run that has ended.
     keeps_idempotency_key: AtomicBool,
     /// Whether the ledger knows of it. Held while it is told, so that what it is told last is the last state.
@@ -46,9 +49,17 @@ impl RecordedRun {
             agent_sha256,
             dispatch_id,
             idempotency,
+            spent_nano_usd: OnceLock::new(),
             keeps_idempotency_key: AtomicBool::new(false),
             is_noted: Mutex::new(false),
         }
+    }
+
+    /// Says what the run has cost its key, retries that were cut included.
+    pub fn set_spent(&self, spent: Money) {
+        let nanos = i64::try_from(spent.nanos()).unwrap_or(i64::MAX);
+        // A run is settled once.
+        let _ = self.spent_nano_usd.set(nanos);
     }
 
     /// Leaves the key with the run when it ends.
@@ -92,6 +103,7 @@ impl Conversations {
                 .then(|| i32::try_from(live.event_count() + 1).unwrap_or(i32::MAX)),
             charges: has_ended
                 .then(|| Json(charges::of_run(&run).into_iter().map(Into::into).collect())),
+            spent_nano_usd: recorded.spent_nano_usd.get().copied(),
             record: json_text(&*run),
         }
     }

@@ -20,7 +20,9 @@ impl Execution {
     pub(super) async fn settle(mut self: Box<Self>, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish("cancelled");
-        let is_price_unknown = self.funds.settle(self.call.request_usages());
+        let (spent, is_priced) = self.funds.settle(self.call.request_usages());
+        let is_price_missed = !is_priced && self.funds.has_budget();
+        self.live.recorded.set_spent(spent);
         self.count_usage();
         if self.keep_exchange(&end).await.is_err() {
             end = End::NotKept;
@@ -35,7 +37,7 @@ impl Execution {
         live.update(|run| {
             run.turns.extend(cut_turn);
             run.attempts = call.attempts().to_vec();
-            run.warnings.extend(is_price_unknown.then(|| PRICE_UNKNOWN.to_owned()));
+            run.warnings.extend(is_price_missed.then(|| PRICE_UNKNOWN.to_owned()));
             let dropped = call.dropped_parameters().iter().copied();
             run.warnings.extend(dropped.map(parameter_dropped));
             // Some compatible servers say `stop` when the model has called tools.

@@ -105,6 +105,9 @@ pub struct RunRecord<T = String> {
     /// What it has used, model by model; the first is the model that it is told to have used. Set when the run ends, and
     /// not read again.
     pub charges: Option<Json<Vec<Charge>>>,
+    /// What all of its requests have cost the key, as far as that is known, in billionths of a dollar. Set when the run ends,
+    /// and not read again.
+    pub spent_nano_usd: Option<i64>,
 }
 
 /// What a run has used of one model.
@@ -201,6 +204,7 @@ mod tests {
             request_sha256: Some(vec![1, 2]),
             event_count: Some(5),
             charges: Some(Json(vec![charge])),
+            spent_nano_usd: Some(6),
         };
         let events = RunEvents { run_id: id, first_sequence: 1, events: "[]".to_owned() };
         let all = [written(&dispatch), written(&run), written(&events)].join("\n");

@@ -106,7 +106,8 @@ pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS "charges: Json<Vec<Charge>>"
+                event_count, NULL AS "charges: Json<Vec<Charge>>",
+                NULL::bigint AS spent_nano_usd
          FROM runs WHERE id = $1"#,
         id
     )
@@ -123,7 +124,8 @@ pub(super) async fn find_run_of_request(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS "charges: Json<Vec<Charge>>"
+                event_count, NULL AS "charges: Json<Vec<Charge>>",
+                NULL::bigint AS spent_nano_usd
          FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
         key_id,
         idempotency_key
@@ -145,7 +147,8 @@ pub(super) async fn list_runs(
             RunRecord,
             r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                     (record::jsonb - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                    request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>"
+                    request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>",
+                NULL::bigint AS spent_nano_usd
              FROM runs
              WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
                 AND ($4::text IS NULL OR status = $4)
@@ -163,7 +166,8 @@ pub(super) async fn list_runs(
         RunRecord,
         r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
                 (record::jsonb - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>"
+                request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>",
+                NULL::bigint AS spent_nano_usd
          FROM runs
          WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
          ORDER BY id DESC LIMIT $4"#,

@@ -108,18 +108,6 @@ impl Account {
         self.state().spending.spent(today)
     }
 
-    pub fn take_unwritten(&self) -> Vec<(NaiveDate, Money)> {
-        self.state().spending.take_unwritten()
-    }
-
-    pub fn mark_unwritten(&self, day: NaiveDate) {
-        self.state().spending.mark_unwritten(day);
-    }
-
-    pub fn has_unwritten(&self) -> bool {
-        self.state().spending.has_unwritten()
-    }
-
     pub fn note_elsewhere(&self, day: NaiveDate, instance_id: Uuid, sum: Money) {
         self.state().spending.note_elsewhere(day, instance_id, sum);
     }

@@ -1,7 +1,7 @@
 //! Limits and budgets of keys: what each key may use, what it has used, and what its runs may still cost.
 //!
-//! All is counted in memory, exactly for this instance. What runs have cost is written behind, and what they have cost
-//! elsewhere is read every second: nobody who asks waits for the database.
+//! All is counted in memory, exactly for this instance. What runs have cost is written with their records, by the ledger,
+//! and what they have cost elsewhere is read every second: nobody who asks waits for the database.
 
 mod account;
 mod applied;
@@ -13,8 +13,6 @@ mod store;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
@@ -55,7 +53,7 @@ struct Inner {
     access: Access,
     settings: Settings,
     accounts: Mutex<HashMap<Uuid, Arc<Account>>>,
-    /// Held while spending is written and read.
+    /// Held while spending is read.
     sync: tokio::sync::Mutex<SyncState>,
 }
 
@@ -132,10 +130,9 @@ impl Limits {
         self.accounts().len()
     }
 
-    /// Writes what has been spent here, reads what has been spent elsewhere, and forgets keys that are gone.
+    /// Reads what has been spent elsewhere, and forgets keys that are gone.
     pub async fn sync(&self) -> Result<(), LimitError> {
         let mut state = self.inner.sync.lock().await;
-        self.write().await?;
         self.read(&mut state).await?;
         let today = today();
         if state.cleaned_on != Some(today) {
@@ -144,34 +141,6 @@ impl Limits {
         }
         self.prune(start_of_month(today));
         Ok(())
-    }
-
-    /// Writes what is not written yet, within `patience`.
-    pub async fn close(&self, patience: Duration) {
-        match tokio::time::timeout(patience, self.sync()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "what keys have spent last is lost"),
-            Err(_) => tracing::error!("what keys have spent last is lost: no answer in time"),
-        }
-    }
-
-    async fn write(&self) -> Result<(), LimitError> {
-        let accounts = self.list_accounts();
-        let mut rows = Vec::new();
-        for (key_id, account) in &accounts {
-            let unwritten = account.take_unwritten().into_iter();
-            rows.extend(unwritten.map(|(day, spent)| (*key_id, day, spent)));
-        }
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let written = store::write(&self.inner.pool, self.inner.instance_id, &rows).await;
-        if written.is_err() {
-            for (key_id, day, _) in rows {
-                self.account(key_id).mark_unwritten(day);
-            }
-        }
-        Ok(written?)
     }
 
     async fn read(&self, state: &mut SyncState) -> Result<(), LimitError> {
@@ -185,22 +154,17 @@ impl Limits {
         Ok(())
     }
 
-    /// Forgets days before `first_day`, and keys that are gone once nothing of theirs is left to be done.
+    /// Forgets days before `first_day`, and keys that are gone once none of their runs is under way.
     fn prune(&self, first_day: NaiveDate) {
         self.accounts().retain(|key_id, account| {
             account.forget_before(first_day);
             // Nobody else can get hold of it while the accounts are locked.
-            let is_in_use = Arc::strong_count(account) > 1 || account.has_unwritten();
-            is_in_use || self.inner.access.find_limits(*key_id).is_some()
+            Arc::strong_count(account) > 1 || self.inner.access.find_limits(*key_id).is_some()
         });
     }
 
     fn account(&self, key_id: Uuid) -> Arc<Account> {
         Arc::clone(self.accounts().entry(key_id).or_default())
-    }
-
-    fn list_accounts(&self) -> Vec<(Uuid, Arc<Account>)> {
-        self.accounts().iter().map(|(key_id, account)| (*key_id, Arc::clone(account))).collect()
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Account>>> {

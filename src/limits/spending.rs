@@ -1,6 +1,6 @@
 //! What the runs of a key have cost this month: here, and in other instances.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{Datelike, NaiveDate, TimeZone, Utc};
 use uuid::Uuid;
@@ -18,7 +18,6 @@ pub struct Spent {
 #[derive(Debug, Default)]
 pub(super) struct Spending {
     here: BTreeMap<NaiveDate, Money>,
-    unwritten: BTreeSet<NaiveDate>,
     /// As other instances have written it, each its own sum of a day.
     elsewhere: HashMap<(NaiveDate, Uuid), Money>,
 }
@@ -28,7 +27,6 @@ impl Spending {
         if cost > Money::ZERO {
             let sum = self.here.entry(day).or_default();
             *sum = *sum + cost;
-            self.unwritten.insert(day);
         }
     }
 
@@ -42,27 +40,12 @@ impl Spending {
         })
     }
 
-    /// The sums that have changed. They count as written from now on.
-    pub fn take_unwritten(&mut self) -> Vec<(NaiveDate, Money)> {
-        let days = std::mem::take(&mut self.unwritten).into_iter();
-        days.filter_map(|day| Some((day, *self.here.get(&day)?))).collect()
-    }
-
-    pub fn mark_unwritten(&mut self, day: NaiveDate) {
-        self.unwritten.insert(day);
-    }
-
-    pub fn has_unwritten(&self) -> bool {
-        !self.unwritten.is_empty()
-    }
-
     pub fn note_elsewhere(&mut self, day: NaiveDate, instance_id: Uuid, sum: Money) {
         self.elsewhere.insert((day, instance_id), sum);
     }
 
     pub fn forget_before(&mut self, first_day: NaiveDate) {
-        let unwritten = &self.unwritten;
-        self.here.retain(|day, _| *day >= first_day || unwritten.contains(day));
+        self.here.retain(|day, _| *day >= first_day);
         self.elsewhere.retain(|(day, _), _| *day >= first_day);
     }
 }
@@ -113,16 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_is_written_when_it_has_changed() {
+    fn what_no_budget_counts_any_more_is_forgotten() {
         let mut spending = Spending::default();
         spending.add(day(11, 26), Money::from_nanos(1));
-        assert_eq!(spending.take_unwritten(), [(day(11, 26), Money::from_nanos(1))]);
-        assert!(!spending.has_unwritten());
-        spending.add(day(11, 26), Money::from_nanos(2));
+        spending.add(day(12, 1), Money::from_nanos(2));
         spending.forget_before(day(12, 1));
-        assert_eq!(spending.take_unwritten(), [(day(11, 26), Money::from_nanos(3))]);
-        spending.forget_before(day(12, 1));
-        assert_eq!(spending.spent(day(11, 26)), Spent::default());
+        assert_eq!(spending.spent(day(11, 26)).today, Money::ZERO);
+        assert_eq!(spending.spent(day(12, 1)).today, Money::from_nanos(2));
     }
 
     #[test]

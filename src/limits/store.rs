@@ -1,4 +1,4 @@
-//! The queries about what keys have spent.
+//! The queries about what keys have spent. It is written by the ledger, with the runs.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
@@ -13,32 +13,6 @@ pub(super) struct Row {
     pub instance_id: Uuid,
     pub spent: Money,
     pub updated_at: DateTime<Utc>,
-}
-
-/// Writes the sums of an instance. A sum never shrinks, in whatever order they are written.
-pub(super) async fn write(
-    pool: &PgPool,
-    instance_id: Uuid,
-    sums: &[(Uuid, NaiveDate, Money)],
-) -> Result<(), sqlx::Error> {
-    let key_ids: Vec<Uuid> = sums.iter().map(|(key_id, ..)| *key_id).collect();
-    let days: Vec<NaiveDate> = sums.iter().map(|(_, day, _)| *day).collect();
-    let nanos: Vec<i64> =
-        sums.iter().map(|(.., spent)| i64::try_from(spent.nanos()).unwrap_or(i64::MAX)).collect();
-    sqlx::query!(
-        "INSERT INTO key_spending (key_id, day, instance_id, nano_usd)
-         SELECT key_id, day, $4, nano_usd FROM unnest($1::uuid[], $2::date[], $3::bigint[])
-             AS sums (key_id, day, nano_usd)
-         ON CONFLICT (key_id, day, instance_id) DO UPDATE
-         SET nano_usd = GREATEST(key_spending.nano_usd, EXCLUDED.nano_usd), updated_at = now()",
-        &key_ids,
-        &days,
-        &nanos,
-        instance_id
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
 }
 
 /// What other instances have written since a moment, of the days from `first_day` on.

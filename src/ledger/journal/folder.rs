@@ -14,7 +14,7 @@ const LOCK: &str = "lock";
 /// How records are written, which the lock says. A number of its own for every change of a record's fields: they are
 /// written without their names, and what is read as another record than it is would not be noticed. The first format was
 /// JSON, and its lock says nothing.
-pub(in crate::ledger) const FORMAT: &str = "2";
+pub(in crate::ledger) const FORMAT: &str = "3";
 
 /// The folder of one instance's journal, locked.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
-//! What ended runs have used, in sums. They are kept with the runs, in the same transactions, and outlive them.
+//! What ended runs have used and what they have cost their keys, in sums. They are kept with the runs, in the same
+//! transactions, and outlive them.
 
+pub(super) mod spending;
 pub(super) mod store;
 
 use chrono::NaiveDate;

@@ -11,6 +11,7 @@ use super::{Record, Taken};
 use crate::ledger::column;
 use crate::ledger::nul::json_text;
 use crate::ledger::record::RunRecord;
+use crate::ledger::usage::spending;
 use crate::ledger::usage::store::{self as usage, Counting};
 
 /// A statement takes texts up to about this size.
@@ -44,6 +45,7 @@ pub async fn write_batch(
     if let Some(taken) = taken {
         set_taken(&mut transaction, taken).await?;
     }
+    spending::add_records(&mut transaction, &ended).await?;
     // Last, because other instances wait for the rows of sums until the commit.
     usage::count_records(&mut transaction, &ended).await?;
     transaction.commit().await?;

@@ -4,6 +4,7 @@ mod database_away;
 mod journal;
 mod killed;
 mod load;
+mod spending;
 
 pub use killed::survive;
 
