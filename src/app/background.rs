@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::conversation::Conversations;
-use crate::db::listen_for_changes;
+use crate::db::{is_reachable, listen_for_changes};
 use crate::dispatch::Dispatcher;
-use crate::http::AppState;
+use crate::http::{AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::registry::Registry;
@@ -34,6 +35,11 @@ const SUM_UP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked whether anything is older than it is kept.
 const REMOVAL_INTERVAL: Duration = Duration::from_mins(1);
 
+/// How often it is looked whether the database is there, and how long its answer is waited for: together they are how old
+/// what `/readyz` tells of it may be.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Tasks that run until they are stopped. A stop does not wait for what they have begun.
@@ -49,6 +55,7 @@ impl Background {
         let (pool, changed) = (state.pool.clone(), Arc::new(Notify::new()));
         let heard = Arc::clone(&changed);
         background.spawn(async move { listen_for_changes(&pool, &heard).await });
+        background.spawn(probe_database(state.pool.clone(), state.readiness.clone()));
         background.spawn(keep_current(state.clone(), changed));
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(put_down_left_runs(state.conversations.clone()));
@@ -78,6 +85,15 @@ impl Background {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+}
+
+/// Looks whether the database is there, so that who asks for the health waits for nothing.
+async fn probe_database(pool: PgPool, readiness: Readiness) {
+    let mut probe = interval(PROBE_INTERVAL);
+    loop {
+        probe.tick().await;
+        readiness.set_database_up(is_reachable(&pool, PROBE_PATIENCE).await);
     }
 }
 

@@ -115,6 +115,12 @@ impl Database {
     }
 }
 
+/// Whether the database gives a connection within `patience`: one that is there is asked whether it lives. Acquiring may be
+/// given up at any time; a query, once sent, is not.
+pub async fn is_reachable(pool: &PgPool, patience: Duration) -> bool {
+    matches!(tokio::time::timeout(patience, pool.acquire()).await, Ok(Ok(_)))
+}
+
 async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(16)

@@ -97,6 +97,8 @@ pub struct Readiness {
 struct Flags {
     has_synced: AtomicBool,
     is_stopping: AtomicBool,
+    /// As it was last seen. A service starts with a database that is up.
+    is_database_down: AtomicBool,
 }
 
 impl Readiness {
@@ -108,6 +110,14 @@ impl Readiness {
     /// The service takes no more requests.
     pub fn set_stopping(&self) {
         self.flags.is_stopping.store(true, Ordering::Release);
+    }
+
+    pub fn set_database_up(&self, is_up: bool) {
+        self.flags.is_database_down.store(!is_up, Ordering::Release);
+    }
+
+    pub fn is_database_up(&self) -> bool {
+        !self.flags.is_database_down.load(Ordering::Acquire)
     }
 
     pub fn has_synced(&self) -> bool {

@@ -180,10 +180,13 @@ async fn a_server_that_dies_is_started_again() {
         assert_eq!(ready.status, 200, "the service stays ready");
         let is_another = pid().is_some_and(|now| now != first);
         if is_another && ready.body["status"] == "ready" {
+            // It may have been ready before the fall: the health is of a moment ago.
             let put = service.caller.put_agent("a", agent_file("a", "after the fall")).await;
-            assert_eq!(put.status, 201, "{}", put.text);
-            assert!(service.stop());
-            return;
+            if put.status == 201 {
+                assert!(service.stop());
+                return;
+            }
+            put.problem(503, "unavailable");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -1,13 +1,10 @@
 //! Whether the service lives and is ready, and its own description. No key is needed.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use sqlx::PgPool;
 
 use crate::conversation::Conversations;
 use crate::http::state::Readiness;
@@ -15,9 +12,6 @@ use crate::ledger::Ledger;
 use crate::provider::Providers;
 use crate::registry::Registry;
 use crate::tools::ToolServers;
-
-/// Longest wait for a connection to the database.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Says that the service is there.
 #[utoipa::path(
@@ -55,9 +49,9 @@ pub async fn get_readiness(
     State(conversations): State<Conversations>,
     State(tool_servers): State<ToolServers>,
     State(ledger): State<Ledger>,
-    State(pool): State<PgPool>,
 ) -> Response {
-    let is_database_up = is_reachable(&pool).await;
+    // Asked beside: who probes waits a second at most.
+    let is_database_up = readiness.is_database_up();
     let is_offline = providers.catalog().is_offline();
     let roster = registry.roster();
     let status = match (readiness.is_stopping(), readiness.has_synced(), is_database_up) {
@@ -96,14 +90,6 @@ fn conditions(tool_servers: &ToolServers) -> Value {
         .map(|server| (server.name, json!({"status": server.state})))
         .collect::<Map<_, _>>()
         .into()
-}
-
-/// Acquiring may be given up at any time; a query, once sent, is not.
-async fn is_reachable(pool: &PgPool) -> bool {
-    match tokio::time::timeout(PROBE_TIMEOUT, pool.acquire()).await {
-        Ok(Ok(mut connection)) => sqlx::raw_sql("SELECT 1").execute(&mut *connection).await.is_ok(),
-        _ => false,
-    }
 }
 
 /// This document.

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use super::{CONFIGURATION, Told, answer_at_once, settle};
-use crate::support::{Deployment, Gate};
+use crate::support::{Caller, Deployment, Gate};
 
 #[sqlx::test]
 async fn nobody_waits_for_a_database_that_is_away_and_nothing_is_missing_afterwards(pool: PgPool) {
@@ -31,6 +31,36 @@ async fn nobody_waits_for_a_database_that_is_away_and_nothing_is_missing_afterwa
     settle(&caller).await;
     told.assert_found(&caller).await;
     told.assert_whole(&pool).await;
+}
+
+/// Asks for the health until it says so, and returns after how long that was. No answer may take longer than a probe waits.
+async fn wait_for_status(caller: &Caller, status: &str) -> Duration {
+    let started = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let ready = caller.get("/readyz").await;
+        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
+        assert_eq!(ready.status, 200);
+        if ready.body["status"] == status {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", ready.text);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[sqlx::test]
+async fn the_health_is_told_at_once_and_as_it_is(pool: PgPool) {
+    let mut gate = Gate::open_to(&pool).await;
+    let deployment = Deployment::start_at(&gate.url, CONFIGURATION).await;
+    let caller = deployment.service.caller.clone();
+    wait_for_status(&caller, "ready").await;
+    gate.shut();
+    let noticed = wait_for_status(&caller, "degraded").await;
+    assert!(noticed < Duration::from_secs(3), "{noticed:?}");
+    gate.open().await;
+    let noticed = wait_for_status(&caller, "ready").await;
+    assert!(noticed < Duration::from_secs(3), "{noticed:?}");
 }
 
 #[sqlx::test]

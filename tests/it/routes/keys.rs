@@ -86,6 +86,8 @@ async fn keys_outlive_the_database(pool: PgPool) {
     assert_eq!((picked.status, &picked.body["outcome"]), (200, &json!("picked")));
     let run = caller.post("/v1/runs", json!({"agent": "code-reviewer", "input": "x"})).await;
     assert_eq!(run.status, 200, "{}", run.text);
+    // It is looked for the database twice a second.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let ready = app.admin.get("/readyz").await;
     assert_eq!((ready.status, &ready.body["status"]), (200, &json!("degraded")));
     assert_eq!(ready.body["dependencies"]["database"]["status"], "down");
