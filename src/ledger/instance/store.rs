@@ -63,13 +63,25 @@ pub async fn interrupt_lapsed(
     )
     .execute(&mut *transaction)
     .await?;
+    // What such a run has used since its last turn is not known. It costs what the others have cost.
     let ended = sqlx::query_scalar!(
         r#"UPDATE runs SET status = 'failed', ended_at = now(), idempotency_key = NULL,
-               record = (record::jsonb || jsonb_build_object('status', 'failed', 'ended_at', now(), 'error',
-                   jsonb_build_object('code', 'interrupted',
-                       'detail', 'the service was stopped while the run was under way')))::json
-           WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE instances.id = instance_id)
-           RETURNING id"#
+               record = (record::jsonb || jsonb_build_object('status', 'failed', 'ended_at', now(),
+                   'cost_usd', known.cost_usd, 'error', jsonb_build_object('code', 'interrupted',
+                       'detail', 'the service was stopped while the run was under way')))::json,
+               charges = json_build_array(coalesce(record::jsonb -> 'usage', '{}') || jsonb_build_object(
+                   'model', coalesce(record -> 'model' ->> 'resolved', 'unknown'), 'cost_usd', known.cost_usd))
+           FROM (
+               SELECT id, (
+                   SELECT CASE WHEN count(*) = count(turn ->> 'cost_usd')
+                       THEN coalesce(sum((turn ->> 'cost_usd')::numeric), 0) END
+                   FROM json_array_elements(record -> 'turns') AS turn
+               ) AS cost_usd
+               FROM runs
+               WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE instances.id = instance_id)
+           ) AS known
+           WHERE runs.id = known.id AND ended_at IS NULL
+           RETURNING runs.id"#
     )
     .fetch_all(&mut *transaction)
     .await?;

@@ -2,8 +2,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{CONFIGURATION, answer_at_once, settle};
-use crate::support::{Caller, Deployment, Gate};
+use super::{CONFIGURATION, WIRE, answer_at_once, settle};
+use crate::support::{Caller, Deployment, Gate, Reply};
 
 /// A key with a budget.
 struct Limited {
@@ -68,4 +68,28 @@ async fn what_was_spent_last_is_not_lost_with_a_service_that_is_killed(pool: PgP
     let cost = key.run(&deployment).await;
     deployment.start_again().await;
     key.assert_spent(&deployment, cost).await;
+}
+
+#[sqlx::test]
+async fn an_interrupted_run_costs_what_is_known_of_it(pool: PgPool) {
+    let mut deployment = Deployment::start(&pool, CONFIGURATION).await;
+    answer_at_once(&deployment);
+    let key = Limited::create(&deployment.service.caller).await;
+    let cost = key.run(&deployment).await;
+    deployment
+        .vendor
+        .replies(Reply::events(&[WIRE.start("m"), WIRE.text("m", "Once ")]).then_silence());
+    let body =
+        json!({"agent": "code-reviewer", "input": "look", "model": "sonnet", "stream": true});
+    let mut events = deployment.service.caller.stream_run(body).await;
+    let run = events.wait_for("run.started").await;
+    events.wait_for("text.delta").await;
+    deployment.start_again().await;
+    let caller = &deployment.service.caller;
+    let path = format!("/v1/runs/{}", run["run_id"].as_str().expect("an id"));
+    let run = caller.get(&path).await.body;
+    assert_eq!((&run["error"]["code"], &run["cost_usd"]), (&json!("interrupted"), &json!(0.0)));
+    let usage = caller.get("/admin/v1/usage").await.body;
+    assert_eq!(usage["items"][0]["runs"]["failed"], 1);
+    assert_eq!(usage["items"][0]["cost_usd"], cost);
 }
