@@ -18,7 +18,7 @@ use super::stored::Exchange;
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
 use super::{Conversations, RunEvent};
-use crate::chat::{ChatEvent, FinishReason, Message, Money, Protocol, Usage};
+use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
 use crate::telemetry::traces::Span;
@@ -170,7 +170,8 @@ impl Execution {
         let turn = &mut self.turn;
         match event {
             ChatEvent::Model(model) => turn.model = model,
-            ChatEvent::Usage(usage) => turn.usage = usage,
+            // What the turn has used is asked of the funds when it is over.
+            ChatEvent::Usage(_) => {}
             ChatEvent::Finished(reason) => turn.finish_reason = Some(reason),
             ChatEvent::Restarted => turn.restart(),
             ChatEvent::Refusing => {
@@ -223,10 +224,13 @@ impl Execution {
         let calls = self.tools.list_calls(&self.turn);
         let (places, calls): (Vec<usize>, Vec<ExecutedCall>) = calls.into_iter().unzip();
         let is_answer_kept_back = matches!(step, Step::Remind(_));
-        let cost_usd = self.call.price(self.turn.usage).map(Money::to_usd);
-        let told = Turn { held_back: is_answer_kept_back, cost_usd, ..self.turn.end(calls) };
+        let used = self.funds.used_in_turn(self.call.request_usages());
+        let told = Turn { held_back: is_answer_kept_back, ..self.turn.end(used, calls) };
         self.usage = self.usage + told.usage;
-        self.live.update(|run| run.turns.push(told));
+        self.live.update(|run| {
+            run.usage = self.usage;
+            run.turns.push(told);
+        });
         let released = self.turn.release();
         for event in released.into_iter().filter(|_| !is_answer_kept_back) {
             self.live.tell(event);

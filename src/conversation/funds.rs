@@ -17,8 +17,8 @@ pub(super) const BUDGET_EXCEEDED: &str = "budget_exceeded";
 pub(super) struct Funds {
     hold: Hold,
     targets: Vec<Arc<Target>>,
-    /// Of the turn that is under way, roughly.
-    prompt_tokens: u64,
+    /// Of each turn, how many requests came before it, and about how many tokens its prompt has.
+    turns: Vec<(usize, u64)>,
 }
 
 impl Funds {
@@ -30,7 +30,7 @@ impl Funds {
     ) -> Result<Self, LimitError> {
         let turn = turn_usage(request, targets);
         hold.reserve(amounts(turn, dearest(turn, targets)))?;
-        Ok(Self { hold, targets: targets.to_vec(), prompt_tokens: turn.input_tokens })
+        Ok(Self { hold, targets: targets.to_vec(), turns: vec![(0, turn.input_tokens)] })
     }
 
     /// Reserves a further turn, beside what was used so far. False if the key's budget does not allow it.
@@ -39,9 +39,12 @@ impl Funds {
         let (used, _) = self.used(call.request_usages());
         let turn = turn_usage(request, &self.targets);
         let next = amounts(turn, dearest(turn, &self.targets));
-        self.prompt_tokens = turn.input_tokens;
         let wanted = Amounts { tokens: used.tokens + next.tokens, cost: used.cost + next.cost };
-        self.hold.change(wanted).is_ok()
+        if self.hold.change(wanted).is_err() {
+            return false;
+        }
+        self.turns.push((call.request_usages().len(), turn.input_tokens));
+        true
     }
 
     /// Whether what the run costs is counted against a budget.
@@ -58,11 +61,24 @@ impl Funds {
 
     /// What was used of each model, request by request.
     pub fn usages<'a>(
-        &self,
+        &'a self,
         requests: &'a [RequestUsage],
-    ) -> impl Iterator<Item = (&'a Target, Usage)> + use<'a> {
-        let prompt_tokens = self.prompt_tokens;
-        requests.iter().map(move |request| (&*request.target, request.used(prompt_tokens)))
+    ) -> impl Iterator<Item = (&'a Target, Usage)> {
+        requests.iter().enumerate().map(|(place, request)| {
+            let mut latest = self.turns.iter().rev();
+            let turn = latest.find(|(first, _)| *first <= place);
+            (&*request.target, request.used(turn.map_or(0, |(_, prompt_tokens)| *prompt_tokens)))
+        })
+    }
+
+    /// What the last answer has used, if it is one of the turn that was reserved last, and what that has cost. What
+    /// nobody has begun to answer costs nothing.
+    pub fn used_in_turn(&self, requests: &[RequestUsage]) -> (Usage, Option<Money>) {
+        let first = self.turns.last().map_or(0, |(first, _)| *first);
+        let last = self.usages(requests).skip(first).last();
+        last.map_or((Usage::default(), Some(Money::ZERO)), |(target, usage)| {
+            (usage, target.price(usage))
+        })
     }
 
     /// What was used, and whether the price of all of it is known.

@@ -13,7 +13,7 @@ use super::spans;
 use super::start::parameter_dropped;
 use super::stored::{FLUSH_PATIENCE, NotKept};
 use super::turn::Turn;
-use crate::chat::{FinishReason, Money};
+use crate::chat::{FinishReason, Usage};
 
 impl Execution {
     /// Whatever has ended the run: its status, its usage, its place and its record.
@@ -33,9 +33,12 @@ impl Execution {
         let (call, live, tools, names_model) =
             (&self.call, &self.live, &self.tools, self.names_model);
         let cut_turn = self.cut_turn();
+        let cut_usage = cut_turn.as_ref().map_or(Usage::default(), |turn| turn.usage);
+        let usage = self.usage + cut_usage;
         let has_calls = live.has_calls_for_caller();
         live.update(|run| {
             run.turns.extend(cut_turn);
+            run.usage = usage;
             run.attempts = call.attempts().to_vec();
             run.warnings.extend(is_price_missed.then(|| PRICE_UNKNOWN.to_owned()));
             let dropped = call.dropped_parameters().iter().copied();
@@ -118,8 +121,7 @@ impl Execution {
 
     /// The turn that was under way when the run ended.
     fn cut_turn(&self) -> Option<Turn> {
-        let cost_usd = self.call.price(self.turn.usage).map(Money::to_usd);
-        let told = || Turn { cost_usd, ..self.turn.told(Vec::new()) };
-        self.turn.is_under_way().then(told)
+        let used = || self.funds.used_in_turn(self.call.request_usages());
+        self.turn.is_under_way().then(|| self.turn.told(used(), Vec::new()))
     }
 }

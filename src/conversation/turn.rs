@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::RunEvent;
-use crate::chat::{BrokenCall, FinishReason, Message, Part, SealedThought, ToolCall, Usage};
+use crate::chat::{BrokenCall, FinishReason, Message, Money, Part, SealedThought, ToolCall, Usage};
 
 /// What stands between the texts of two turns.
 const GAP: &str = "\n\n";
@@ -52,7 +52,6 @@ pub struct ExecutedCall {
 pub(super) struct OpenTurn {
     began: Instant,
     pub model: String,
-    pub usage: Usage,
     pub finish_reason: Option<FinishReason>,
     /// What the model said and thought, in its order.
     content: Vec<Part>,
@@ -79,7 +78,6 @@ impl OpenTurn {
         Self {
             began: Instant::now(),
             model: String::new(),
-            usage: Usage::default(),
             finish_reason: None,
             content: Vec::new(),
             asked: Vec::new(),
@@ -93,7 +91,6 @@ impl OpenTurn {
     pub fn restart(&mut self) {
         self.content.clear();
         self.asked.clear();
-        self.usage = Usage::default();
         self.finish_reason = None;
         self.held_back.iter_mut().for_each(Vec::clear);
     }
@@ -147,9 +144,9 @@ impl OpenTurn {
     }
 
     /// The turn as it is told of the run, now that the model has said all.
-    pub fn end(&mut self, tool_calls: Vec<ExecutedCall>) -> Turn {
+    pub fn end(&mut self, used: (Usage, Option<Money>), tool_calls: Vec<ExecutedCall>) -> Turn {
         self.is_over = true;
-        self.told(tool_calls)
+        self.told(used, tool_calls)
     }
 
     /// The turn as the model is shown it when it goes on.
@@ -158,8 +155,12 @@ impl OpenTurn {
         Message::assistant(self.content.clone(), calls)
     }
 
-    /// The turn as it stands.
-    pub fn told(&self, tool_calls: Vec<ExecutedCall>) -> Turn {
+    /// The turn as it stands, with what it has used and what that has cost.
+    pub fn told(
+        &self,
+        (usage, cost): (Usage, Option<Money>),
+        tool_calls: Vec<ExecutedCall>,
+    ) -> Turn {
         // Some servers, and Gemini always, say `stop` when the model has called tools.
         let finish_reason = self.finish_reason.map(|reason| match reason {
             FinishReason::Stop if !self.asked.is_empty() => FinishReason::ToolCalls,
@@ -167,8 +168,8 @@ impl OpenTurn {
         });
         Turn {
             model: self.model.clone(),
-            usage: self.usage,
-            cost_usd: None,
+            usage,
+            cost_usd: cost.map(Money::to_usd),
             ms: milliseconds_since(self.began),
             finish_reason,
             tool_calls,

@@ -18,7 +18,7 @@ use super::request_usage::{RequestUsage, answer_bytes};
 use super::spans;
 use super::{ProviderError, Providers, Target};
 use crate::chat::{
-    ChatEvent, ChatRequest, Message, Money, Parameter, Parameters, Protocol, SealedThought, Usage,
+    ChatEvent, ChatRequest, Message, Parameter, Parameters, Protocol, SealedThought,
 };
 use crate::telemetry::metrics;
 
@@ -192,13 +192,6 @@ impl ModelCall {
     /// The request, as long as it may be sent again.
     pub fn request(&self) -> Option<&ChatRequest> {
         self.request.as_ref()
-    }
-
-    /// What the last request has cost, by what was counted; `None` if that is not known.
-    pub fn price(&self, usage: Usage) -> Option<Money> {
-        let open = self.open.as_ref().map(|open| &open.target);
-        let last = open.or_else(|| self.request_usages.last().map(|last| &last.target));
-        last?.price(usage)
     }
 
     /// How many requests have been sent, the one under way included.

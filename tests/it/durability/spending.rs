@@ -86,7 +86,7 @@ async fn an_interrupted_run_costs_what_is_known_of_it(pool: PgPool) {
     events.wait_for("text.delta").await;
     deployment.start_again().await;
     let caller = &deployment.service.caller;
-    let path = format!("/v1/runs/{}", run["run_id"].as_str().expect("an id"));
+    let path = format!("/v1/runs/{}", run["id"].as_str().expect("an id"));
     let run = caller.get(&path).await.body;
     assert_eq!((&run["error"]["code"], &run["cost_usd"]), (&json!("interrupted"), &json!(0.0)));
     let usage = caller.get("/admin/v1/usage").await.body;

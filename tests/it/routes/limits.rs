@@ -58,6 +58,10 @@ async fn spent(app: &TestApp) -> f64 {
     find_key(app, "limited").await["spent"]["usd_today"].as_f64().expect("a number")
 }
 
+fn is_close(told: &Value, expected: f64) -> bool {
+    told.as_f64().is_some_and(|told| (told - expected).abs() < 1e-6)
+}
+
 fn retry_after(answer: &Answer) -> u64 {
     answer.header("retry-after").parse().expect("a number of seconds")
 }
@@ -289,17 +293,52 @@ async fn what_a_cut_run_has_used_is_settled_once(pool: PgPool) {
     let frames = [openai::text(&text)];
     provider.replies(Reply::events(&frames).then_cut());
     let events = caller.stream_run(body.clone()).await.collect().await;
-    assert_eq!(events.last().expect("some").1, "run.truncated");
+    let (_, name, truncated) = events.last().expect("some");
+    assert_eq!(name, "run.truncated");
     #[expect(clippy::cast_precision_loss, reason = "a handful of tokens")]
     let expected = ANSWER_USD / OUTPUT_TOKENS as f64 * 8.0;
+    assert_eq!(truncated["usage"]["output_tokens"], 8);
+    assert!(is_close(&truncated["cost_usd"], expected), "{truncated}");
     assert!((spent(&app).await - expected).abs() < 1e-6, "{}", spent(&app).await);
     provider.replies(Reply::events(&frames).then_silence());
-    let mut events = caller.stream_run(body).await;
+    let mut events = caller.stream_run(body.clone()).await;
     events.wait_for("text.delta").await;
     drop(events);
     provider.wait_until_over(2).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
+    let runs = app.admin.get("/v1/runs?status=cancelled").await.body;
+    assert!(is_close(&runs["items"][0]["cost_usd"], expected), "{runs}");
     assert!((spent(&app).await - 2.0 * expected).abs() < 1e-6, "{}", spent(&app).await);
+    // An answer that is whole, and whose tokens the vendor does not tell.
+    let untold =
+        [openai::text(&text), openai::chunk_of("m", &json!({}), Some("stop")), openai::last()];
+    provider.replies(Reply::events(&untold));
+    body["stream"] = json!(false);
+    let run = caller.post("/v1/runs", body).await.body;
+    assert_eq!((&run["status"], &run["usage"]["output_tokens"]), (&json!("completed"), &json!(8)));
+    let usage = app.admin.get("/admin/v1/usage").await.body;
+    assert!(is_close(&usage["items"][0]["cost_usd"], 3.0 * expected), "{usage}");
+    assert!((spent(&app).await - 3.0 * expected).abs() < 1e-6, "{}", spent(&app).await);
+}
+
+#[sqlx::test]
+async fn a_run_that_is_cancelled_before_its_answer_costs_nothing(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    provider.replies(Reply::events(&[OPENAI.start("served")]).then_silence());
+    let (app, _folder) = app(pool, &provider);
+    let app = app.start().await;
+    let mut body = priced();
+    body["background"] = json!(true);
+    let run = app.admin.post("/v1/runs", body).await.body;
+    provider.wait_for_requests(1).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let path = format!("/v1/runs/{}/cancel", run["id"].as_str().expect("an id"));
+    app.admin.post(&path, json!({})).await;
+    provider.wait_until_over(1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let usage = app.admin.get("/admin/v1/usage").await.body;
+    let sum = &usage["items"][0];
+    assert_eq!((&sum["runs"]["cancelled"], &sum["cost_usd"]), (&json!(1), &json!(0.0)));
 }
 
 #[sqlx::test]
