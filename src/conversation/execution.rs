@@ -118,6 +118,11 @@ impl Execution {
             let event = self.call.next().await;
             self.clock.add_wait(waits);
             let Some(event) = event? else { return Ok(()) };
+            // The answer that was cut is paid for, and another one may cost as much.
+            if event == ChatEvent::Restarted && !self.funds.reserve_turn(&self.call) {
+                self.live.update(|run| run.warnings.push(BUDGET_EXCEEDED.to_owned()));
+                return Err(self.call.give_up());
+            }
             let is_first = event.is_content() && self.is_connecting();
             if is_first && !self.is_held_back {
                 // The answer's headers name the run and the decision.

@@ -10,7 +10,7 @@ use crate::provider::{ModelCall, RequestUsage, Target};
 /// What is told of a run whose model has no known price, where the key has a budget.
 pub(super) const PRICE_UNKNOWN: &str = "price_unknown";
 
-/// What is told of a run that a budget has ended between two turns.
+/// What is told of a run that a budget has ended between two turns or two requests.
 pub(super) const BUDGET_EXCEEDED: &str = "budget_exceeded";
 
 #[derive(Debug)]
@@ -33,7 +33,8 @@ impl Funds {
         Ok(Self { hold, targets: targets.to_vec(), turns: vec![(0, turn.input_tokens)] })
     }
 
-    /// Reserves a further turn, beside what was used so far. False if the key's budget does not allow it.
+    /// Reserves a further turn, or the present one once more, beside what was used so far. False if the key's budget does
+    /// not allow it.
     pub fn reserve_turn(&mut self, call: &ModelCall) -> bool {
         let Some(request) = call.request() else { return true };
         let (used, _) = self.used(call.request_usages());

@@ -179,6 +179,13 @@ impl ModelCall {
         }
     }
 
+    /// Ends the call where it would ask again, and returns the reason for which it would have.
+    pub fn give_up(&mut self) -> ProviderError {
+        self.is_over = true;
+        self.request = None;
+        self.first_error.take().map_or(ProviderError::Truncated, |(_, error)| error)
+    }
+
     /// The requests so far, the one under way aside.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts

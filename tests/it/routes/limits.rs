@@ -322,6 +322,26 @@ async fn what_a_cut_run_has_used_is_settled_once(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn an_answer_that_was_cut_is_asked_for_again_as_long_as_the_budget_has_room(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let text = "x".repeat(4 * usize::try_from(OUTPUT_TOKENS).expect("is small"));
+    provider.answers(move |_| Reply::events(&[openai::text(&text)]).then_cut());
+    let (app, _folder) = app(pool, &provider);
+    let app = app.start().await;
+    let caller = limited(&app, json!({"usd_per_day": 2.5 * ANSWER_USD})).await;
+    let cut = caller.post("/v1/runs", priced()).await;
+    let id = cut.problem(502, "provider_failed")["run_id"].as_str().expect("an id").to_owned();
+    assert_eq!(provider.received().len(), 2);
+    assert!((spent(&app).await - 2.0 * ANSWER_USD).abs() < 1e-9);
+    let run = app.admin.get(&format!("/v1/runs/{id}")).await.body;
+    assert_eq!(
+        (&run["status"], &run["warnings"]),
+        (&json!("truncated"), &json!(["budget_exceeded"]))
+    );
+    assert!(is_close(&run["cost_usd"], ANSWER_USD), "the answer that is not used is an attempt");
+}
+
+#[sqlx::test]
 async fn a_run_that_is_cancelled_before_its_answer_costs_nothing(pool: PgPool) {
     let provider = FakeProvider::start().await;
     provider.replies(Reply::events(&[OPENAI.start("served")]).then_silence());
