@@ -111,7 +111,8 @@ impl Execution {
         if exchange.is_required() || (is_tried && result.is_ok()) {
             return result;
         }
-        // It would have begun with this run.
+        // It would have begun with this run: there is nothing that anybody could go on with.
+        self.exchange = None;
         self.live.update(|run| {
             run.conversation_id = None;
             run.warnings.extend(result.is_err().then(|| "conversation_not_kept".to_owned()));

@@ -80,7 +80,7 @@ impl Exchange {
                     tracing::warn!(run.id = %self.run_id, "a run cannot be added to its conversation in time");
                 }
             }
-            if Instant::now() >= deadline {
+            if Instant::now() + KEEP_PAUSE >= deadline {
                 return Err(NotKept);
             }
             tokio::time::sleep(KEEP_PAUSE).await;

@@ -64,6 +64,20 @@ async fn the_health_is_told_at_once_and_as_it_is(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn an_answer_that_would_be_stored_waits_two_seconds_for_the_database(pool: PgPool) {
+    let gate = Gate::open_to(&pool).await;
+    let deployment = Deployment::start_at(&gate.url, CONFIGURATION).await;
+    answer_at_once(&deployment);
+    let caller = deployment.service.caller.clone();
+    gate.shut();
+    let body = json!({"model": "code-reviewer", "input": "look"});
+    let asked = Instant::now();
+    let response = caller.post("/v1/responses", body).await;
+    assert_eq!((response.status, &response.body["status"]), (200, &json!("completed")));
+    assert!(asked.elapsed() < Duration::from_millis(2_300), "{:?}", asked.elapsed());
+}
+
+#[sqlx::test]
 async fn what_was_told_is_found_though_the_service_is_killed_while_the_database_is_away(
     pool: PgPool,
 ) {
