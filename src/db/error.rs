@@ -7,6 +7,11 @@ pub enum DatabaseError {
     #[error("failed to read DATABASE_URL as a PostgreSQL URL")]
     InvalidUrl(#[source] sqlx::Error),
     #[error(
+        "failed to read DATABASE_URL: it must name a PostgreSQL server, as in \
+         postgres://user:password@host:5432/database"
+    )]
+    NoServer,
+    #[error(
         "failed to reach the database at {place}; \
          start it or correct DATABASE_URL (unset, a private PostgreSQL is used)"
     )]

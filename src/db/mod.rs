@@ -91,6 +91,9 @@ impl Database {
     }
 
     async fn open_url(url: &SecretString) -> Result<Self, DatabaseError> {
+        if !names_server(url.expose_secret()) {
+            return Err(DatabaseError::NoServer);
+        }
         let options: PgConnectOptions =
             url.expose_secret().parse().map_err(DatabaseError::InvalidUrl)?;
         let place = format!(
@@ -113,6 +116,17 @@ impl Database {
         })?;
         Ok(Self { pool, description: private.description(), private: Some(private) })
     }
+}
+
+/// Whether a URL is one of PostgreSQL and says where the server is. The parser takes any scheme, and for a URL without a host
+/// this machine: parts of what was meant, a password among them, would be told as the name of a database there.
+fn names_server(url: &str) -> bool {
+    let Some((scheme, rest)) = url.trim().split_once("://") else { return false };
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = place.split('/').next().unwrap_or_default();
+    let has_host = !authority.is_empty() && !authority.ends_with('@');
+    let is_postgres = ["postgres", "postgresql"].iter().any(|own| scheme.eq_ignore_ascii_case(own));
+    is_postgres && (has_host || parameters.split('&').any(|one| one.starts_with("host")))
 }
 
 /// Whether the database gives a connection within `patience`: one that is there is asked whether it lives. Acquiring may be
@@ -141,4 +155,33 @@ async fn prepare_session(connection: &mut PgConnection) -> Result<(), sqlx::Erro
     .execute(connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_server;
+
+    #[test]
+    fn a_url_without_a_server_is_none_of_a_database() {
+        for url in [
+            "postgres://rc:secret@db:5432/rc",
+            "postgresql://db",
+            "postgres:///rc?host=/run/postgresql",
+            "postgres://rc@%2Frun%2Fpostgresql/rc",
+        ] {
+            assert!(names_server(url), "{url}");
+        }
+        for url in [
+            "postgres:/rc:secret",
+            "postgres:rc:secret@db/rc",
+            "postgres://",
+            "postgres:///rc",
+            "postgres://rc:secret@/rc",
+            "mysql://rc:secret@db/rc",
+            "db:5432/rc",
+            "",
+        ] {
+            assert!(!names_server(url), "{url}");
+        }
+    }
 }

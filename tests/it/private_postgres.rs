@@ -136,6 +136,19 @@ async fn a_url_that_leads_nowhere_is_never_replaced() {
 }
 
 #[tokio::test]
+async fn a_url_that_names_no_server_is_refused_without_a_word_of_it() {
+    let data = data_dir();
+    for url in ["postgres:/rc:sesame", "mysql://rc:sesame@127.0.0.1:9/nowhere"] {
+        let log = Service::try_start(data.path(), &shipped_agents(), &[("DATABASE_URL", url)])
+            .await
+            .err()
+            .expect("it does not start");
+        assert!(log.contains("DATABASE_URL") && !log.contains("sesame"), "{log}");
+        assert!(!log.contains("failed to reach"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_admin_key_is_in_a_file_of_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let data = data_dir();
