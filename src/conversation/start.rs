@@ -285,8 +285,8 @@ impl Conversations {
     /// What the definition and the operator require of an agent. A caller who forbids every call has it skipped.
     fn required(&self, agent: &Agent, offer: &Offer, prompt: &PromptInput) -> Required {
         let of_operator = self.inner.settings.required_tools.get(agent.name().as_str());
-        let of_definition = &agent.definition.required_tools;
-        let wanted = of_definition.iter().chain(of_operator.into_iter().flatten()).cloned();
+        let of_definition = agent.definition.required_tools.iter().chain(&offer.commanded);
+        let wanted = of_definition.chain(of_operator.into_iter().flatten()).cloned();
         let is_forbidden = prompt.parameters.tool_choice == Some(ToolChoice::None);
         let nothing = Offer::default();
         let offer = if is_forbidden { &nothing } else { offer };

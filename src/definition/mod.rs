@@ -74,6 +74,9 @@ pub struct AgentDefinition {
     pub tool_servers: Vec<String>,
     /// Servers, and tools by their full names, that the body commands to use before an answer.
     pub required_tools: Vec<String>,
+    /// What else the body commands to use: servers, where the operator has some of these names.
+    #[serde(skip)]
+    pub possible_servers: Vec<String>,
     pub color: Option<String>,
     pub labels: Vec<String>,
     /// Largest number of model calls in a run; `None` if the file sets none.
@@ -179,6 +182,7 @@ fn read_definition(
         responsibilities: body::responsibilities(&prompt),
         exclusions: body::exclusions(&summary, &prompt),
         required_tools: required::required_tools(&prompt, &tool_servers),
+        possible_servers: required::possible_servers(&prompt, &tool_servers),
         tool_servers,
         name,
         display_name,

@@ -3,7 +3,7 @@
 //! An agent is held to what is found here, so that only plain commands count: `ALWAYS use context7`, `You must consult
 //! the Linear MCP server`, `Before you answer, ask context7`. What depends on a condition is left to the model.
 
-use super::servers::{INSTRUMENTS, bare, is_one_of};
+use super::servers::{EVERYDAY_NAMES, INSTRUMENTS, bare, is_name_character, is_one_of};
 
 /// Words that make a command of what follows them.
 const COMMANDS: &[&str] = &["always", "must"];
@@ -18,33 +18,64 @@ const RESERVATIONS: &[&str] = &[
 /// How many words may stand between a command and the tool.
 const REACH: usize = 8;
 
+/// More of them a text does not command.
+const MAX_POSSIBLE: usize = 50;
+
 /// The servers, and tools by their full names, that the text commands to use. `servers` are those that it names.
 pub(super) fn required_tools(prompt: &str, servers: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    for sentence in prompt.split(['\n', ';', ':', '!', '?']).flat_map(|line| line.split(". ")) {
-        let required = required_by(sentence, servers);
-        found.extend(required.into_iter().filter(|tool| !found.contains(tool)).collect::<Vec<_>>());
+    for (written, _) in sentences(prompt).flat_map(commanded) {
+        found.extend(tool_of(bare(written), servers).filter(|tool| !found.contains(tool)));
     }
     found
 }
 
-fn required_by(sentence: &str, servers: &[String]) -> Vec<String> {
-    let words: Vec<&str> =
-        sentence.split_whitespace().map(bare).filter(|word| !word.is_empty()).collect();
+/// What else it commands to use: the names of servers if the operator has some of these names, and words like any other if
+/// not. What is an everyday word besides is none unless it is marked as a name.
+pub(super) fn possible_servers(prompt: &str, servers: &[String]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (written, behind) in sentences(prompt).flat_map(commanded) {
+        let name = without_genitive(bare(written)).to_ascii_lowercase();
+        let is_marked = written.contains('`') || is_one_of(bare(behind), &["mcp", "server"]);
+        let may_be = name.chars().all(is_name_character)
+            && (is_marked || !is_one_of(&name, EVERYDAY_NAMES))
+            && !servers.contains(&name)
+            && !found.contains(&name);
+        if may_be && found.len() < MAX_POSSIBLE {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn sentences(prompt: &str) -> impl Iterator<Item = &str> {
+    prompt.split(['\n', ';', ':', '!', '?']).flat_map(|line| line.split(". "))
+}
+
+/// The words that a sentence commands to use, as they are written, each with the word behind it.
+fn commanded(sentence: &str) -> Vec<(&str, &str)> {
+    let written: Vec<&str> =
+        sentence.split_whitespace().filter(|word| !bare(word).is_empty()).collect();
+    let words: Vec<&str> = written.iter().map(|word| bare(word)).collect();
     if words.iter().any(|word| is_one_of(word, RESERVATIONS)) {
         return Vec::new();
     }
     let has_before = words.iter().any(|word| word.eq_ignore_ascii_case("before"));
-    let mentions = words.iter().enumerate().filter_map(|(place, word)| {
-        let tool = tool_of(word, servers)?;
+    let is_commanded = |place: usize| {
         let before = &words[..place];
-        let verb = before.len().checked_sub(1 + usize::from(is_article(before.last())))?;
-        let is_to_be_used = is_one_of(before[verb], INSTRUMENTS);
+        let verb = before.len().checked_sub(1 + usize::from(is_article(before.last())));
+        let is_to_be_used = verb.is_some_and(|verb| is_one_of(before[verb], INSTRUMENTS));
         let start = place.saturating_sub(REACH);
-        let is_commanded = words[start..place].iter().any(|word| is_one_of(word, COMMANDS));
-        (is_to_be_used && (is_commanded || has_before)).then_some(tool)
-    });
-    mentions.collect()
+        let is_command = || words[start..place].iter().any(|word| is_one_of(word, COMMANDS));
+        is_to_be_used && (has_before || is_command())
+    };
+    let places = (0..words.len()).filter(|place| is_commanded(*place));
+    let behind = |place: usize| written.get(place + 1).copied().unwrap_or_default();
+    places.map(|place| (written[place], behind(place))).collect()
+}
+
+fn without_genitive(word: &str) -> &str {
+    word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word)
 }
 
 fn is_article(word: Option<&&str>) -> bool {
@@ -53,7 +84,7 @@ fn is_article(word: Option<&&str>) -> bool {
 
 /// What a word names: a server, or a tool of one.
 fn tool_of(word: &str, servers: &[String]) -> Option<String> {
-    let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
+    let word = without_genitive(word);
     let server = word.to_ascii_lowercase();
     if servers.contains(&server) {
         return Some(server);
@@ -69,7 +100,7 @@ fn tool_of(word: &str, servers: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::required_tools;
+    use super::{possible_servers, required_tools};
 
     fn required(text: &str) -> String {
         required_tools(text, &["context7".to_owned(), "linear".to_owned()]).join(" ")
@@ -105,6 +136,28 @@ mod tests {
             "context7 must be configured before you start",
         ] {
             assert_eq!(required(text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_server_is_told_by_its_name_or_its_marks() {
+        let possible = |text: &str| possible_servers(text, &["context7".to_owned()]).join(" ");
+        for text in [
+            "ALWAYS use zoodb before you answer.",
+            "You must consult the `zoodb` server.",
+            "Before you write code, query ZooDB.",
+        ] {
+            assert_eq!(possible(text), "zoodb", "{text}");
+        }
+        assert_eq!(possible("You must query the `memory` first"), "memory");
+        assert_eq!(possible("ALWAYS use the memory MCP server"), "memory");
+        for text in [
+            "Always use memory sparingly",
+            "You must ask context7",
+            "Always use zoodb if there is time",
+            "zoodb must be up",
+        ] {
+            assert_eq!(possible(text), "", "{text}");
         }
     }
 }

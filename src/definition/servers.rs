@@ -21,6 +21,20 @@ pub(super) const INSTRUMENTS: &[&str] = &[
     "require", "requires", "need", "needs",
 ];
 
+/// Names of servers that are words for other things, too: alone they name none.
+pub(super) const EVERYDAY_NAMES: &[&str] = &[
+    "api", "apis", "atlas", "aws", "azure", "box", "brave", "browser", "calendar", "chat",
+    "chrome", "cloud", "code", "commands", "context", "data", "database", "db", "design", "docker",
+    "docs", "documentation", "drive", "email", "everything", "fetch", "figma", "file", "files",
+    "filesystem", "git", "github", "gitlab", "google", "graph", "http", "images", "issues", "jira",
+    "knowledge", "kubernetes", "linear", "logs", "mail", "maps", "memory", "metrics", "mongodb",
+    "mysql", "neon", "network", "news", "notes", "notion", "playwright", "postgres", "postgresql",
+    "puppeteer", "python", "reasoning", "redis", "reference", "research", "search", "sentry",
+    "shell", "slack", "snowflake", "sources", "spec", "sql", "sqlite", "stripe", "supabase",
+    "tasks", "terminal", "test", "tests", "thinking", "tickets", "time", "tools", "vault",
+    "weather", "web", "wiki",
+];
+
 /// Words before `MCP server` that are not its name.
 const NO_NAMES: &[&str] = &[
     "a", "all", "an", "any", "appropriate", "available", "configured", "corresponding", "custom",
@@ -154,7 +168,7 @@ pub(super) fn is_one_of(word: &str, words: &[&str]) -> bool {
     words.iter().any(|other| word.eq_ignore_ascii_case(other))
 }
 
-fn is_name_character(character: char) -> bool {
+pub(super) fn is_name_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
 }
 

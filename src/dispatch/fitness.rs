@@ -28,6 +28,7 @@ impl<'a> From<&'a AgentDefinition> for Wanted<'a> {
             tools: definition.tools.as_deref(),
             disallowed: &definition.disallowed_tools,
             servers: &definition.tool_servers,
+            possible_servers: &definition.possible_servers,
         }
     }
 }

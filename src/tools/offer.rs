@@ -14,6 +14,8 @@ pub struct Wanted<'a> {
     pub disallowed: &'a [String],
     /// `tool_servers`
     pub servers: &'a [String],
+    /// `possible_servers`
+    pub possible_servers: &'a [String],
 }
 
 /// What an agent is offered.
@@ -23,6 +25,8 @@ pub struct Offer {
     pub tools: Vec<Arc<ServerTool>>,
     /// Servers that the definition names and that are not configured, or not up.
     pub missing: Vec<String>,
+    /// Servers that are configured and that the definition commands to use by their bare name.
+    pub commanded: Vec<String>,
     renamed: &'static [(&'static str, &'static str, &'static str)],
 }
 
@@ -41,8 +45,13 @@ impl Offer {
         servers: &[Candidate<'_>],
         renamed: &'static [(&'static str, &'static str, &'static str)],
     ) -> Self {
-        let selection = Selection::new(wanted, renamed);
-        let mut offer = Self { renamed, ..Self::default() };
+        let is_configured =
+            |name: &&String| servers.iter().any(|server| server.name.eq_ignore_ascii_case(name));
+        let commanded: Vec<String> =
+            wanted.possible_servers.iter().filter(is_configured).cloned().collect();
+        let named = [wanted.servers, &commanded].concat();
+        let selection = Selection::new(&Wanted { servers: &named, ..*wanted }, renamed);
+        let mut offer = Self { commanded, renamed, ..Self::default() };
         for server in servers {
             // Tools that were listed before a server went down cannot be asked.
             if server.condition == Condition::Up {
@@ -53,7 +62,7 @@ impl Offer {
                 offer.tools.extend(chosen.cloned());
             }
         }
-        for name in wanted.servers {
+        for name in &named {
             let is_up = servers.iter().any(|server| {
                 server.name.eq_ignore_ascii_case(name) && server.condition == Condition::Up
             });
@@ -89,9 +98,14 @@ mod tests {
 
     /// What a definition is offered by `context7` (a default), `github` (none) and `broken` (a default, down).
     fn offer(tools: Option<&str>, disallowed: &str, servers: &str) -> Offer {
+        offer_of(tools, disallowed, servers, "")
+    }
+
+    fn offer_of(tools: Option<&str>, disallowed: &str, servers: &str, possible: &str) -> Offer {
         let tool = |server, tool| Arc::new(ServerTool::new(server, tool, "", Map::new()));
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let (tools, disallowed, servers) = (tools.map(words), words(disallowed), words(servers));
+        let possible_servers = words(possible);
         let context7 = [tool("context7", "resolve-library-id"), tool("context7", "query-docs")];
         let github = [tool("github", "get_issue"), tool("github", "create_issue")];
         let broken = [tool("broken", "b")];
@@ -102,7 +116,12 @@ mod tests {
             candidate("context7", true, Condition::Up, &context7[..]),
             candidate("github", false, Condition::Up, &github[..]),
         ];
-        let wanted = Wanted { tools: tools.as_deref(), disallowed: &disallowed, servers: &servers };
+        let wanted = Wanted {
+            tools: tools.as_deref(),
+            disallowed: &disallowed,
+            servers: &servers,
+            possible_servers: &possible_servers,
+        };
         Offer::choose(&wanted, &candidates, RENAMED)
     }
 
@@ -116,6 +135,16 @@ mod tests {
         assert_eq!(names(&offer(None, "", "")), "resolve-library-id query-docs");
         let all = "resolve-library-id query-docs get_issue create_issue";
         assert_eq!(names(&offer(None, "", "github")), all);
+    }
+
+    #[test]
+    fn a_name_that_is_commanded_is_a_server_if_there_is_one() {
+        let chosen = offer_of(Some("Read"), "", "", "github broken care");
+        assert_eq!(names(&chosen), "get_issue create_issue");
+        assert_eq!(
+            (chosen.commanded.join(" "), chosen.missing.join(" ")),
+            ("github broken".into(), "broken".into())
+        );
     }
 
     #[test]

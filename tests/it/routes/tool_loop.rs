@@ -328,6 +328,23 @@ async fn a_model_that_refuses_its_tool_is_reminded_once(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn the_bare_name_of_a_server_that_is_configured_commands_to_use_it(pool: PgPool) {
+    let tools = FakeToolServer::start(&[("find", FakeTool::says("found"))]).await;
+    let provider = FakeProvider::start().await;
+    provider.answers(|_| Reply::events(&ANTHROPIC.frames("served", &["I know it."])));
+    let folder = agent("ALWAYS use zoodb before you answer.");
+    let app = app(pool, &provider, ANTHROPIC, &folder)
+        .tool_server("zoodb", &tools)
+        .configure(|config| config.tools.servers[0].is_default = false)
+        .start()
+        .await;
+    assert_eq!(app.wait_for_tools("helper").await, ["mcp__zoodb__find"]);
+    let run = app.admin.post("/v1/runs", request()).await.body;
+    assert_eq!(run["warnings"], json!(["required_tool_skipped"]));
+    assert_eq!(run["turns"][0]["held_back"], true);
+}
+
+#[sqlx::test]
 async fn an_agent_without_its_server_answers_and_says_so(pool: PgPool) {
     let provider = FakeProvider::start().await;
     provider.answers(|_| Reply::events(&ANTHROPIC.frames("served", &["I know it."])));
