@@ -35,10 +35,12 @@ pub struct Diagnostic {
 /// Longest text of a finding, in characters: what it quotes may be as long as a file.
 const LONGEST_TEXT: usize = 400;
 
-fn shortened(text: &str) -> String {
+/// A text that can be shown and stored, which one with a NUL cannot be.
+fn presentable(text: &str) -> String {
+    let text = text.replace('\0', "\u{fffd}");
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
@@ -92,8 +94,8 @@ impl Diagnostic {
             code: Cow::Borrowed(code),
             line,
             column,
-            message: shortened(message),
-            help: shortened(help),
+            message: presentable(message),
+            help: presentable(help),
         }
     }
 }

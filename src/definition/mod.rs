@@ -49,6 +49,9 @@ use fields::{FieldReader, Fields};
 use format::Syntax;
 use vocabulary::{Naming, Vocabulary};
 
+/// Longest name that an agent can be shown as, in characters.
+const LONGEST_DISPLAY_NAME: usize = 1_000;
+
 /// One parsed agent file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AgentDefinition {
@@ -164,6 +167,9 @@ fn read_definition(
         );
     }
     let model = reader.take_model();
+    if model.as_deref().is_some_and(|model| model.contains('\0')) {
+        return Err(nul_in("model", reader.line_of("model")));
+    }
     let color = reader.take_first_text("color");
     let max_turns = reader.take_count(vocabulary.max_turns);
     let tools = reader.take_tools(vocabulary.tools);
@@ -235,11 +241,13 @@ fn read_name(
     origin: &Origin<'_>,
 ) -> Result<(AgentName, String), DefinitionError> {
     let line = reader.line_of("name");
+    let shown_line = reader.line_of("display_name");
     let fallback = origin.fallback_name();
     let shown = reader.take_first_text("display_name");
     let written = reader.take_first_text("name");
     if let Some(id) = fallback.filter(|_| vocabulary.naming == Naming::File) {
         let display_name = written.unwrap_or_else(|| id.to_owned());
+        check_display_name("name", &display_name, line)?;
         let name = AgentName::slug(id).ok_or_else(|| name_invalid(id, line))?;
         return Ok((name, display_name));
     }
@@ -254,6 +262,10 @@ fn read_name(
         }
         fallback.to_owned()
     });
+    check_display_name("name", &own_name, line)?;
+    if let Some(shown) = &shown {
+        check_display_name("display_name", shown, shown_line)?;
+    }
     let name = AgentName::slug(&own_name).ok_or_else(|| name_invalid(&own_name, line))?;
     if name.as_str() != own_name {
         reader.note_at(
@@ -264,6 +276,34 @@ fn read_name(
         );
     }
     Ok((name, shown.unwrap_or(own_name)))
+}
+
+/// What an agent is shown as stands in every list of agents.
+fn check_display_name(field: &str, name: &str, line: usize) -> Result<(), DefinitionError> {
+    if name.contains('\0') {
+        return Err(nul_in(field, line));
+    }
+    if name.chars().nth(LONGEST_DISPLAY_NAME).is_some() {
+        return Err(DefinitionError::invalid(Diagnostic::error(
+            "name_too_long",
+            line,
+            1,
+            &format!("the `{field}` has over {LONGEST_DISPLAY_NAME} characters"),
+            "give the agent a short name",
+        )));
+    }
+    Ok(())
+}
+
+/// An escape such as `\0` makes one of bytes that hold none. No text that is stored can hold it.
+fn nul_in(field: &str, line: usize) -> DefinitionError {
+    DefinitionError::invalid(Diagnostic::error(
+        "encoding_invalid",
+        line,
+        1,
+        &format!("the value of `{field}` holds a NUL character"),
+        "remove the NUL character",
+    ))
 }
 
 fn name_invalid(name: &str, line: usize) -> DefinitionError {

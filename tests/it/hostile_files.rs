@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
@@ -53,6 +54,20 @@ impl HostileFolder {
             .write("quotes.md", frontmatter(&"model: \"".repeat(DEPTH / 2)))
             .write("new\nline.md", agent_file("new-line", "Has a line end in its name."))
             .write("#hash#.md", agent_file("hash", "Has number signs in its name."))
+            .write("nul-in-name.md", frontmatter("name: \"nul\\0name\""))
+            .write("nul-in-model.md", frontmatter("name: a\nmodel: \"a\\0b\""))
+            .write("nul-in-key.md", frontmatter("name: nul-in-key\n\"tool\\0s\": x"))
+            .write("nul.toml", "name = 'n'\ndisplay_name = \"a\\u0000b\"\ndescription = 'x'\n")
+            .write(
+                "nul.json",
+                r#"{"na\u0000me": {"prompt": "A."}, "nul-beside": {"prompt": "B."}}"#,
+            )
+            .write("long-name.md", frontmatter(&format!("name: {}", noise(60_000))))
+            .write(
+                "long-key.json",
+                format!(r#"{{"{}": {{"prompt": "A."}}, "b": {{"prompt": "B."}}}}"#, noise(60_000)),
+            )
+            .write(&LONG_PATH, agent_file("far-below", "Lies far below."))
             // Two agents of one name in one file, and another file at the place of the third.
             .write("twins.json", TWINS)
             .write("twins.json#b.md", agent_file("namesake", "Is called like a twin."));
@@ -85,6 +100,14 @@ impl HostileFolder {
             ("empty.md", SKIPPED),
             ("empty.json", SKIPPED),
             ("pipe", SKIPPED),
+            ("nul-in-key.md", Expected("loaded_with_warnings", "")),
+            ("nul-in-name.md", Expected("quarantined", "encoding_invalid")),
+            ("nul-in-model.md", Expected("quarantined", "encoding_invalid")),
+            ("nul.toml", Expected("quarantined", "encoding_invalid")),
+            ("nul.json", Expected("quarantined", "encoding_invalid")),
+            ("long-name.md", Expected("quarantined", "name_too_long")),
+            ("long-key.json", Expected("quarantined", "name_too_long")),
+            (LONG_PATH.as_str(), Expected("quarantined", "path_too_long")),
         ]);
         if fs::exists(self.files.path().join(OsStr::from_bytes(b"odd\xff.md"))).is_ok_and(|it| it) {
             expected.extend([("odd\\xFE.md", LOADED), ("odd\\xFF.md", LOADED)]);
@@ -113,6 +136,23 @@ const ODD_NAMES: [(&[u8], &str); 2] = [(b"odd\xff.md", "parity"), (b"odd\xfe.md"
 
 const TWINS: &str =
     r#"{"a": {"prompt": "One."}, "a": {"prompt": "Two."}, "b.md": {"prompt": "B."}}"#;
+
+/// A path that no index of the database can hold, in a folder that is there anyway.
+static LONG_PATH: LazyLock<String> = LazyLock::new(|| {
+    let folders: Vec<String> = (200..218).map(noise).collect();
+    format!("z.md/{}/deep.md", folders.join("/"))
+});
+
+/// Letters that cannot be compressed much.
+fn noise(length: usize) -> String {
+    let mut state = length as u64;
+    let letter = |_| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + u8::try_from((state >> 33) % 26).expect("is small"))
+    };
+    (0..length).map(letter).collect()
+}
 
 fn frontmatter(fields: &str) -> String {
     format!("---\ndescription: Means harm.\n{fields}\n---\n\nBody.\n")
@@ -214,7 +254,7 @@ async fn a_service_over_hostile_files_serves_the_good_ones_in_little_memory(pool
         assert_eq!(synced.status, 200, "{}", synced.text);
         assert_verdicts(&folder, &synced.body["files"], "");
     }
-    for name in ["good", "also-good", "new-line", "hash"] {
+    for name in ["good", "also-good", "new-line", "hash", "nul-in-key", "nul-beside"] {
         let agent = admin.get(&format!("/admin/v1/agents/{name}")).await.body;
         assert_eq!(agent["state"], "live", "{name}");
     }

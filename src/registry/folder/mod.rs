@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::Settings;
+use super::{Settings, sha256_hex};
 use crate::definition::{AgentName, Diagnostic, ParsedDefinition};
 pub(super) use content::FolderContent;
 pub use known::KnownOutcomes;
@@ -22,6 +22,9 @@ use read::read_file;
 
 /// Endings of files that may hold agents. Others are not read.
 const ENDINGS: &[&str] = &["md", "markdown", "toml", "json"];
+
+/// Longest path, in bytes: an entry of an index in PostgreSQL has 2,704.
+const LONGEST_PATH: usize = 2_000;
 
 /// One agent's file; a file of several agents is one of these for each.
 #[derive(Debug)]
@@ -59,8 +62,14 @@ impl ScannedFile {
     }
 }
 
+/// What is remembered of a file is found by this: it is unchanged, unless the database could hold it in no index.
 pub(super) fn place(path: &str, member: Option<&str>) -> String {
-    member.map_or_else(|| path.to_owned(), |member| format!("{path}#{member}"))
+    let place = member.map_or_else(|| path.to_owned(), |member| format!("{path}#{member}"));
+    if place.len() <= LONGEST_PATH && !place.contains('\0') {
+        return place;
+    }
+    let start = &place[..place.floor_char_boundary(LONGEST_PATH / 2)];
+    format!("{}…{}", start.replace('\0', "\u{fffd}"), sha256_hex(place.as_bytes()))
 }
 
 /// Reads every file below the folder that may hold an agent (or the one file that the setting names), in byte order of
@@ -80,7 +89,9 @@ pub fn scan_folder(settings: &Settings, known: &KnownOutcomes) -> Vec<ScannedFil
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
                 let path = relative(entry.path(), root);
-                if may_hold_agent(&entry) {
+                if path.len() > LONGEST_PATH {
+                    files.push(path_too_long(path));
+                } else if may_hold_agent(&entry) {
                     let below = entry.path().strip_prefix(root).ok();
                     let whole_path = match below.filter(|below| !below.as_os_str().is_empty()) {
                         Some(below) => whole_root.join(below),
@@ -154,6 +165,11 @@ fn not_an_agent_file(path: String) -> ScannedFile {
         outcome: ScanOutcome::Skipped(vec![note]),
         stamp: None,
     }
+}
+
+fn path_too_long(path: String) -> ScannedFile {
+    let message = format!("its path has over {LONGEST_PATH} bytes");
+    quarantined(path, "path_too_long", &message, "move it to fewer folders, or to shorter names")
 }
 
 fn unreadable_entry(error: &walkdir::Error, root: &Path) -> Option<ScannedFile> {

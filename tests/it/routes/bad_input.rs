@@ -106,6 +106,9 @@ async fn bad_agent_files_are_refused_whole(pool: PgPool) {
         (b"---\n---\nbody\n".to_vec(), "frontmatter_empty"),
         ("---\nname: \u{65e5}\u{672c}\n---\n".into(), "name_invalid"),
         (Vec::new(), "frontmatter_missing"),
+        (b"---\nname: \"a\\0\"\n---\n".to_vec(), "encoding_invalid"),
+        (b"---\nname: a\nmodel: \"b\\0\"\n---\n".to_vec(), "encoding_invalid"),
+        (format!("---\nname: {}\n---\n", "a".repeat(60_000)).into(), "name_too_long"),
     ] {
         let answer = app.admin.put_agent("a", source).await;
         let problem = answer.problem(422, "invalid_definition");
