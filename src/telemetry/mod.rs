@@ -40,9 +40,10 @@ impl LogFormat {
 /// If the filter cannot be read.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let mut parsed = EnvFilter::builder().parse(filter)?;
-    // The library logs the messages of tool servers whole; they are shown if a filter names it.
+    // The library logs the messages of tool servers whole, and the URL of one that it cannot reach, which may hold a
+    // secret. What an operator needs of them is logged by `tools`; the rest is shown if a filter names the library.
     if !filter.contains("rmcp") {
-        parsed = parsed.add_directive("rmcp=error".parse()?);
+        parsed = parsed.add_directive("rmcp=off".parse()?);
     }
     let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
     match format {

@@ -1,10 +1,11 @@
 //! What is secret stays out of everything that the service says, whatever providers do.
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 
 use crate::support::{
-    ADMIN_KEY, Answer, Deployment, Events, Received, Refusal, Reply, Wire, openai,
+    ADMIN_KEY, Answer, Caller, Deployment, Events, Received, Refusal, Reply, Service, Wire, openai,
+    shipped_agents,
 };
 
 /// Planted where each kind of secret is.
@@ -112,4 +113,43 @@ async fn no_log_and_no_error_holds_a_key_a_prompt_or_an_answer(pool: PgPool) {
     assert_eq!(errors.len(), FAULTS.len() * 2 + 3);
     let told = errors.iter().filter(|error| error.contains("your key Bearer [redacted]"));
     assert_eq!(told.count(), 6, "what the caller can act on is told, without our secrets");
+}
+
+const TOOL_SERVERS: &str = "
+mcp_servers:
+  far: {url: 'http://127.0.0.1:9/mcp?exaApiKey=${PLANTED_QUERY}'}
+";
+
+#[sqlx::test]
+async fn what_a_variable_gives_to_a_tool_server_is_told_nowhere(pool: PgPool) {
+    let files = tempfile::tempdir().expect("a temporary folder");
+    let config = files.path().join("rolecall.yaml");
+    std::fs::write(&config, TOOL_SERVERS).expect("is written");
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let planted = [("PLANTED_QUERY", "query-of-a-tool-server")];
+    let mut environment = planted.to_vec();
+    environment.push(("DATABASE_URL", &url));
+    environment.push(("ROLECALL_CONFIG", config.to_str().expect("a plain path")));
+    let mut service = Service::start(files.path(), &shipped_agents(), &environment).await;
+    let told = wait_until_down(&service.caller).await;
+    assert!(service.stop());
+    let log = service.whole_log();
+    for (name, secret) in planted {
+        for text in [&told, &log] {
+            assert!(!text.contains(secret), "{name} is told: {text}");
+        }
+    }
+    assert!(log.matches("a tool server is down").count() >= 1, "{log}");
+}
+
+async fn wait_until_down(admin: &Caller) -> String {
+    for _ in 0..100 {
+        let servers = admin.get("/admin/v1/mcp-servers").await;
+        let items = servers.body["items"].as_array().expect("a list");
+        if items.iter().all(|server| server["state"] == "down") {
+            return servers.text;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the tool servers are not down");
 }
