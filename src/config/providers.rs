@@ -59,6 +59,7 @@ pub(super) fn configured(
             name: built_in.name.to_owned(),
             dialect: built_in.dialect,
             base_url: parse_base_url(built_in.name, base_url)?,
+            base_url_secrets: Vec::new(),
             api_key: Some(SecretString::from(key)),
             headers: Vec::new(),
         });
@@ -91,11 +92,16 @@ fn from_file(
     let from_environment = |variable: fn(&BuiltIn) -> &'static str| {
         built_in.and_then(|built_in| variables.get(variable(built_in)))
     };
+    let mut base_url_secrets = Vec::new();
     let base_url = match from_environment(|built_in| built_in.base_url_variable) {
         Some(base_url) => base_url.to_owned(),
         None => match &entry.base_url {
             Some(text) => match variables.expand(text) {
-                Expanded::Text(text) => text,
+                Expanded::Text(expanded) => {
+                    let given = variables.given_to(text);
+                    base_url_secrets.extend(given.map(|(_, value)| SecretString::from(value)));
+                    expanded
+                }
                 Expanded::NotConfigured => return Ok(None),
             },
             None => BUILT_IN
@@ -123,7 +129,14 @@ fn from_file(
         headers.push((header, value));
     }
     let base_url = parse_base_url(name, &base_url)?;
-    Ok(Some(ProviderSettings { name: name.to_owned(), dialect, base_url, api_key, headers }))
+    Ok(Some(ProviderSettings {
+        name: name.to_owned(),
+        dialect,
+        base_url,
+        base_url_secrets,
+        api_key,
+        headers,
+    }))
 }
 
 /// The dialect of the built-in provider whose vendor speaks the given one too.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 use super::file::{ConfigFile, McpServerEntry, line_of};
 use super::variables::{Expanded, Variables};
-use crate::tools::{Connection, MAX_SERVERS, ServerSettings, check_name};
+use crate::tools::{Connection, MAX_SERVERS, Secrets, ServerSettings, check_name};
 
 /// What programs need of the environment. Everything else of ours, such as the keys of providers, is not theirs.
 const INHERITED: &[&str] =
@@ -178,6 +178,7 @@ impl Place<'_> {
             name: name.to_owned(),
             is_default: entry.default,
             connection,
+            secrets: secrets_of(entry, variables),
         }))
     }
 
@@ -215,6 +216,15 @@ impl Place<'_> {
             message: message.to_owned(),
         }
     }
+}
+
+/// What the environment gives to an entry, but for what every child process has anyway.
+fn secrets_of(entry: &McpServerEntry, variables: &Variables) -> Secrets {
+    let texts = entry.command.iter().chain(&entry.args).chain(&entry.url);
+    let texts = texts.chain(entry.env.values()).chain(entry.headers.values());
+    let given = texts.flat_map(|text| variables.given_to(text));
+    let secrets = given.filter(|(name, _)| !INHERITED.contains(name));
+    Secrets(secrets.map(|(_, value)| value.to_owned()).collect())
 }
 
 /// What an optional variable that is not set would have said is left out of `args` and `env`.

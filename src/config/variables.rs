@@ -41,18 +41,24 @@ impl Variables {
     /// Replaces every reference. That each required variable is set has been checked before.
     pub fn expand(&self, text: &str) -> Expanded {
         let mut expanded = String::new();
-        let mut rest = text;
-        while let Some(reference) = Reference::find(rest) {
-            expanded.push_str(&rest[..reference.start]);
+        let mut end = 0;
+        for reference in Reference::all(text) {
+            expanded.push_str(&text[end..reference.start]);
             match (self.get(reference.name), reference.default) {
                 (Some(value), _) => expanded.push_str(value),
                 (None, Some(default)) if !default.is_empty() => expanded.push_str(default),
                 (None, _) => return Expanded::NotConfigured,
             }
-            rest = &rest[reference.end..];
+            end = reference.end;
         }
-        expanded.push_str(rest);
+        expanded.push_str(&text[end..]);
         Expanded::Text(expanded)
+    }
+
+    /// What the environment gives to a text: the variables that it refers to, and their values.
+    pub fn given_to<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        Reference::all(text)
+            .filter_map(|reference| Some((reference.name, self.get(reference.name)?)))
     }
 
     /// Checks every reference of a file, comments aside.
@@ -60,17 +66,15 @@ impl Variables {
         for (index, line) in yaml.lines().enumerate() {
             let line = if line.trim_start().starts_with('#') { "" } else { line };
             let line = line.split(" #").next().unwrap_or_default();
-            let mut position = 0;
-            while let Some(reference) = Reference::find(&line[position..]) {
+            for reference in Reference::all(line) {
                 if reference.default.is_none() && self.get(reference.name).is_none() {
                     return Err(ConfigError::UnsetVariable {
                         path: path.to_owned(),
                         line: index + 1,
-                        key: key_before(&line[..position + reference.start]),
+                        key: key_before(&line[..reference.start]),
                         variable: reference.name.to_owned(),
                     });
                 }
-                position += reference.end;
             }
         }
         Ok(())
@@ -85,8 +89,18 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    fn find(text: &'a str) -> Option<Self> {
-        let start = text.find("${")?;
+    fn all(text: &'a str) -> impl Iterator<Item = Self> {
+        let mut end = 0;
+        std::iter::from_fn(move || {
+            let reference = Self::find(text, end)?;
+            end = reference.end;
+            Some(reference)
+        })
+    }
+
+    /// The first one behind a place.
+    fn find(text: &'a str, behind: usize) -> Option<Self> {
+        let start = behind + text[behind..].find("${")?;
         let length = text[start..].find('}')?;
         let inner = &text[start + 2..start + length];
         let (name, default) = match inner.split_once(":-") {

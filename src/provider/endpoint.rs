@@ -35,6 +35,7 @@ pub(super) struct Endpoint {
     pub dialect_name: DialectName,
     pub dialect: &'static dyn Dialect,
     base_url: Uri,
+    base_url_secrets: Vec<SecretString>,
     /// Where requests go, if the model is not a part of it; `None` if that is no URL.
     uri_for_all: OnceLock<Option<Uri>>,
     headers: HeaderMap,
@@ -59,8 +60,15 @@ impl Endpoint {
             .filter(|secret| secret.expose_secret().len() >= SHORTEST_SECRET)
             .collect();
         headers.extend(settings.headers);
-        let (dialect_name, base_url) = (settings.dialect, settings.base_url);
-        Self { dialect_name, dialect, base_url, uri_for_all: OnceLock::new(), headers, secrets }
+        Self {
+            dialect_name: settings.dialect,
+            dialect,
+            base_url: settings.base_url,
+            base_url_secrets: settings.base_url_secrets,
+            uri_for_all: OnceLock::new(),
+            headers,
+            secrets,
+        }
     }
 
     /// Sends a request and returns its answer as it comes, once the provider has accepted it.
@@ -127,7 +135,15 @@ impl Endpoint {
         let base = &self.base_url;
         let host = base.host().unwrap_or_default();
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{host}{port}{}", base.scheme_str().unwrap_or("http"), base.path())
+        format!("{}://{host}{port}{}", base.scheme_str().unwrap_or("http"), self.public_path())
+    }
+
+    fn public_path(&self) -> String {
+        let hidden = self.base_url_secrets.iter().map(ExposeSecret::expose_secret);
+        hidden.fold(self.base_url.path().to_owned(), |path, secret| {
+            // It is more than a part of the path: the URL, or its host too.
+            if secret.contains('/') { "/…".to_owned() } else { path.replace(secret, "…") }
+        })
     }
 
     /// The body that is sent.
@@ -212,6 +228,7 @@ mod tests {
             name: "azure".to_owned(),
             dialect,
             base_url: base_url.parse().expect("a URL"),
+            base_url_secrets: Vec::new(),
             api_key: Some("sk-very-secret".to_owned().into()),
             headers: vec![(
                 "api-key".parse().expect("a name"),

@@ -82,7 +82,7 @@ pub struct ProviderHealth {
     pub name: String,
     #[schema(value_type = String)]
     pub dialect: DialectName,
-    /// Without the user and the query that it may have: they can hold secrets.
+    /// Without its user and its query, which can hold secrets, and without what variables gave to its path.
     pub base_url: String,
     /// The models that have failed since their last whole answer.
     pub breakers: Vec<BreakerHealth>,

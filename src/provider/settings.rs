@@ -32,6 +32,8 @@ pub struct ProviderSettings {
     pub dialect: DialectName,
     /// Without the dialect's own path, and without a slash at the end.
     pub base_url: Uri,
+    /// What the environment gave to the base URL, to be shown nowhere.
+    pub base_url_secrets: Vec<SecretString>,
     pub api_key: Option<SecretString>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }

@@ -141,7 +141,7 @@ impl Connection {
         let mut process = None;
         let opened = match &settings.connection {
             Address::Command { command, args, env } => {
-                let redaction = Redaction::of(&settings.connection);
+                let redaction = Redaction::of(settings);
                 let (started, stdout, stdin) = spawner
                     .spawn(&settings.name, command, args, env, redaction)
                     .await

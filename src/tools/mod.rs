@@ -32,7 +32,7 @@ pub use error::ToolServerError;
 pub use guard::{GUARD_VERB, guard};
 pub use offer::{Offer, Wanted};
 pub use outcome::{ToolContent, ToolOutcome};
-pub use settings::{Connection, MAX_SERVERS, ServerSettings, Settings, check_name};
+pub use settings::{Connection, MAX_SERVERS, Secrets, ServerSettings, Settings, check_name};
 pub use state::{Condition, ServerState, ToolSummary};
 pub use stored::{NewServer, Put, StoredToolServers};
 pub use tool::ServerTool;

@@ -1,9 +1,12 @@
 //! Keeps what the operator has given a server, which may be secret, out of what is logged and shown of it.
 
-use super::Connection;
+use super::{Connection, ServerSettings};
 
 /// A shorter value is no secret, and would be found in every text.
 const MIN_LENGTH: usize = 8;
+
+/// The same of a value that the environment gave, which is mostly a secret.
+const MIN_LENGTH_GIVEN: usize = 4;
 
 /// The values to look for.
 #[derive(Debug, Clone, Default)]
@@ -12,8 +15,8 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    pub fn of(connection: &Connection) -> Self {
-        let mut values: Vec<String> = match connection {
+    pub fn of(settings: &ServerSettings) -> Self {
+        let mut values: Vec<String> = match &settings.connection {
             Connection::Command { args, env, .. } => {
                 // Of `--key=value` the value.
                 let args = args.iter().map(|arg| arg.rsplit('=').next().unwrap_or(arg));
@@ -29,6 +32,8 @@ impl Redaction {
             }
         };
         values.retain(|value| value.len() >= MIN_LENGTH);
+        let given = settings.secrets.0.iter().filter(|value| value.len() >= MIN_LENGTH_GIVEN);
+        values.extend(given.cloned());
         // The longest first: one may be a part of another.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self { values }
@@ -48,19 +53,36 @@ impl Redaction {
 #[cfg(test)]
 mod tests {
     use super::Redaction;
-    use crate::tools::Connection;
+    use crate::tools::{Connection, Secrets, ServerSettings};
+
+    fn redaction(args: &[&str], env: &str, secrets: &[&str]) -> Redaction {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let connection = Connection::Command {
+            command: "npx".into(),
+            args: owned(args),
+            env: [("KEY".to_owned(), env.to_owned())].into(),
+        };
+        let secrets = Secrets(owned(secrets));
+        let name = String::new();
+        Redaction::of(&ServerSettings { name, is_default: true, connection, secrets })
+    }
 
     #[test]
     fn values_that_were_given_are_not_told() {
-        let connection = Connection::Command {
-            command: "npx".into(),
-            args: vec!["-y".into(), "@scope/package".into(), "--api-key=secret-of-args".into()],
-            env: [("KEY".to_owned(), "secret-of-env".to_owned())].into(),
-        };
-        let redaction = Redaction::of(&connection);
+        let args = ["-y", "@scope/package", "--api-key=secret-of-args"];
         assert_eq!(
-            redaction.apply("@scope/package: secret-of-env, secret-of-args"),
+            redaction(&args, "secret-of-env", &[])
+                .apply("@scope/package: secret-of-env, secret-of-args"),
             "@scope/package: …, …"
+        );
+    }
+
+    #[test]
+    fn what_the_environment_gave_is_not_told_as_a_part_of_an_argument_or_if_it_is_short() {
+        let args = ["postgres://u:secret@127.0.0.1/db", "-v"];
+        assert_eq!(
+            redaction(&args, "pin1", &["secret", "pin1", "-v"]).apply("-v: u:secret@h, pin1"),
+            "-v: u:…@h, …"
         );
     }
 }

@@ -81,7 +81,7 @@ impl Server {
             peer: None,
         };
         Self {
-            redaction: Redaction::of(&settings.connection),
+            redaction: Redaction::of(&settings),
             settings,
             source,
             stop,

@@ -56,6 +56,18 @@ pub struct ServerSettings {
     /// Whether agents that name no tools have it.
     pub is_default: bool,
     pub connection: Connection,
+    /// What the environment gave to the connection.
+    pub secrets: Secrets,
+}
+
+/// Texts that are told nowhere, wherever in a connection they stand.
+#[derive(Clone, Default, PartialEq)]
+pub struct Secrets(pub Vec<String>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secrets(…)")
+    }
 }
 
 /// How a server is reached.

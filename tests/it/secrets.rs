@@ -116,30 +116,43 @@ async fn no_log_and_no_error_holds_a_key_a_prompt_or_an_answer(pool: PgPool) {
 }
 
 const TOOL_SERVERS: &str = "
+default_model: hidden/x
+providers:
+  hidden: {dialect: openai, base_url: 'http://127.0.0.1:9/${PLANTED_PATH}/v1'}
 mcp_servers:
   far: {url: 'http://127.0.0.1:9/mcp?exaApiKey=${PLANTED_QUERY}'}
+  near: {command: sh, args: ['-c', 'echo cannot reach $0 as $PIN >&2', 'postgres://u:${PLANTED_PASSWORD}@127.0.0.1/db'],
+    env: {PIN: '${PLANTED_PIN}'}}
 ";
 
 #[sqlx::test]
-async fn what_a_variable_gives_to_a_tool_server_is_told_nowhere(pool: PgPool) {
+async fn what_a_variable_gives_to_a_url_or_a_tool_server_is_told_nowhere(pool: PgPool) {
     let files = tempfile::tempdir().expect("a temporary folder");
     let config = files.path().join("rolecall.yaml");
     std::fs::write(&config, TOOL_SERVERS).expect("is written");
     let url = pool.connect_options().to_url_lossy().to_string();
-    let planted = [("PLANTED_QUERY", "query-of-a-tool-server")];
+    let planted = [
+        ("PLANTED_PATH", "path-of-a-provider"),
+        ("PLANTED_QUERY", "query-of-a-tool-server"),
+        ("PLANTED_PASSWORD", "password-of-a-database"),
+        ("PLANTED_PIN", "7391"),
+    ];
     let mut environment = planted.to_vec();
     environment.push(("DATABASE_URL", &url));
     environment.push(("ROLECALL_CONFIG", config.to_str().expect("a plain path")));
     let mut service = Service::start(files.path(), &shipped_agents(), &environment).await;
     let told = wait_until_down(&service.caller).await;
+    let providers = service.caller.get("/admin/v1/providers").await;
     assert!(service.stop());
     let log = service.whole_log();
     for (name, secret) in planted {
-        for text in [&told, &log] {
+        for text in [&told, &providers.text, &log] {
             assert!(!text.contains(secret), "{name} is told: {text}");
         }
     }
-    assert!(log.matches("a tool server is down").count() >= 1, "{log}");
+    assert!(told.contains("cannot reach postgres://u:…@127.0.0.1/db as …"), "{told}");
+    assert!(log.matches("a tool server is down").count() >= 2, "{log}");
+    assert_eq!(providers.body["items"][0]["base_url"], "http://127.0.0.1:9/…/v1");
 }
 
 async fn wait_until_down(admin: &Caller) -> String {

@@ -11,7 +11,7 @@ use http::Uri;
 use sqlx::PgPool;
 
 use super::error::ToolServerError;
-use super::{Connection, MAX_SERVERS, ServerSettings, ToolServers, check_name};
+use super::{Connection, MAX_SERVERS, Secrets, ServerSettings, ToolServers, check_name};
 use crate::audit::Author;
 
 pub use store::Put;
@@ -66,7 +66,12 @@ impl StoredToolServers {
             // It was checked before it was stored.
             let url = parse_url(&row.url)?;
             let connection = Connection::Url { url, headers: Vec::new() };
-            Some(ServerSettings { name: row.name, is_default: row.is_default, connection })
+            Some(ServerSettings {
+                name: row.name,
+                is_default: row.is_default,
+                connection,
+                secrets: Secrets::default(),
+            })
         });
         self.inner.servers.set_stored(settings.collect());
         self.inner.revision.store(revision, Ordering::Release);

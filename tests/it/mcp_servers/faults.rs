@@ -127,6 +127,7 @@ async fn a_server_that_cannot_start_is_down_with_its_last_words_and_no_secret() 
                 args: Vec::new(),
                 env: std::collections::BTreeMap::new(),
             },
+            secrets: rolecall::tools::Secrets::default(),
         },
     ]));
     let ends = servers.wait_for("ends", |server| server.error.is_some()).await;

@@ -146,6 +146,7 @@ fn service(pool: PgPool, vendor: &FakeProvider, cells: &[Cell]) -> TestAppBuilde
                 name: wire.name().to_owned(),
                 dialect: wire.0,
                 base_url: format!("{}{}", vendor.url, wire.base_path()).parse().expect("a URL"),
+                base_url_secrets: Vec::new(),
                 api_key: Some(SecretString::from("upstream-secret")),
                 headers: Vec::new(),
             });

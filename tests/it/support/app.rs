@@ -7,7 +7,7 @@ use rolecall::app::App;
 use rolecall::config::{Config, Flags};
 use rolecall::db::Database;
 use rolecall::provider::{DialectName, ProviderSettings, Target};
-use rolecall::tools::{Connection, ServerSettings};
+use rolecall::tools::{Connection, Secrets, ServerSettings};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::PgPool;
@@ -126,6 +126,7 @@ impl TestAppBuilder {
             name: name.to_owned(),
             dialect,
             base_url: format!("{}{path}", provider.url).parse().expect("a URL"),
+            base_url_secrets: Vec::new(),
             api_key: Some(SecretString::from("upstream-secret")),
             headers: Vec::new(),
         });
@@ -139,6 +140,7 @@ impl TestAppBuilder {
             name: name.to_owned(),
             is_default: true,
             connection: Connection::Url { url, headers: Vec::new() },
+            secrets: Secrets::default(),
         });
         self
     }

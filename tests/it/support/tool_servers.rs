@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rolecall::tools::{
-    Condition, Connection, Offer, ServerSettings, ServerState, Settings, ToolOutcome, ToolServers,
-    Wanted,
+    Condition, Connection, Offer, Secrets, ServerSettings, ServerState, Settings, ToolOutcome,
+    ToolServers, Wanted,
 };
 use serde_json::Value;
 
@@ -37,7 +37,12 @@ pub fn stdio_server(
         args: args.collect(),
         env: env.collect(),
     };
-    ServerSettings { name: name.to_owned(), is_default: true, connection }
+    ServerSettings {
+        name: name.to_owned(),
+        is_default: true,
+        connection,
+        secrets: Secrets::default(),
+    }
 }
 
 /// The server that fails on demand, as a child process.
@@ -48,7 +53,12 @@ pub fn fault_server(name: &str, args: &[&str]) -> ServerSettings {
 /// A default server at a URL.
 pub fn http_server(name: &str, url: &str) -> ServerSettings {
     let connection = Connection::Url { url: url.parse().expect("a URL"), headers: Vec::new() };
-    ServerSettings { name: name.to_owned(), is_default: true, connection }
+    ServerSettings {
+        name: name.to_owned(),
+        is_default: true,
+        connection,
+        secrets: Secrets::default(),
+    }
 }
 
 /// The settings of servers whose guard is the program, not the test.
