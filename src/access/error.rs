@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
+    /// The field is a path in the key to be made, such as `agents/0`.
+    #[error("`{field}` {message}")]
+    InvalidKey { field: String, message: String },
     #[error("ROLECALL_ADMIN_KEY must have {minimum} characters or more")]
     AdminKeyTooShort { minimum: usize },
     #[error("failed to write the first admin key to {}", .path.display())]

@@ -5,6 +5,7 @@
 mod error;
 mod key;
 mod limits;
+mod new_key;
 mod store;
 mod trail;
 
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use error::AccessError;
 pub use key::{ApiKey, Caller, Scope};
 pub use limits::{KeyLimits, KeyLimitsChange, Limit};
+pub use new_key::NewKey;
 
 use key::{KeyOrigin, NewSecret, Presented, hash};
 
@@ -51,17 +53,6 @@ struct Snapshot {
     by_id: HashMap<Uuid, Arc<ApiKey>>,
     /// The key of `ROLECALL_ADMIN_KEY`, which has no public id to look it up by.
     environment: Option<Arc<ApiKey>>,
-}
-
-/// A key to be made.
-#[derive(Debug, Clone)]
-pub struct NewKey {
-    pub name: String,
-    pub scopes: Vec<Scope>,
-    /// Names of the agents that it may use; `None` means all.
-    pub agents: Option<Vec<String>>,
-    pub expires_at: Option<DateTime<Utc>>,
-    pub limits: KeyLimits,
 }
 
 /// What the start did about the first admin key.
@@ -157,11 +148,15 @@ impl Access {
     }
 
     /// Makes a key. Its text is returned this once.
+    ///
+    /// # Errors
+    /// [`AccessError::InvalidKey`] if there can be no such key.
     pub async fn create_key(
         &self,
         key: NewKey,
         author: &Author,
     ) -> Result<(ApiKey, SecretString), AccessError> {
+        let key = key.checked()?;
         let secret = NewSecret::generate();
         let origin = KeyOrigin::Created;
         let stored = store::insert(&self.inner.pool, &key, &secret, origin, author).await?;

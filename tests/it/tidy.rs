@@ -30,7 +30,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("registry", &["audit", "db", "definition"]),
     ("provider", &["chat", "db", "telemetry"]),
     ("tools", &["audit", "chat", "db", "telemetry"]),
-    ("access", &["audit", "db"]),
+    ("access", &["audit", "db", "definition"]),
     ("limits", &["access", "chat", "db", "telemetry"]),
     ("ledger", &["chat", "db"]),
     ("audit", &["db"]),

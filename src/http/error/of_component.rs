@@ -233,6 +233,9 @@ impl From<LedgerError> for ApiError {
 impl From<AccessError> for ApiError {
     fn from(error: AccessError) -> Self {
         match error {
+            AccessError::InvalidKey { field, message } => {
+                Self::invalid_field(format!("/{field}"), message)
+            }
             AccessError::Database(error) => Self::database(error),
             other => Self::new(ErrorCode::Internal, "the service failed to handle the request")
                 .caused_by(other),

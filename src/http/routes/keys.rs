@@ -10,14 +10,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{Access, ApiKey, Caller, KeyLimits, KeyLimitsChange, NewKey, Scope};
-use crate::definition::AgentName;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
 use crate::limits::{AppliedLimits, Limits, Spent};
-
-const MAX_NAME_LENGTH: usize = 100;
 
 /// A key to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -108,28 +105,8 @@ pub async fn create_key(
     Extension(caller): Extension<Caller>,
     ApiJson(body): ApiJson<CreateKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let name = body.name.trim();
-    if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH {
-        let detail = format!("must have 1 to {MAX_NAME_LENGTH} characters");
-        return Err(ApiError::invalid_field("/name", detail));
-    }
-    // PostgreSQL stores no NUL, and a line break would forge a line of a list.
-    if name.contains(char::is_control) {
-        return Err(ApiError::invalid_field("/name", "must hold no control characters"));
-    }
-    let mut agents = body.agents.iter().flatten();
-    if let Some(index) = agents.position(|agent| AgentName::parse(agent).is_none()) {
-        let detail = "must be an agent's name: a-z, 0-9 and single hyphens";
-        return Err(ApiError::invalid_field(format!("/agents/{index}"), detail));
-    }
-    if body.scopes.is_empty() {
-        return Err(ApiError::invalid_field("/scopes", "must name at least one scope"));
-    }
-    if body.expires_at.is_some_and(|expires_at| expires_at <= Utc::now()) {
-        return Err(ApiError::invalid_field("/expires_at", "must lie in the future"));
-    }
     let new = NewKey {
-        name: name.to_owned(),
+        name: body.name,
         scopes: body.scopes,
         agents: body.agents,
         expires_at: body.expires_at,

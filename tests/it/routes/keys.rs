@@ -1,7 +1,7 @@
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, rolecall};
 
 #[sqlx::test]
 async fn a_key_is_shown_once_and_stored_as_a_hash(pool: PgPool) {
@@ -74,6 +74,30 @@ async fn an_expired_key_is_good_for_nothing(pool: PgPool) {
     let past = json!({"name": "a", "scopes": ["run"], "expires_at": "2020-01-01T00:00:00Z"});
     let problem = app.admin.post("/admin/v1/keys", past).await;
     assert_eq!(problem.problem(400, "invalid_request")["errors"][0]["pointer"], "/expires_at");
+}
+
+#[sqlx::test]
+async fn the_command_line_refuses_what_the_api_refuses(pool: PgPool) {
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let create = |arguments: &[&str]| {
+        let mut command = rolecall();
+        command.args(["key", "create", "--json"]).args(arguments).env("DATABASE_URL", &url);
+        command.output().expect("the program runs")
+    };
+    let run = ["--name", "a", "--scope", "run"];
+    for (arguments, named) in [
+        (vec!["--name", " ", "--scope", "run"], "`name`"),
+        (vec!["--name", "a\nb", "--scope", "run"], "`name`"),
+        ([&run[..], &["--agent", "b", "--agent", "No Slug"]].concat(), "`agents/1`"),
+        ([&run[..], &["--expires-at", "2020-01-01T00:00:00Z"]].concat(), "`expires_at`"),
+    ] {
+        let output = create(&arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains(named), "{arguments:?}: {error}");
+    }
+    let output = create(&[&run[..], &["--scope", "run", "--scope", "read"]].concat());
+    let key: serde_json::Value = serde_json::from_slice(&output.stdout).expect("prints JSON");
+    assert_eq!(key["scopes"], json!(["run", "read"]), "each is stored once");
 }
 
 #[sqlx::test]
