@@ -91,9 +91,11 @@ impl ApiKey {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
     }
 
-    /// Whether one of its scopes is this one or contains it.
+    /// Whether one of its scopes is this one or contains it. A key for some agents alone administers nothing: it could
+    /// make itself one for all.
     pub fn allows(&self, scope: Scope) -> bool {
-        self.scopes.iter().any(|held| *held >= scope)
+        let is_beyond_it = scope == Scope::Admin && self.agents.is_some();
+        !is_beyond_it && self.scopes.iter().any(|held| *held >= scope)
     }
 }
 

@@ -40,6 +40,10 @@ impl NewKey {
         if self.scopes.is_empty() {
             return Err(invalid("scopes", "must name at least one scope"));
         }
+        if self.agents.is_some() && self.scopes.contains(&Scope::Admin) {
+            let message = "must be left out of an admin key, which is good for every agent";
+            return Err(invalid("agents", message));
+        }
         if self.expires_at.is_some_and(|expires_at| expires_at <= Utc::now()) {
             return Err(invalid("expires_at", "must lie in the future"));
         }

@@ -28,10 +28,13 @@ pub(super) async fn check(
 ) -> Result<Response, ApiError> {
     let caller = authenticate(&guard.access, request.headers())?;
     if !caller.allows(guard.scope) {
-        return Err(ApiError::new(
-            ErrorCode::Forbidden,
-            format!("the key does not have the scope `{}`", guard.scope.as_str()),
-        ));
+        let detail = match guard.scope {
+            Scope::Admin if caller.permitted_agents().is_some() => {
+                "a key that is restricted to agents permits no administration".to_owned()
+            }
+            scope => format!("the key does not have the scope `{}`", scope.as_str()),
+        };
+        return Err(ApiError::new(ErrorCode::Forbidden, detail));
     }
     let key_id = caller.key_id();
     request.extensions_mut().insert(caller);

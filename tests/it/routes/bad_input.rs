@@ -61,6 +61,7 @@ async fn bad_bodies_name_the_field(pool: PgPool) {
         ),
         ("/admin/v1/keys", json!({"name": "x", "scopes": []}), "/scopes"),
         ("/admin/v1/keys", json!({"name": "x", "scopes": ["root"]}), "/scopes/0"),
+        ("/admin/v1/keys", json!({"name": "x", "scopes": ["admin"], "agents": ["a"]}), "/agents"),
         ("/admin/v1/sync", json!({"prune": 1}), "/prune"),
     ] {
         let answer = app.admin.post(path, body.clone()).await;

@@ -64,6 +64,31 @@ async fn bad_keys_are_401_and_say_nothing_more(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_stored_admin_key_that_is_restricted_to_agents_administers_nothing(pool: PgPool) {
+    let app = TestApp::start(pool.clone()).await;
+    let restricted =
+        app.caller_for(json!({"name": "a", "scopes": ["run"], "agents": ["code-reviewer"]})).await;
+    sqlx::raw_sql(
+        "UPDATE api_keys SET scopes = '{admin}' WHERE name = 'a';
+         UPDATE change_counters SET keys_revision = keys_revision + 1",
+    )
+    .execute(&pool)
+    .await
+    .expect("is written");
+    // Whatever key is made next, the keys are read anew.
+    let other = app.caller(&["run"]).await;
+    let run = other.post("/v1/runs", json!({"agent": "code-reviewer", "input": "x"})).await;
+    for path in ["/admin/v1/agents", "/admin/v1/keys", "/admin/v1/audit"] {
+        restricted.get(path).await.problem(403, "forbidden");
+    }
+    let key = json!({"name": "b", "scopes": ["admin"]});
+    restricted.post("/admin/v1/keys", key).await.problem(403, "forbidden");
+    let path = format!("/v1/runs/{}", run.body["id"].as_str().expect("has an id"));
+    restricted.get(&path).await.problem(404, "run_not_found");
+    assert_eq!(restricted.get("/v1/agents/code-reviewer").await.status, 200);
+}
+
+#[sqlx::test]
 async fn an_expired_key_is_good_for_nothing(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let soon = chrono::Utc::now() + chrono::TimeDelta::milliseconds(700);
@@ -89,6 +114,7 @@ async fn the_command_line_refuses_what_the_api_refuses(pool: PgPool) {
         (vec!["--name", " ", "--scope", "run"], "`name`"),
         (vec!["--name", "a\nb", "--scope", "run"], "`name`"),
         ([&run[..], &["--agent", "b", "--agent", "No Slug"]].concat(), "`agents/1`"),
+        ([&run[..], &["--scope", "admin", "--agent", "b"]].concat(), "`agents`"),
         ([&run[..], &["--expires-at", "2020-01-01T00:00:00Z"]].concat(), "`expires_at`"),
     ] {
         let output = create(&arguments);
