@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::agent::{Agent, AgentSource, AgentState};
 use super::change::{Change, OpenChange};
+use super::store::Head;
 use super::{Registry, RegistryError, parse_and_lint, sha256_hex, store, trail};
 use crate::definition::{AgentName, Format, Origin, ParsedDefinition};
 
@@ -83,8 +84,9 @@ impl Registry {
             let last = store::last_revisions(open.connection(), &[name.to_string()]).await?;
             open.abandon().await?;
             let next = last.into_values().next().unwrap_or(0) + 1;
-            let agent = Arc::new(Agent::unsaved(parsed, sha256, next));
-            return Ok(PutOutcome { agent, is_new, is_changed: true });
+            let mut agent = Agent::unsaved(parsed, sha256, next);
+            agent.state = head.as_ref().map_or(AgentState::Live, Head::next_state);
+            return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true });
         }
         let revision = store::NewRevision {
             sha256: &sha256,

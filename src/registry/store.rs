@@ -24,6 +24,8 @@ pub(super) struct Head {
     pub display_name: String,
     pub source: AgentSource,
     pub state: AgentState,
+    /// Of an archived agent: whether it was disabled before.
+    pub was_disabled: bool,
     pub revision: i32,
     pub sha256: String,
     pub format: String,
@@ -36,6 +38,7 @@ struct HeadRow {
     display_name: String,
     source: String,
     state: String,
+    was_disabled: bool,
     live_revision: i32,
     sha256: String,
     format: String,
@@ -50,12 +53,25 @@ impl From<HeadRow> for Head {
             display_name: row.display_name,
             source: AgentSource::from_column(&row.source),
             state: AgentState::from_column(&row.state),
+            was_disabled: row.was_disabled,
             revision: row.live_revision,
             sha256: row.sha256,
             format: row.format,
             folder_labels: row.folder_labels,
             updated_at: row.updated_at,
         }
+    }
+}
+
+impl Head {
+    /// The state that another live revision leaves: an archived agent is revived, and one that is disabled, or was
+    /// when it was archived, is disabled. The queries below do the same.
+    pub fn next_state(&self) -> AgentState {
+        let is_off = match self.state {
+            AgentState::Archived => self.was_disabled,
+            state => state == AgentState::Disabled,
+        };
+        if is_off { AgentState::Disabled } else { AgentState::Live }
     }
 }
 
@@ -101,9 +117,8 @@ pub(super) async fn list_heads(
 ) -> Result<Vec<Head>, sqlx::Error> {
     let rows = sqlx::query_as!(
         HeadRow,
-        "SELECT name, display_name, agents.source, state, live_revision, sha256, format,
-            folder_labels,
-            updated_at
+        "SELECT name, display_name, agents.source, state, was_disabled, live_revision, sha256,
+            format, folder_labels, updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE roster_revision > $1",
         behind
@@ -119,9 +134,8 @@ pub(super) async fn find_head(
 ) -> Result<Option<Head>, sqlx::Error> {
     let row = sqlx::query_as!(
         HeadRow,
-        "SELECT name, display_name, agents.source, state, live_revision, sha256, format,
-            folder_labels,
-            updated_at
+        "SELECT name, display_name, agents.source, state, was_disabled, live_revision, sha256,
+            format, folder_labels, updated_at
          FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
          WHERE name = $1",
         name
@@ -158,7 +172,7 @@ pub(super) async fn last_revisions(
 }
 
 /// Writes revisions of different agents and makes them live. An archived agent is revived; a disabled one stays
-/// disabled.
+/// disabled, and so does one that was when it was archived.
 pub(super) async fn save_revisions(
     connection: &mut PgConnection,
     revisions: &[NewRevision<'_>],
@@ -239,7 +253,10 @@ async fn save_agents(
             AS new (name, display_name, labels, number)
          ON CONFLICT (name) DO UPDATE SET
             display_name = excluded.display_name, source = excluded.source,
-            state = CASE WHEN agents.state = 'disabled' THEN 'disabled' ELSE 'live' END,
+            state = CASE
+                WHEN agents.state = 'disabled' THEN 'disabled'
+                WHEN agents.state = 'archived' AND agents.was_disabled THEN 'disabled'
+                ELSE 'live' END,
             folder_labels = excluded.folder_labels, live_revision = excluded.live_revision,
             updated_at = now()",
         names,
@@ -253,7 +270,8 @@ async fn save_agents(
     Ok(())
 }
 
-/// Makes a stored revision live. An archived agent is revived; a disabled one stays disabled.
+/// Makes a stored revision live. An archived agent is revived; a disabled one stays disabled, and so does one that was
+/// when it was archived.
 pub(super) async fn set_live(
     connection: &mut PgConnection,
     name: &str,
@@ -262,7 +280,10 @@ pub(super) async fn set_live(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE agents SET live_revision = $2, display_name = $3, updated_at = now(),
-            state = CASE WHEN state = 'archived' THEN 'live' ELSE state END
+            state = CASE
+                WHEN state <> 'archived' THEN state
+                WHEN was_disabled THEN 'disabled'
+                ELSE 'live' END
          WHERE name = $1",
         name,
         revision,
@@ -279,7 +300,8 @@ pub(super) async fn set_state(
     state: AgentState,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE agents SET state = $2, updated_at = now() WHERE name = ANY($1)",
+        "UPDATE agents SET was_disabled = state = 'disabled', state = $2, updated_at = now()
+         WHERE name = ANY($1)",
         names,
         state.as_str()
     )

@@ -127,13 +127,14 @@ pub(in crate::registry) async fn save_files(
     Ok(())
 }
 
-/// Brings agents back, which are the folder's from now on.
+/// Brings archived agents back, which are the folder's from now on. One that was disabled is disabled.
 pub(in crate::registry) async fn revive(
     connection: &mut PgConnection,
     names: &[String],
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE agents SET state = 'live', source = 'file', updated_at = now()
+        "UPDATE agents SET state = CASE WHEN was_disabled THEN 'disabled' ELSE 'live' END,
+            source = 'file', updated_at = now()
          WHERE name = ANY($1)",
         names
     )

@@ -137,6 +137,51 @@ async fn a_disabled_agent_is_not_picked_until_it_is_enabled(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn what_was_disabled_when_it_was_archived_comes_back_disabled(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let file = |text: &str| folder.write("a.md", agent_file("a", text));
+    file("one");
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    let sync = async |prune: bool| {
+        app.admin.post("/admin/v1/sync", json!({"prune": prune})).await.body["files"].clone()
+    };
+    let state = async || app.admin.get("/admin/v1/agents/a").await.body["state"].clone();
+    app.admin.post("/admin/v1/agents/a/disable", json!({})).await;
+
+    folder.remove("a.md");
+    assert_eq!(
+        (&sync(true).await[0]["action"], state().await),
+        (&json!("archived"), json!("archived"))
+    );
+    file("one");
+    assert_eq!(
+        (&sync(false).await[0]["action"], state().await),
+        (&json!("updated"), json!("disabled"))
+    );
+    app.admin.delete("/admin/v1/agents/a").await;
+    file("two");
+    assert_eq!(
+        (&sync(false).await[0]["action"], state().await),
+        (&json!("updated"), json!("disabled"))
+    );
+    app.admin.delete("/admin/v1/agents/a").await;
+    assert_eq!(activate(&app, 1).await.body["state"], "disabled");
+    app.admin.delete("/admin/v1/agents/a").await;
+    for query in ["?dry_run=true", ""] {
+        let path = format!("/admin/v1/agents/a{query}");
+        let put = app.admin.request(Method::PUT, &path).body(agent_file("a", "three"));
+        assert_eq!(Answer::read(put).await.body["state"], "disabled", "{path}");
+    }
+    let path = "/admin/v1/agents/a?dry_run=true";
+    let put = app.admin.request(Method::PUT, path).body(agent_file("a", "four"));
+    assert_eq!(Answer::read(put).await.body["state"], "disabled");
+
+    app.admin.post("/admin/v1/agents/a/enable", json!({})).await;
+    app.admin.delete("/admin/v1/agents/a").await;
+    assert_eq!(activate(&app, 1).await.body["state"], "live", "it was enabled in between");
+}
+
+#[sqlx::test]
 async fn an_archived_agent_is_neither_disabled_nor_enabled(pool: PgPool) {
     let folder = AgentFolder::new();
     let app = TestApp::builder(pool).agents(&folder).start().await;
