@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// Settings that every verb takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -17,15 +18,15 @@ pub struct Flags {
     pub database_url: Option<String>,
 
     /// Where the service keeps its own files [default: ./.rolecall]
-    #[arg(long, global = true, env = "ROLECALL_DATA_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "ROLECALL_DATA_DIR", value_name = "DIR", value_parser = path())]
     pub data_dir: Option<PathBuf>,
 
     /// Folder of agent files [default: ./agents]
-    #[arg(long = "agents", global = true, env = "ROLECALL_AGENTS_DIR", value_name = "DIR")]
+    #[arg(long = "agents", global = true, env = "ROLECALL_AGENTS_DIR", value_name = "DIR", value_parser = path())]
     pub agents_dir: Option<PathBuf>,
 
     /// Configuration file [default: ./rolecall.yaml if it is there]
-    #[arg(long, global = true, env = "ROLECALL_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "ROLECALL_CONFIG", value_name = "FILE", value_parser = path())]
     pub config: Option<PathBuf>,
 
     /// Model to use where none is named, as provider/model
@@ -46,6 +47,11 @@ pub struct Flags {
         default_value = "text"
     )]
     pub log_format: crate::telemetry::LogFormat,
+}
+
+/// A path, which may be empty: clap's own parser refuses a variable that is set to nothing.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 impl Flags {

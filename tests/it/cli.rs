@@ -61,6 +61,17 @@ fn check_gives_each_file_a_verdict() {
 }
 
 #[test]
+fn variables_that_are_set_to_nothing_count_as_unset() {
+    let mut command = rolecall();
+    for name in ["CONFIG", "DATA_DIR", "AGENTS_DIR", "LISTEN", "DEFAULT_MODEL", "LOG", "LOG_FORMAT"]
+    {
+        command.env(format!("ROLECALL_{name}"), "");
+    }
+    let output = command.args(["pick", "a recipe for lasagne"]).output().expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_shipped_agents_pass_the_check() {
     let output = run(&["check", "--json", "agents"]);
     assert!(output.status.success());
