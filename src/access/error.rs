@@ -9,6 +9,8 @@ pub enum AccessError {
     InvalidKey { field: String, message: String },
     #[error("ROLECALL_ADMIN_KEY must have {minimum} characters or more")]
     AdminKeyTooShort { minimum: usize },
+    #[error("ROLECALL_ADMIN_KEY holds a control character, which no request can send")]
+    AdminKeyUnsendable,
     #[error("failed to write the first admin key to {}", .path.display())]
     WriteAdminKey {
         path: PathBuf,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use chrono::Utc;
+use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -119,10 +120,7 @@ impl Access {
         let author = Author::without_key("start");
         let made = match from_environment {
             Some(key) => {
-                if key.expose_secret().chars().count() < MIN_ADMIN_KEY_LENGTH {
-                    return Err(AccessError::AdminKeyTooShort { minimum: MIN_ADMIN_KEY_LENGTH });
-                }
-                let secret_hash = hash(key.expose_secret());
+                let secret_hash = hash(usable_admin_key(key)?);
                 store::replace_environment_key(&self.inner.pool, secret_hash, &author).await?;
                 FirstKey::NotNeeded
             }
@@ -206,6 +204,18 @@ impl Access {
     }
 }
 
+/// The key as a request can send it: a secret that is mounted as a file ends with a line break, and a header does not.
+fn usable_admin_key(key: &SecretString) -> Result<&str, AccessError> {
+    let key = key.expose_secret().trim();
+    if key.chars().count() < MIN_ADMIN_KEY_LENGTH {
+        return Err(AccessError::AdminKeyTooShort { minimum: MIN_ADMIN_KEY_LENGTH });
+    }
+    if HeaderValue::from_bytes(key.as_bytes()).is_err() {
+        return Err(AccessError::AdminKeyUnsendable);
+    }
+    Ok(key)
+}
+
 fn write_private(path: &Path, text: &str) -> Result<(), AccessError> {
     use std::io::Write;
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -222,4 +232,20 @@ fn write_private(path: &Path, text: &str) -> Result<(), AccessError> {
         file.sync_all()
     };
     write().map_err(|source| AccessError::WriteAdminKey { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AccessError, usable_admin_key};
+
+    #[test]
+    fn an_admin_key_is_what_a_header_can_carry() {
+        let usable = |key: &str| usable_admin_key(&key.into()).map(str::to_owned);
+        assert_eq!(usable("a key of 16 chars\n").ok().as_deref(), Some("a key of 16 chars"));
+        assert_eq!(usable("schlüssel-für-alle").ok().as_deref(), Some("schlüssel-für-alle"));
+        let unsendable = usable("a key of two\nlines of text");
+        assert!(matches!(unsendable, Err(AccessError::AdminKeyUnsendable)));
+        let short = usable(&format!("short{}", " ".repeat(16)));
+        assert!(matches!(short, Err(AccessError::AdminKeyTooShort { .. })));
+    }
 }

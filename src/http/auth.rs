@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
@@ -58,8 +58,14 @@ fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Caller, ApiError
 
 fn presented_key(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        let (scheme, key) = text(value)?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key)
     });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok()).filter(|key| !key.is_empty())
+    let key = bearer.or_else(|| text(headers.get("x-api-key")?));
+    key.map(str::trim).filter(|key| !key.is_empty())
+}
+
+/// A header's value as UTF-8: a key that the operator gives need not be ASCII.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }

@@ -89,6 +89,18 @@ async fn a_stored_admin_key_that_is_restricted_to_agents_administers_nothing(poo
 }
 
 #[sqlx::test]
+async fn an_admin_key_of_any_text_can_be_used(pool: PgPool) {
+    let key = "schlüssel für alle 鍵";
+    let given = format!("{key}\n").into();
+    let app = TestApp::builder(pool).configure(|config| config.admin_key = Some(given)).start();
+    let admin = app.await.admin.with_key(key);
+    assert_eq!(admin.get("/admin/v1/agents").await.status, 200);
+    let request = admin.with_key("").request(reqwest::Method::GET, "/admin/v1/agents");
+    let answer = request.header("x-api-key", key).send().await.expect("answers");
+    assert_eq!(answer.status(), 200);
+}
+
+#[sqlx::test]
 async fn an_expired_key_is_good_for_nothing(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let soon = chrono::Utc::now() + chrono::TimeDelta::milliseconds(700);
