@@ -135,6 +135,8 @@ fn from_scan(scan: Scan<'_>, error: Diagnostic) -> (Map<String, Value>, Vec<Diag
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::Format;
     use super::{ParseMode, read};
 
@@ -168,11 +170,33 @@ mod tests {
     }
 
     #[test]
+    fn what_json_cannot_hold_is_kept_as_its_text() {
+        let long = "123456789012345678901234567890";
+        for (field, key, expected) in [
+            (format!("id: {long}"), "id", json!(long)),
+            (format!("id: -{long}"), "id", json!(format!("-{long}"))),
+            (format!("id: {{a: [{long}]}}"), "id", json!({"a": [long]})),
+            (
+                "hooks: {true: a, null: b, 3: c}".to_owned(),
+                "hooks",
+                json!({"true": "a", "null": "b", "3": "c"}),
+            ),
+            ("true: x".to_owned(), "true", json!("x")),
+            ("id: !tag x".to_owned(), "id", json!({"!tag": "x"})),
+            ("id: .nan".to_owned(), "id", json!(null)),
+        ] {
+            let frontmatter = format!("name: a\ndescription: b\n{field}");
+            assert_eq!(value(&frontmatter, key), (ParseMode::Strict, expected), "{field}");
+            assert_eq!(value(&frontmatter, "description").1, "b", "{field}");
+        }
+    }
+
+    #[test]
     fn lists_survive_a_scan() {
         let (mode, tools) =
             value("name: a\ndescription: x: y\ntools:\n  - Read\n  - Bash(git:*)", "tools");
         assert_eq!(mode, ParseMode::Scan);
-        assert_eq!(tools, serde_json::json!(["Read", "Bash(git:*)"]));
+        assert_eq!(tools, json!(["Read", "Bash(git:*)"]));
     }
 
     #[test]

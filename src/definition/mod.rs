@@ -27,6 +27,7 @@ mod strict;
 mod toml_file;
 mod tools;
 mod vocabulary;
+mod yaml_value;
 
 use std::borrow::Cow;
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Diagnostic;
 use super::diagnostic::place_behind;
+use super::yaml_value::YamlValue;
 
 /// More brackets than this inside one another are no frontmatter.
 const MAX_DEPTH: usize = 100;
@@ -52,15 +53,17 @@ pub(super) fn strict(frontmatter: &str) -> Result<Map<String, Value>, StrictErro
     if is_deep(frontmatter) {
         return Err(StrictError::TooDeep);
     }
-    let value: serde_yaml::Value = serde_yaml::from_str(frontmatter).map_err(StrictError::Yaml)?;
+    let YamlValue(value) = serde_yaml::from_str(frontmatter).map_err(StrictError::Yaml)?;
     match value {
-        serde_yaml::Value::Null => Ok(Map::new()),
-        serde_yaml::Value::Mapping(_) => match serde_json::to_value(value) {
-            Ok(Value::Object(values)) => Ok(values),
-            _ => Err(StrictError::NotAMapping),
-        },
+        Value::Null => Ok(Map::new()),
+        Value::Object(values) if !is_tagged(&values) => Ok(values),
         _ => Err(StrictError::NotAMapping),
     }
+}
+
+/// Whether a tag stands before all fields, which are below it then.
+fn is_tagged(values: &Map<String, Value>) -> bool {
+    values.len() == 1 && values.keys().all(|key| key.starts_with('!'))
 }
 
 /// The library refuses such nesting too, but only after a time that grows with the square of the depth.
