@@ -24,6 +24,11 @@ pub enum ConfigError {
     )]
     NoJudge { path: PathBuf, line: usize, key: &'static str },
     #[error(
+        "{} line {line}: `on_none: default_agent` needs an agent, and `dispatch.default_agent` is not set",
+        .path.display()
+    )]
+    NoDefaultAgent { path: PathBuf, line: usize },
+    #[error(
         "`dispatch.judge.model` is `{0}`, which is no alias, no known model's id, and no `provider/model`"
     )]
     JudgeModel(String),

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use super::entries::distinct;
 use super::limits::Limits;
 use super::variables::Variables;
 use super::{ConfigError, Target};
@@ -23,8 +24,11 @@ const DEFAULT_PATH: &str = "./rolecall.yaml";
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ConfigFile {
     pub default_model: Option<String>,
+    #[serde(deserialize_with = "distinct")]
     pub providers: IndexMap<String, ProviderEntry>,
-    pub models: BTreeMap<String, ModelEntry>,
+    #[serde(deserialize_with = "distinct")]
+    pub models: IndexMap<String, ModelEntry>,
+    #[serde(deserialize_with = "distinct")]
     pub mcp_servers: IndexMap<String, McpServerEntry>,
     /// A file of tool servers in the common `mcpServers` shape.
     pub mcp_config: Option<PathBuf>,
@@ -56,7 +60,40 @@ pub(super) struct ProviderEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelEntry {
+    #[serde(deserialize_with = "usable_targets")]
     pub targets: Vec<Target>,
+}
+
+fn usable_targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
+    let targets: Vec<UsableTarget> = Vec::deserialize(deserializer)?;
+    if targets.is_empty() {
+        return Err(D::Error::custom("`targets` must name one model at least"));
+    }
+    Ok(targets.into_iter().map(|target| target.0).collect())
+}
+
+/// A target with prices that something can cost.
+struct UsableTarget(Target);
+
+impl<'de> Deserialize<'de> for UsableTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let target = Target::deserialize(deserializer)?;
+        let prices = [
+            ("input_price", target.input_price),
+            ("output_price", target.output_price),
+            ("cached_input_price", target.cached_input_price),
+            ("cache_write_price", target.cache_write_price),
+        ];
+        let is_price = |price: f64| price.is_finite() && price >= 0.0;
+        let mut bad = prices.iter().filter(|(_, price)| !price.is_none_or(is_price));
+        match bad.next() {
+            Some((key, _)) => {
+                let Target { provider, model, .. } = &target;
+                Err(D::Error::custom(format!("{key} of {provider}/{model} must be 0 or more")))
+            }
+            None => Ok(Self(target)),
+        }
+    }
 }
 
 /// A tool server: a command that the operator trusts, or a URL.
@@ -189,7 +226,7 @@ impl Default for ConfigFile {
         Self {
             default_model: None,
             providers: IndexMap::new(),
-            models: BTreeMap::new(),
+            models: IndexMap::new(),
             mcp_servers: IndexMap::new(),
             mcp_config: None,
             dispatch: DispatchEntry::default(),
@@ -224,8 +261,7 @@ impl ConfigFile {
         }
         let mut file: Self = serde_yaml::from_str(&yaml).map_err(|error| ConfigError::Invalid {
             path: path.to_owned(),
-            // A value in the wrong place may be a secret.
-            message: without_values(&error.to_string()),
+            message: describe(&error),
         })?;
         variables.check(path, &yaml)?;
         if let Some(key) = file.dispatch.key_without_judge() {
@@ -233,6 +269,12 @@ impl ConfigFile {
                 path: path.to_owned(),
                 line: line_of("dispatch", key, &yaml),
                 key,
+            });
+        }
+        if file.dispatch.on_none == OnNone::DefaultAgent && file.dispatch.default_agent.is_none() {
+            return Err(ConfigError::NoDefaultAgent {
+                path: path.to_owned(),
+                line: line_of("dispatch", "on_none", &yaml),
             });
         }
         (file.path, file.text) = (path.to_owned(), yaml);
@@ -243,6 +285,18 @@ impl ConfigFile {
         let targets =
             |(alias, entry): (&String, &ModelEntry)| (alias.clone(), entry.targets.clone());
         self.models.iter().map(targets).collect()
+    }
+}
+
+fn describe(error: &serde_yaml::Error) -> String {
+    // A value in the wrong place may be a secret.
+    let message = without_values(&error.to_string());
+    match error.location() {
+        // The library leaves this one out.
+        Some(place) if (place.line(), place.column()) == (1, 1) => {
+            format!("{message} at line 1 column 1")
+        }
+        _ => message,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The section `limits` of `rolecall.yaml`.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -16,16 +16,16 @@ pub(super) struct Limits {
     pub idle_timeout_ms: u64,
     pub run_timeout_ms: u64,
     pub hold_ms: u64,
-    pub keep_alive_interval_ms: u64,
-    pub request_timeout_ms: u64,
+    pub keep_alive_interval_ms: NonZeroU64,
+    pub request_timeout_ms: NonZeroU64,
     pub shutdown_grace_ms: u64,
     pub retry_attempts: u32,
     pub retry_budget_ms: u64,
     pub breaker_failures: u32,
     pub breaker_open_ms: u64,
     pub concurrent_runs: usize,
-    pub body_bytes: usize,
-    pub definition_bytes: usize,
+    pub body_bytes: NonZeroUsize,
+    pub definition_bytes: NonZeroUsize,
     pub tool_call_timeout_ms: u64,
     pub tool_result_bytes: usize,
     pub keys: KeysEntry,
@@ -40,16 +40,16 @@ impl Default for Limits {
             idle_timeout_ms: 60_000,
             run_timeout_ms: 1_800_000,
             hold_ms: 10_000,
-            keep_alive_interval_ms: 15_000,
-            request_timeout_ms: 120_000,
+            keep_alive_interval_ms: const { NonZeroU64::new(15_000).expect("is not zero") },
+            request_timeout_ms: const { NonZeroU64::new(120_000).expect("is not zero") },
             shutdown_grace_ms: 30_000,
             retry_attempts: 3,
             retry_budget_ms: 30_000,
             breaker_failures: 10,
             breaker_open_ms: 10_000,
             concurrent_runs: 10_000,
-            body_bytes: 16 * 1024 * 1024,
-            definition_bytes: 1024 * 1024,
+            body_bytes: const { NonZeroUsize::new(16 * 1024 * 1024).expect("is not zero") },
+            definition_bytes: const { NonZeroUsize::new(1024 * 1024).expect("is not zero") },
             tool_call_timeout_ms: 30_000,
             tool_result_bytes: 1024 * 1024,
             keys: KeysEntry::default(),

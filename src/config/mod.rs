@@ -1,6 +1,7 @@
 //! The configuration: every component's settings, from flags, environment, `rolecall.yaml` and defaults, in
 //! that order. Nothing else reads the environment.
 
+mod entries;
 mod error;
 mod file;
 mod flags;
@@ -134,7 +135,7 @@ impl Config {
             },
             registry: registry::Settings {
                 agents_dir: flags.agents_dir.clone().unwrap_or_else(|| PathBuf::from("./agents")),
-                definition_bytes: limits.definition_bytes,
+                definition_bytes: limits.definition_bytes.get(),
                 known_world: known_world(&catalog, &servers),
             },
             provider,
@@ -192,10 +193,10 @@ fn traces_settings(
 
 fn http_settings(file: &ConfigFile) -> http::Settings {
     http::Settings {
-        body_bytes: file.limits.body_bytes,
-        request_timeout: Duration::from_millis(file.limits.request_timeout_ms),
+        body_bytes: file.limits.body_bytes.get(),
+        request_timeout: Duration::from_millis(file.limits.request_timeout_ms.get()),
         hold: Duration::from_millis(file.limits.hold_ms),
-        keep_alive_interval: Duration::from_millis(file.limits.keep_alive_interval_ms.max(1)),
+        keep_alive_interval: Duration::from_millis(file.limits.keep_alive_interval_ms.get()),
         metrics_require_key: file.metrics.require_key,
     }
 }

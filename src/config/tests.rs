@@ -73,6 +73,52 @@ fn an_unknown_key_is_named_with_its_line() {
 }
 
 #[test]
+fn an_unknown_key_on_the_first_line_has_its_line_too() {
+    let text = refusal("allow_ofline: true\n");
+    assert!(text.contains("`allow_ofline`") && text.contains("line 1"), "{text}");
+}
+
+#[test]
+fn a_name_stands_once() {
+    let provider = "{dialect: openai, base_url: 'http://x'}";
+    let alias = "{targets: [{provider: openai, model: x}]}";
+    for (section, entry) in
+        [("providers", provider), ("models", alias), ("mcp_servers", "{command: x}")]
+    {
+        let text =
+            refusal(&format!("{section}:\n  one: {entry}\n  two: {entry}\n  one: {entry}\n"));
+        assert!(text.contains("another `one`") && text.contains("line 4"), "{text}");
+        assert!(load(&format!("{section}:\n"), &[]).is_ok(), "an empty section is none");
+    }
+}
+
+#[test]
+fn what_could_not_work_is_named_with_its_line() {
+    let alias = |target: &str| format!("models:\n  a:\n    targets: [{target}]\n");
+    for (yaml, named, line) in [
+        (alias("{provider: openai, model: x, input_price: -1}"), "input_price", "line 3"),
+        (alias("{provider: openai, model: x, output_price: .nan}"), "output_price", "line 3"),
+        (alias("{provider: openai, model: x, cache_write_price: .inf}"), "cache_write", "line 3"),
+        (alias(""), "targets", "line 3"),
+        ("limits:\n  keep_alive_interval_ms: 0\n".into(), "keep_alive_interval_ms", "line 2"),
+        ("limits:\n  body_bytes: 0\n".into(), "body_bytes", "line 2"),
+        ("limits:\n  definition_bytes: 0\n".into(), "definition_bytes", "line 2"),
+        ("dispatch:\n  on_none: default_agent\n".into(), "default_agent", "line 2"),
+    ] {
+        let text = refusal(&yaml);
+        assert!(text.contains(named) && text.contains(line), "{text}");
+    }
+    assert!(load(&alias("{provider: openai, model: x, input_price: 0}"), &[]).is_ok());
+    assert!(load("dispatch: {on_none: default_agent, default_agent: a}\n", &[]).is_ok());
+}
+
+#[test]
+fn a_reference_behind_a_number_sign_in_quotes_is_checked() {
+    let text = refusal("providers:\n  a: {dialect: openai, api_key: \"a # ${NOPE}\"}\n");
+    assert!(text.contains("NOPE") && text.contains("line 2"), "{text}");
+}
+
+#[test]
 fn an_unset_variable_is_named_with_key_and_line() {
     let text = refusal(
         "# ${COMMENT}\nproviders:\n  a: {dialect: openai, base_url: 'http://x', api_key: \"${NOPE}\"}\n",

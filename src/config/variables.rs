@@ -64,8 +64,7 @@ impl Variables {
     /// Checks every reference of a file, comments aside.
     pub fn check(&self, path: &Path, yaml: &str) -> Result<(), ConfigError> {
         for (index, line) in yaml.lines().enumerate() {
-            let line = if line.trim_start().starts_with('#') { "" } else { line };
-            let line = line.split(" #").next().unwrap_or_default();
+            let line = without_comment(line);
             for reference in Reference::all(line) {
                 if reference.default.is_none() && self.get(reference.name).is_none() {
                     return Err(ConfigError::UnsetVariable {
@@ -111,6 +110,26 @@ impl<'a> Reference<'a> {
     }
 }
 
+/// A line up to its comment, if it has one: a number sign behind a blank, and not in quotes.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    let mut before = ' ';
+    for (position, character) in line.char_indices() {
+        let is_escaped = quote == Some('"') && before == '\\';
+        match (quote, character) {
+            (None, '#') if before.is_whitespace() => return &line[..position],
+            // Behind a letter it is an apostrophe; behind another one it goes on with the text that the first has ended.
+            (None, '"' | '\'') if before.is_whitespace() || "[{,:'".contains(before) => {
+                quote = Some(character);
+            }
+            (Some(open), _) if open == character && !is_escaped => quote = None,
+            _ => {}
+        }
+        before = if is_escaped { ' ' } else { character };
+    }
+    line
+}
+
 /// The last `key:` of a line's beginning.
 fn key_before(text: &str) -> String {
     let Some((before, _)) = text.rsplit_once(": ") else { return String::new() };
@@ -120,7 +139,25 @@ fn key_before(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expanded, Variables};
+    use super::{Expanded, Variables, without_comment};
+
+    #[test]
+    fn a_number_sign_in_quotes_begins_no_comment() {
+        for (line, kept) in [
+            ("# all", ""),
+            ("a: b # c", "a: b "),
+            ("a: b#c", "a: b#c"),
+            ("a: \"b # c\" # d", "a: \"b # c\" "),
+            ("a: {b: 'c # d'}# e", "a: {b: 'c # d'}# e"),
+            (r#"a: "b \" # c" # d"#, r#"a: "b \" # c" "#),
+            (r#"a: "b\\" # c"#, r#"a: "b\\" "#),
+            (r"a: 'b\' # c", r"a: 'b\' "),
+            ("a: it's # b", "a: it's "),
+            ("a: 'it''s # b' # c", "a: 'it''s # b' "),
+        ] {
+            assert_eq!(without_comment(line), kept, "{line}");
+        }
+    }
 
     #[test]
     fn references_are_replaced() {
