@@ -93,6 +93,10 @@ fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError>
 }
 
 fn read_json<T: DeserializeOwned>(body: &str) -> Result<T, ApiError> {
+    // A list would be taken for an object's fields in their order.
+    if body.trim_start().starts_with('[') {
+        return Err(ApiError::invalid_field("", "invalid type: a list, expected an object"));
+    }
     serde_json::from_str(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => unusable_value::<T>(body, &error),
         _ => invalid_json(error),
@@ -150,6 +154,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
         query
             .map(|Query(value)| Self(value))
             .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))
+    }
+}
+
+/// No parameters: `?dry_run=true` is not to be passed over by what does not know it.
+pub struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        match parts
+            .uri
+            .query()
+            .and_then(|query| query.split(['&', '=']).find(|name| !name.is_empty()))
+        {
+            Some(name) => Err(ApiError::new(
+                ErrorCode::InvalidRequest,
+                format!("there is no parameter `{name}` here"),
+            )),
+            None => Ok(Self),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::definition::{AgentDefinition, AgentName, Diagnostic, Format, ParseMod
 use crate::dispatch::{Dispatcher, Steal};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
-use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
+use crate::http::extract::{ApiBytes, ApiPath, ApiQuery, NoQuery};
 use crate::http::pagination::{Page, PageQuery};
 use crate::registry::{Agent, AgentSource, Change, ChangeOutcome, Precondition, Registry, Source};
 
@@ -241,6 +241,7 @@ pub async fn delete_agent(
     State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
+    NoQuery: NoQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let change = change(&caller, &headers)?;

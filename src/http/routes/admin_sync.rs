@@ -10,7 +10,7 @@ use crate::access::Caller;
 use crate::definition::{Diagnostic, Level};
 use crate::dispatch::Dispatcher;
 use crate::http::error::ApiError;
-use crate::http::extract::{ApiJson, ApiQuery};
+use crate::http::extract::{ApiJson, ApiQuery, NoQuery};
 use crate::http::pagination::{Page, PageQuery};
 use crate::registry::{QuarantinedFile, Registry, SyncOptions, SyncReport, Verdict};
 
@@ -33,6 +33,7 @@ pub async fn create_sync(
     State(registry): State<Registry>,
     State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
+    NoQuery: NoQuery,
     ApiJson(body): ApiJson<CreateSync>,
 ) -> Result<Json<SyncReport>, ApiError> {
     let options =

@@ -12,7 +12,7 @@ use super::revisions::revision_not_found;
 use crate::access::Caller;
 use crate::dispatch::Dispatcher;
 use crate::http::error::{ApiError, ProblemBody};
-use crate::http::extract::{ApiJson, ApiPath};
+use crate::http::extract::{ApiJson, ApiPath, NoQuery};
 use crate::registry::Registry;
 
 /// Which revision goes live.
@@ -44,6 +44,7 @@ pub async fn activate_agent(
     State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
+    NoQuery: NoQuery,
     headers: HeaderMap,
     ApiJson(body): ApiJson<ActivateAgent>,
 ) -> Result<Response, ApiError> {
@@ -68,6 +69,7 @@ pub async fn disable_agent(
     State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
+    NoQuery: NoQuery,
     headers: HeaderMap,
     ApiJson(Nothing {}): ApiJson<Nothing>,
 ) -> Result<Response, ApiError> {
@@ -90,6 +92,7 @@ pub async fn enable_agent(
     State(dispatcher): State<Dispatcher>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
+    NoQuery: NoQuery,
     headers: HeaderMap,
     ApiJson(Nothing {}): ApiJson<Nothing>,
 ) -> Result<Response, ApiError> {

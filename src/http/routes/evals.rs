@@ -14,7 +14,7 @@ use crate::dispatch::{
     MAX_CASES, OtherFile, RosterChange,
 };
 use crate::http::error::{ApiError, ProblemBody};
-use crate::http::extract::ApiJson;
+use crate::http::extract::{ApiJson, NoQuery};
 
 /// Decisions that are asked again if nobody says how many.
 const DEFAULT_DECISIONS: usize = 1_000;
@@ -94,6 +94,7 @@ struct FileBody {
 )]
 pub async fn create_dispatch_eval(
     State(evaluations): State<Evaluations>,
+    NoQuery: NoQuery,
     ApiJson(body): ApiJson<CreateDispatchEval>,
 ) -> Result<Json<EvaluationReport>, ApiError> {
     if body.cases.is_some() && body.decisions.is_some() {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::access::{Access, ApiKey, Caller, KeyLimits, KeyLimitsChange, NewKey, Scope};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
-use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery, NoQuery};
 use crate::http::pagination::{Page, PageQuery};
 use crate::limits::{AppliedLimits, Limits, Spent};
 
@@ -103,6 +103,7 @@ pub async fn create_key(
     State(access): State<Access>,
     State(limits): State<Limits>,
     Extension(caller): Extension<Caller>,
+    NoQuery: NoQuery,
     ApiJson(body): ApiJson<CreateKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
     let new = NewKey {
@@ -149,6 +150,7 @@ pub async fn update_key(
     State(limits): State<Limits>,
     Extension(caller): Extension<Caller>,
     ApiPath(id): ApiPath<Uuid>,
+    NoQuery: NoQuery,
     ApiJson(body): ApiJson<UpdateKey>,
 ) -> Result<Json<KeyBody>, ApiError> {
     let changed = access.change_limits(id, body.limits, &caller.author()).await?;
@@ -169,6 +171,7 @@ pub async fn delete_key(
     State(access): State<Access>,
     Extension(caller): Extension<Caller>,
     ApiPath(id): ApiPath<Uuid>,
+    NoQuery: NoQuery,
 ) -> Result<StatusCode, ApiError> {
     if access.revoke_key(id, &caller.author()).await? {
         return Ok(StatusCode::NO_CONTENT);

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::access::Caller;
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
-use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery, NoQuery};
 use crate::http::pagination::{Page, PageQuery};
 use crate::tools::{NewServer, Put, ServerState, StoredToolServers, ToolServers};
 
@@ -75,6 +75,7 @@ pub async fn put_mcp_server(
     State(tool_servers): State<ToolServers>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
+    NoQuery: NoQuery,
     ApiJson(body): ApiJson<PutMcpServer>,
 ) -> Result<(StatusCode, Json<ServerState>), ApiError> {
     let new = NewServer { name, url: body.url, is_default: body.default };
@@ -97,6 +98,7 @@ pub async fn delete_mcp_server(
     State(stored): State<StoredToolServers>,
     Extension(caller): Extension<Caller>,
     ApiPath(name): ApiPath<String>,
+    NoQuery: NoQuery,
 ) -> Result<StatusCode, ApiError> {
     if stored.delete(&name, &caller.author()).await? {
         return Ok(StatusCode::NO_CONTENT);

@@ -71,6 +71,52 @@ async fn bad_bodies_name_the_field(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_change_refuses_parameters_that_it_does_not_know(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let app = TestApp::builder(pool).agents(&folder).start().await;
+    app.admin.put_agent("a", agent_file("a", "x")).await;
+    folder.write("b.md", agent_file("b", "y"));
+    let key = "/admin/v1/keys/00000000-0000-7000-8000-000000000000";
+    for (method, path, body) in [
+        (Method::POST, "/admin/v1/sync", json!({})),
+        (Method::POST, "/admin/v1/agents/a/disable", json!({})),
+        (Method::POST, "/admin/v1/agents/a/enable", json!({})),
+        (Method::POST, "/admin/v1/agents/a/activate", json!({"revision": 1})),
+        (Method::DELETE, "/admin/v1/agents/a", json!({})),
+        (Method::DELETE, "/admin/v1/feedback", json!({})),
+        (Method::POST, "/admin/v1/evals/dispatch", json!({})),
+        (Method::POST, "/admin/v1/keys", json!({"name": "a", "scopes": ["run"]})),
+        (Method::PATCH, key, json!({"limits": {}})),
+        (Method::DELETE, key, json!({})),
+        (Method::PUT, "/admin/v1/mcp-servers/a", json!({"url": "http://127.0.0.1:9"})),
+        (Method::DELETE, "/admin/v1/mcp-servers/a", json!({})),
+    ] {
+        let request = app.admin.request(method, &format!("{path}?dry_run=true")).json(&body);
+        let answer = Answer::read(request).await;
+        let problem = answer.problem(400, "invalid_request");
+        assert!(problem["detail"].as_str().is_some_and(|it| it.contains("dry_run")), "{problem}");
+    }
+    let agents = app.admin.get("/admin/v1/agents").await.body;
+    assert_eq!(agents["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(agents["items"][0]["state"], "live");
+}
+
+#[sqlx::test]
+async fn a_list_is_no_object(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    for (path, body) in [
+        ("/admin/v1/agents/code-reviewer/activate", json!([1])),
+        ("/admin/v1/sync", json!([true, false])),
+        ("/v1/dispatch", json!(["x", null, null, null, null, null, null])),
+        ("/v1/runs", json!([])),
+    ] {
+        let problem = app.admin.post(path, body).await;
+        let detail = problem.problem(400, "invalid_request")["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("expected an object"), "{path}: {detail}");
+    }
+}
+
+#[sqlx::test]
 async fn what_is_no_json_is_refused(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let post = |content_type: &'static str, body: &'static str| {
