@@ -26,10 +26,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
-    for path in &args.paths {
-        if !path.exists() {
-            bail!("there is nothing at {}", path.display());
-        }
+    let (paths, missing): (Vec<_>, Vec<_>) = args.paths.iter().partition(|path| path.exists());
+    for path in paths {
         let settings = registry::Settings { agents_dir: path.clone(), ..config.registry.clone() };
         let files = scan_folder(&settings, &KnownOutcomes::default());
         let overlaps = find_overlaps(&Roster::of_files(&files));
@@ -59,6 +57,10 @@ pub(super) fn run(args: &Args, config: &Config, as_json: bool) -> anyhow::Result
             count(Verdict::Skipped),
         ));
         print_text(&lines.join("\n"))?;
+    }
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(|path| path.display().to_string()).collect();
+        bail!("there is nothing at {}", missing.join(", "));
     }
     let is_bad = reports.iter().any(|report| report.verdict == Verdict::Quarantined);
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -39,7 +39,6 @@ pub(super) async fn run(args: &Args, config: Config, as_json: bool) -> anyhow::R
 }
 
 fn describe(report: &SyncReport) -> String {
-    let changed = |action| !matches!(action, Action::Unchanged | Action::None);
     let mut lines = Vec::new();
     for file in &report.files {
         if file.verdict == Verdict::Quarantined {
@@ -47,12 +46,12 @@ fn describe(report: &SyncReport) -> String {
             lines.extend(file.diagnostics.iter().map(|diagnostic| {
                 format!("             line {}: {}", diagnostic.line, diagnostic.message)
             }));
-        } else if changed(file.action) {
+        } else if !matches!(file.action, Action::Unchanged | Action::None) {
             let action = serde_json::to_value(file.action).unwrap_or_default();
             lines.push(format!("{:<12} {}", action.as_str().unwrap_or_default(), file.path));
         }
     }
-    let count = report.files.iter().filter(|file| changed(file.action)).count();
+    let count = report.files.iter().filter(|file| file.action.changes_agent()).count();
     let would = if report.is_dry_run { "would change" } else { "changed" };
     lines.push(format!(
         "{count} of {} files {would} the roster (revision {})",

@@ -39,6 +39,12 @@ pub enum Action {
     None,
 }
 
+impl Action {
+    pub fn changes_agent(self) -> bool {
+        matches!(self, Self::Created | Self::Updated | Self::Archived)
+    }
+}
+
 /// One file in the report of a sync.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FileReport {

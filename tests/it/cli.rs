@@ -57,7 +57,13 @@ fn check_gives_each_file_a_verdict() {
     assert_eq!(files["files"].as_array().map(Vec::len), Some(4));
     folder.remove("bad.md");
     assert!(run(&["check", &path]).status.success());
-    assert_eq!(run(&["check", "/no/such/place"]).status.code(), Some(1));
+    let output = run(&["check", &format!("{path}/good.md"), "/no/such/place", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("/good.md: loaded\n") && stdout(&output).contains("loose.md"));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("there is nothing at /no/such/place"), "{error}");
+    let files = json(&run(&["check", "--json", "/no/such/place", &path]));
+    assert_eq!(files["files"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::agent::{AgentSource, AgentState};
 use super::error::RegistryError;
 use super::folder::{FolderContent, KnownOutcomes, ScannedFile, scan_folder};
-use super::report::{Action, FileReport, Verdict};
+use super::report::{FileReport, Verdict};
 use super::store::{self as registry_store, NewRevision};
 use super::{Registry, Settings, trail};
 use crate::audit::{self, Author};
@@ -49,9 +49,7 @@ impl SyncReport {
 
     /// One line, if any agent has changed.
     pub(super) fn log_changes(&self, author: &str) {
-        let is_change =
-            |action| matches!(action, Action::Created | Action::Updated | Action::Archived);
-        let agents = self.files.iter().filter(|file| is_change(file.action)).count();
+        let agents = self.files.iter().filter(|file| file.action.changes_agent()).count();
         if agents > 0 {
             let quarantined = self.quarantined().count();
             let revision = self.roster_revision;

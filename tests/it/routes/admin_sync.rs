@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 
-use crate::support::{AgentFolder, Answer, TestApp, agent_file};
+use crate::support::{AgentFolder, Answer, TestApp, agent_file, rolecall};
 
 /// What a sync says of each file: path, verdict, action.
 fn files(answer: &Answer) -> Vec<(String, String, String)> {
@@ -375,4 +375,18 @@ async fn descriptions_that_nearly_coincide_are_pointed_out(pool: PgPool) {
     let third = agent_file("c", "Use when walls have to be painted in any new colour");
     let put = app.admin.put_agent("c", third).await;
     assert_eq!(put.body["diagnostics"][0]["code"], "description_overlap", "{}", put.text);
+}
+
+#[sqlx::test]
+async fn a_file_that_waits_behind_the_api_is_no_change_to_the_command_line(pool: PgPool) {
+    let folder = AgentFolder::new();
+    let app = TestApp::builder(pool.clone()).agents(&folder).start().await;
+    app.admin.put_agent("a", agent_file("a", "one")).await;
+    folder.write("a.md", agent_file("a", "two"));
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let mut command = rolecall();
+    command.args(["sync", "--dry-run"]).env("DATABASE_URL", url);
+    let output = command.env("ROLECALL_AGENTS_DIR", folder.path()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("shadowed") && text.contains("0 of 1 files would change"), "{text}");
 }
