@@ -72,7 +72,9 @@ impl Breakpoints {
     fn add_those_in(&mut self, value: &Value, is_behind_tools: bool) {
         match value {
             Value::Array(items) => {
-                items.iter().for_each(|item| self.add_those_in(item, is_behind_tools));
+                for item in items {
+                    self.add_those_in(item, is_behind_tools);
+                }
             }
             Value::Object(members) => {
                 for (name, member) in members {

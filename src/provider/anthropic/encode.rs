@@ -32,7 +32,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     let mut body = RequestBody::default();
     body.set("model", json!(target.model));
     // Our breakpoint ends the part that all requests to one revision share. The caller's own come before it.
-    let system = system(request, inbound, breakpoints.for_instructions());
+    let system = system(request, inbound, breakpoints.for_instructions().as_ref());
     if !system.is_empty() {
         body.set("system", Words::List(system));
     }
@@ -74,12 +74,12 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
 fn system<'a>(
     request: &ChatRequest,
     inbound: Option<&'a Inbound>,
-    breakpoint: Option<Value>,
+    breakpoint: Option<&Value>,
 ) -> Vec<Words<'a>> {
     let mut blocks = Vec::new();
     if !request.system.is_empty() {
         let agents = json!({"type": "text", "text": request.system});
-        blocks.push(with_breakpoint(agents, breakpoint.as_ref()).into());
+        blocks.push(with_breakpoint(agents, breakpoint).into());
     }
     let text =
         |text: &str| (!text.is_empty()).then(|| json!({"type": "text", "text": text}).into());
