@@ -115,7 +115,8 @@ impl RecordReader {
             self.is_over = true;
             return Ok(());
         };
-        let after = i32::try_from(self.position).unwrap_or(i32::MAX);
+        // No event but an end has a higher number.
+        let after = i32::try_from(self.position).unwrap_or(BEHIND_ALL).min(BEHIND_ALL - 1);
         let pieces = ledger.list_run_events(self.run_id, after).await?;
         self.ready.extend(pieces.iter().flat_map(|piece| events_behind(piece, self.position)));
         if record.ended_at.is_none() {
