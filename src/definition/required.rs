@@ -3,7 +3,7 @@
 //! An agent is held to what is found here, so that only plain commands count: `ALWAYS use context7`, `You must consult
 //! the Linear MCP server`, `Before you answer, ask context7`. What depends on a condition is left to the model.
 
-use super::servers::{EVERYDAY_NAMES, INSTRUMENTS, bare, is_name_character, is_one_of};
+use super::servers::{EVERYDAY_NAMES, INSTRUMENTS, NO_NAMES, bare, is_name_character, is_one_of};
 
 /// Words that make a command of what follows them.
 const COMMANDS: &[&str] = &["always", "must"];
@@ -38,6 +38,7 @@ pub(super) fn possible_servers(prompt: &str, servers: &[String]) -> Vec<String> 
         let name = without_genitive(bare(written)).to_ascii_lowercase();
         let is_marked = written.contains('`') || is_one_of(bare(behind), &["mcp", "server"]);
         let may_be = name.chars().all(is_name_character)
+            && !is_one_of(&name, NO_NAMES)
             && (is_marked || !is_one_of(&name, EVERYDAY_NAMES))
             && !servers.contains(&name)
             && !found.contains(&name);

@@ -36,7 +36,7 @@ pub(super) const EVERYDAY_NAMES: &[&str] = &[
 ];
 
 /// Words before `MCP server` that are not its name.
-const NO_NAMES: &[&str] = &[
+pub(super) const NO_NAMES: &[&str] = &[
     "a", "all", "an", "any", "appropriate", "available", "configured", "corresponding", "custom",
     "each", "every", "existing", "external", "its", "latest", "local", "new", "no", "official",
     "other", "provided", "relevant", "remote", "required", "right", "same", "specific", "standard",
