@@ -1,4 +1,5 @@
-//! Callers' connections: how many there are at once, and how long one may take to say what it wants.
+//! Callers' connections: how many there are at once, and how long one may take to say what it wants. `axum::serve` bounds
+//! neither.
 
 use std::io;
 use std::sync::Arc;
