@@ -38,11 +38,11 @@ impl ChatEvent {
         }
     }
 
-    /// Whether it is for callers of a face of this protocol, or of none: thinking is for faces alone, and what has no
-    /// neutral word for those of its own protocol.
+    /// Whether it is for callers of a face of this protocol, or of none: thinking, and that a text is a refusal, is for faces
+    /// alone, and what has no neutral word for those of its own protocol.
     pub fn is_for(&self, face: Option<Protocol>) -> bool {
         match self {
-            Self::Thinking(_) | Self::Thought(_) => face.is_some(),
+            Self::Refusing | Self::Thinking(_) | Self::Thought(_) => face.is_some(),
             Self::Foreign(foreign) => face == Some(foreign.protocol),
             _ => true,
         }

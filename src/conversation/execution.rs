@@ -119,7 +119,7 @@ impl Execution {
             self.clock.add_wait(waits);
             let Some(event) = event? else { return Ok(()) };
             // The answer that was cut is paid for, and another one may cost as much.
-            if event == ChatEvent::Restarted && !self.funds.reserve_turn(&self.call) {
+            if matches!(event, ChatEvent::Restarted) && !self.funds.reserve_turn(&self.call) {
                 self.live.update(|run| run.warnings.push(BUDGET_EXCEEDED.to_owned()));
                 return Err(self.call.give_up());
             }
@@ -180,7 +180,7 @@ impl Execution {
             ChatEvent::Finished(reason) => turn.finish_reason = Some(reason),
             ChatEvent::Restarted => turn.restart(),
             ChatEvent::Refusing => {
-                if self.face.is_some() {
+                if is_told {
                     self.tell(RunEvent::Refusing {});
                 }
             }

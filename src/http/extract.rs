@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::body::Bytes;
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytestring::ByteString;
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -13,20 +13,17 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::error_code::ErrorCode;
-use super::state::Settings;
+use super::state::AppState;
 use crate::chat::{WrittenFields, written_fields};
 use crate::conversation::Idempotency;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
 pub struct ApiJson<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T>
-where
-    Settings: FromRef<S>,
-{
+impl<T: DeserializeOwned> FromRequest<AppState> for ApiJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         read_json(&as_text(read_body(request, state).await?)?).map(Self)
     }
@@ -42,13 +39,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentJson<T>
-where
-    Settings: FromRef<S>,
-{
+impl<T: DeserializeOwned> FromRequest<AppState> for IdempotentJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         let key = read_idempotency_key(request.headers())?;
         let bytes = read_body(request, state).await?;
@@ -64,13 +58,10 @@ pub struct FaceJson<T> {
     pub whole: WrittenFields,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for FaceJson<T>
-where
-    Settings: FromRef<S>,
-{
+impl<T: DeserializeOwned> FromRequest<AppState> for FaceJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         check_json(request.headers())?;
         let bytes = read_body(request, state).await?;
         let text = as_text(bytes)?;
@@ -125,13 +116,10 @@ fn invalid_json(error: impl fmt::Display) -> ApiError {
 /// The bytes of a body.
 pub struct ApiBytes(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for ApiBytes
-where
-    Settings: FromRef<S>,
-{
+impl FromRequest<AppState> for ApiBytes {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         read_body(request, state).await.map(Self)
     }
 }
@@ -164,11 +152,8 @@ impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        match parts
-            .uri
-            .query()
-            .and_then(|query| query.split(['&', '=']).find(|name| !name.is_empty()))
-        {
+        let query = parts.uri.query().unwrap_or_default();
+        match query.split(['&', '=']).find(|name| !name.is_empty()) {
             Some(name) => Err(ApiError::new(
                 ErrorCode::InvalidRequest,
                 format!("there is no parameter `{name}` here"),
@@ -191,11 +176,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
     }
 }
 
-async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError>
-where
-    Settings: FromRef<S>,
-{
-    let patience = Settings::from_ref(state).request_timeout;
+async fn read_body(request: Request, state: &AppState) -> Result<Bytes, ApiError> {
+    let patience = state.settings.request_timeout;
     let reading = Bytes::from_request(request, state);
     let Ok(read) = tokio::time::timeout(patience, reading).await else {
         let detail = format!("the body is not there after {} ms", patience.as_millis());
