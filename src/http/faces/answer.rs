@@ -10,12 +10,11 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::conversation::{
-    Addressee, Conversations, InConversation, NewRun, Run, RunEvent, RunFollower, RunHandle,
-    RunStatus, StartedRun,
+    Addressee, ConversationError, Conversations, InConversation, NewRun, Run, RunEvent,
+    RunFollower, RunHandle, RunStatus, StartedRun,
 };
 use crate::dispatch::Candidates;
 use crate::http::error::ApiError;
-use crate::http::error_code::ErrorCode;
 use crate::http::run_headers::{RunHeaders, is_refusal, run_headers};
 use crate::http::sse::{self, SseFrame};
 use crate::http::state::Settings;
@@ -71,15 +70,35 @@ pub(super) async fn answer(
     voice: impl Voice,
 ) -> Result<Response, ApiError> {
     let is_streaming = new.is_streaming;
-    let StartedRun::New(handle) = conversations.start_run(new).await? else {
-        // Only a request with a key of its own repeats a run, and faces take none.
-        return Err(ApiError::new(ErrorCode::Internal, "the run was made before"));
-    };
-    Ok(if is_streaming {
-        stream(handle, settings, voice).await
-    } else {
-        whole(handle, voice).await
-    })
+    match conversations.start_run(new).await? {
+        StartedRun::New(handle) if is_streaming => Ok(stream(handle, settings, voice).await),
+        StartedRun::New(handle) => Ok(whole(handle, voice).await),
+        StartedRun::Repeated(run) => {
+            repeat(conversations, settings, &run, is_streaming, voice).await
+        }
+    }
+}
+
+/// Answers as the run was answered that the same request has made before, as far as that is on record.
+async fn repeat(
+    conversations: &Conversations,
+    settings: &Settings,
+    run: &Run,
+    is_streaming: bool,
+    voice: impl Voice,
+) -> Result<Response, ApiError> {
+    if run.status == RunStatus::Completed && run.output.is_none() {
+        return Err(ConversationError::ContentNotKept.into());
+    }
+    let mut follower = conversations.follow_run(run.id, 0);
+    if is_streaming && !is_refusal(run) {
+        return Ok(follow(follower, run, settings, voice));
+    }
+    let mut events = Vec::new();
+    while let Some(event) = follower.next_event().await {
+        events.push(event);
+    }
+    Ok(say_whole(events, run, run_headers(run, None), voice))
 }
 
 /// Who answers, where the protocol's clients look for nothing.
@@ -121,13 +140,22 @@ pub(super) fn follow(
     speak(source, run_headers(run, None), run, settings, voice)
 }
 
-async fn whole(mut handle: RunHandle, mut voice: impl Voice) -> Response {
+async fn whole(mut handle: RunHandle, voice: impl Voice) -> Response {
     let run = handle.wait_for_end().await;
     let headers = run_headers(&run, Some(handle.roster_revision));
+    say_whole(handle.read_told(), &run, headers, voice)
+}
+
+fn say_whole(
+    events: Vec<RunEvent>,
+    run: &Run,
+    headers: RunHeaders,
+    mut voice: impl Voice,
+) -> Response {
     if run.status != RunStatus::Completed {
-        return (headers, ApiError::of_run(&run)).into_response();
+        return (headers, ApiError::of_run(run)).into_response();
     }
-    let body = voice.whole(handle.read_told(), &run);
+    let body = voice.whole(events, run);
     (headers, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

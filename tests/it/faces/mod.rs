@@ -3,6 +3,7 @@
 mod anthropic;
 mod conversions;
 mod fuzz;
+mod idempotency;
 mod message_details;
 mod openai;
 mod refusals;

@@ -20,7 +20,7 @@ pub(super) use models::{model, model_list};
 
 use super::answer::answer;
 use crate::access::Caller;
-use crate::conversation::Conversations;
+use crate::conversation::{Conversations, NewRun};
 use crate::http::error::ApiError;
 use crate::http::extract::FaceJson;
 use crate::http::state::Settings;
@@ -33,7 +33,10 @@ use voice::MessageVoice;
 #[utoipa::path(
     post, path = "/v1/messages", tag = "faces",
     request_body = CreateMessage,
-    params(("anthropic-beta" = Option<String>, Header, description = "Passed on to a provider of the same protocol")),
+    params(
+        ("anthropic-beta" = Option<String>, Header, description = "Passed on to a provider of the same protocol"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Requests with this key are one request"),
+    ),
     responses(
         (status = 200, description = "The message, or with `stream: true` its events", content(
             (Value = "application/json"),
@@ -48,12 +51,12 @@ pub async fn create_message(
     State(settings): State<Settings>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    FaceJson { body, whole }: FaceJson<CreateMessage>,
+    FaceJson { body, whole, idempotency }: FaceJson<CreateMessage>,
 ) -> Result<Response, ApiError> {
     body.check_max_tokens()?;
     let voice = MessageVoice::new(body.wants_thinking());
     let addressee = conversations.find_addressee(body.model())?;
-    let new = body.read(whole, &headers, addressee, &caller)?;
+    let new = NewRun { idempotency, ..body.read(whole, &headers, addressee, &caller)? };
     answer(&conversations, &settings, new, voice).await
 }
 
@@ -70,7 +73,7 @@ pub async fn count_message_tokens(
     State(conversations): State<Conversations>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    FaceJson { body, whole }: FaceJson<CreateMessage>,
+    FaceJson { body, whole, .. }: FaceJson<CreateMessage>,
 ) -> Result<Json<Value>, ApiError> {
     let addressee = conversations.find_addressee(body.model())?;
     let preview = conversations.preview(body.read(whole, &headers, addressee, &caller)?).await?;

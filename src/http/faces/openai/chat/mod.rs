@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::access::Caller;
-use crate::conversation::Conversations;
+use crate::conversation::{Conversations, NewRun};
 use crate::http::error::ApiError;
 use crate::http::extract::FaceJson;
 use crate::http::faces::answer::answer;
@@ -24,6 +24,7 @@ use voice::ChatVoice;
 /// Fields that are not known here reach a provider that speaks the same protocol.
 #[utoipa::path(
     post, path = "/v1/chat/completions", tag = "faces",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with this key are one request")),
     request_body = CreateChatCompletion,
     responses(
         (status = 200, description = "The completion, or with `stream: true` its chunks", content(
@@ -38,9 +39,10 @@ pub async fn create_chat_completion(
     State(conversations): State<Conversations>,
     State(settings): State<Settings>,
     Extension(caller): Extension<Caller>,
-    FaceJson { body, whole }: FaceJson<CreateChatCompletion>,
+    FaceJson { body, whole, idempotency }: FaceJson<CreateChatCompletion>,
 ) -> Result<Response, ApiError> {
     let voice = ChatVoice::new(body.wants_usage());
     let addressee = conversations.find_addressee(body.model())?;
-    answer(&conversations, &settings, body.read(whole, addressee, &caller)?, voice).await
+    let new = NewRun { idempotency, ..body.read(whole, addressee, &caller)? };
+    answer(&conversations, &settings, new, voice).await
 }

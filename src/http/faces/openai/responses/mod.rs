@@ -26,7 +26,6 @@ use crate::access::Caller;
 use crate::chat::WrittenFields;
 use crate::conversation::{Conversations, NewRun, StartedRun};
 use crate::http::error::ApiError;
-use crate::http::error_code::ErrorCode;
 use crate::http::extract::FaceJson;
 use crate::http::faces::answer::answer;
 use crate::http::run_headers::run_headers;
@@ -41,6 +40,7 @@ use voice::ResponseVoice;
 /// false; the next one can then follow it by `previous_response_id`, and keeps its agent.
 #[utoipa::path(
     post, path = "/v1/responses", tag = "faces",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with this key are one request")),
     request_body = CreateResponse,
     responses(
         (status = 200, description = "The response, or with `stream: true` its events", content(
@@ -55,10 +55,11 @@ pub async fn create_response(
     State(conversations): State<Conversations>,
     State(settings): State<Settings>,
     Extension(caller): Extension<Caller>,
-    FaceJson { body, whole }: FaceJson<CreateResponse>,
+    FaceJson { body, whole, idempotency }: FaceJson<CreateResponse>,
 ) -> Result<Response, ApiError> {
     let is_sent_away = body.is_sent_away();
     let (new, repeated) = read(&conversations, &caller, body, whole).await?;
+    let new = NewRun { idempotency, ..new };
     let answered = if is_sent_away {
         begin(&conversations, new, &repeated).await
     } else {
@@ -79,7 +80,7 @@ pub async fn create_response(
 pub async fn count_response_tokens(
     State(conversations): State<Conversations>,
     Extension(caller): Extension<Caller>,
-    FaceJson { body, whole }: FaceJson<CreateResponse>,
+    FaceJson { body, whole, .. }: FaceJson<CreateResponse>,
 ) -> Result<Json<Value>, ApiError> {
     let (new, _) = read(&conversations, &caller, body, whole).await?;
     let preview = conversations.preview(new).await;
@@ -108,13 +109,14 @@ async fn begin(
     new: NewRun,
     repeated: &Repeated,
 ) -> Result<Response, ApiError> {
-    let StartedRun::New(handle) = conversations.start_run(new).await? else {
-        // Only a request with a key of its own repeats a run, and faces take none.
-        return Err(ApiError::new(ErrorCode::Internal, "the run was made before"));
-    };
-    let run = handle.run();
-    let headers = run_headers(&run, Some(handle.roster_revision));
-    Ok((headers, Json(response(&run, repeated, Vec::new()))).into_response())
+    match conversations.start_run(new).await? {
+        StartedRun::New(handle) => {
+            let run = handle.run();
+            let headers = run_headers(&run, Some(handle.roster_revision));
+            Ok((headers, Json(response(&run, repeated, Vec::new()))).into_response())
+        }
+        StartedRun::Repeated(run) => Ok(stored::show(&run)),
+    }
 }
 
 /// Fields have other names here than natively.

@@ -183,7 +183,8 @@ fn input_part(part: &Part) -> Option<Value> {
     }
 }
 
-fn show(run: &Run) -> Response {
+/// A response as it stands on record.
+pub(super) fn show(run: &Run) -> Response {
     let shown = response(run, &Repeated::of_run(run), output_on_record(run));
     (run_headers(run, None), Json(shown)).into_response()
 }
