@@ -8,6 +8,8 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
+# Not built, but named in the manifest.
+COPY benches benches
 COPY src src
 RUN cargo build --release --locked --bin rolecall
 

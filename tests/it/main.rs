@@ -13,6 +13,7 @@ mod feedback_snapshot;
 mod folder_watch;
 mod founding_scenario;
 mod hostile_files;
+mod image;
 mod inert_definitions;
 mod killed_replica;
 mod learning;
