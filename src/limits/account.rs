@@ -154,9 +154,12 @@ impl State {
             if spent >= budget {
                 return Err(LimitError::Spent { period, budget, retry_after });
             }
-            if wanted > left {
-                let needed = wanted;
+            let needed = wanted;
+            if needed > budget.minus(spent) {
                 return Err(LimitError::TooDear { period, budget, left, needed, retry_after });
+            }
+            if needed > left {
+                return Err(LimitError::Reserved { period, budget, left, needed });
             }
         }
         Ok(())

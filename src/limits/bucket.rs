@@ -35,8 +35,8 @@ impl Bucket {
         self.level += (i128::from(limit) - i128::from(self.limit)) * MINUTE;
         self.limit = limit;
         let nanos = i128::try_from(now.saturating_duration_since(self.at).as_nanos());
-        self.level += nanos.unwrap_or(i128::MAX).saturating_mul(i128::from(limit)).min(self.full());
-        self.level = self.level.min(self.full());
+        let filled = nanos.unwrap_or(i128::MAX).saturating_mul(i128::from(limit));
+        self.level = self.level.saturating_add(filled).min(self.full());
         self.at = now;
     }
 
@@ -124,6 +124,11 @@ mod tests {
         bucket.refresh(60, start + seconds(1));
         assert!(bucket.take(1_000).is_ok());
         assert_eq!(bucket.take(1), Err(seconds(941)));
+        // However deep the debt is, it is paid when that was said.
+        bucket.refresh(60, start + seconds(941));
+        assert_eq!(bucket.take(1), Err(seconds(1)));
+        bucket.refresh(60, start + seconds(942));
+        assert!(bucket.take(1).is_ok());
     }
 
     #[test]

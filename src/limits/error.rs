@@ -21,6 +21,12 @@ pub enum LimitError {
          smaller `max_tokens` makes it cheaper"
     )]
     TooDear { period: Period, budget: Money, left: Money, needed: Money, retry_after: Duration },
+    /// What other runs have not used when they end will be there for this one.
+    #[error(
+        "the key's budget of {budget} {period} has {left} left while other runs are under way, and the \
+         run may cost {needed}"
+    )]
+    Reserved { period: Period, budget: Money, left: Money, needed: Money },
     #[error("the key's budget of {budget} {period} is spent")]
     Spent { period: Period, budget: Money, retry_after: Duration },
     #[error("failed to read or write what keys have spent")]
@@ -34,7 +40,9 @@ impl LimitError {
             Self::Requests { .. } => Some("requests_per_minute"),
             Self::Tokens { .. } => Some("tokens_per_minute"),
             Self::ConcurrentRuns { .. } => Some("concurrent_runs"),
-            Self::TooDear { period, .. } | Self::Spent { period, .. } => Some(match period {
+            Self::TooDear { period, .. }
+            | Self::Reserved { period, .. }
+            | Self::Spent { period, .. } => Some(match period {
                 Period::Day => "usd_per_day",
                 Period::Month => "usd_per_month",
             }),

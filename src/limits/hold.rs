@@ -133,10 +133,11 @@ mod tests {
         let mut first = begin(&account, limits).expect("nothing is spent");
         first.reserve(cents(9)).expect("fits");
         let mut second = begin(&account, limits).expect("nothing is spent");
-        assert!(matches!(second.reserve(cents(2)), Err(LimitError::TooDear { .. })));
+        assert!(matches!(second.reserve(cents(2)), Err(LimitError::Reserved { .. })));
         first.change(cents(10)).expect("fits, without its own reservation");
         assert!(first.change(cents(11)).is_err());
         first.settle(cents(3));
+        assert!(matches!(second.reserve(cents(8)), Err(LimitError::TooDear { .. })));
         second.reserve(cents(7)).expect("fits now");
     }
 }
