@@ -150,13 +150,23 @@ impl Message {
 /// What the conversation began with: the user's messages up to the first answer behind them. The agent is picked on it, so
 /// that a follow-up ("yes, do that") never changes the pick.
 pub fn opening_request<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
-    let texts: Vec<Cow<'_, str>> = messages
-        .into_iter()
-        .skip_while(|message| message.role != Role::User)
-        .take_while(|message| message.role == Role::User)
-        .map(Message::text)
-        .collect();
-    texts.join("\n")
+    requests(messages).next().unwrap_or_default()
+}
+
+/// What the user asks for, each time up to the next answer: messages that follow each other are one request.
+pub fn requests<'a>(
+    messages: impl IntoIterator<Item = &'a Message>,
+) -> impl Iterator<Item = String> {
+    let mut messages = messages.into_iter();
+    std::iter::from_fn(move || {
+        let texts: Vec<Cow<'_, str>> = messages
+            .by_ref()
+            .skip_while(|message| message.role != Role::User)
+            .take_while(|message| message.role == Role::User)
+            .map(Message::text)
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    })
 }
 
 /// Whether the conversation goes on after an answer: with a follow-up, or with the results of tools.
@@ -193,5 +203,30 @@ pub fn join_instructions<'a>(agents: &'a str, callers: &'a str) -> Cow<'a, str> 
         (agents, "") => Cow::Borrowed(agents),
         ("", callers) => Cow::Borrowed(callers),
         (agents, callers) => Cow::Owned(format!("{agents}\n\n{callers}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, Part, opening_request, requests};
+
+    fn said(text: &str) -> Message {
+        Message::assistant(vec![Part::text(text)], Vec::new())
+    }
+
+    #[test]
+    fn messages_that_follow_each_other_are_one_request() {
+        let result = Message::tool_result("1".to_owned(), vec![Part::text("7")], false);
+        let messages = [
+            said("Welcome."),
+            Message::user("hi"),
+            Message::user("there"),
+            said("Hello!"),
+            result,
+            Message::user("review my diff"),
+        ];
+        assert_eq!(requests(&messages).collect::<Vec<_>>(), ["hi\nthere", "review my diff"]);
+        assert_eq!(opening_request(&messages), "hi\nthere");
+        assert_eq!(opening_request([]), "");
     }
 }

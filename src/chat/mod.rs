@@ -16,6 +16,7 @@ pub use event::{ChatEvent, FinishReason};
 pub use inbound::{ForeignEvent, Inbound, Protocol};
 pub use message::{
     ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,
+    requests,
 };
 pub use money::Money;
 pub use parameters::{AnswerFormat, Parameter, Parameters, ToolChoice};

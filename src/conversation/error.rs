@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::dispatch::{Decision, DispatchError};
+use crate::dispatch::{Decision, DispatchError, Outcome};
 use crate::ledger::LedgerError;
 use crate::limits::LimitError;
 use crate::provider::ProviderError;
@@ -17,7 +17,7 @@ pub enum ConversationError {
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
     /// No agent fits, or more than one does and the operator wants neither to run.
-    #[error("no agent fits the request")]
+    #[error("{}", refusal_of(.0))]
     NoMatchingAgent(Box<Decision>),
     #[error("no model or alias `{0}` is known")]
     ModelNotFound(String),
@@ -60,6 +60,13 @@ pub enum ConversationError {
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+fn refusal_of(decision: &Decision) -> &'static str {
+    match decision.outcome {
+        Outcome::Ambiguous => "more than one agent fits the request, and none clearly better",
+        Outcome::None | Outcome::Picked => "no agent fits the request",
+    }
 }
 
 /// What a failed run failed of.

@@ -15,6 +15,9 @@ use super::score::{Evidence, Query, Scored, saturate, score};
 /// A first candidate that is less than this ahead of the second is not alone.
 const AMBIGUOUS_WITHIN: f32 = 0.015;
 
+/// Of a first candidate that is less than this ahead of the second it is open whether it is right, whatever speaks for both.
+const TIED_WITHIN: f32 = 0.05;
+
 /// A request that is less like one that was found to be nobody's does not remind of it.
 const LIKE_NOBODYS_FROM: f32 = 0.55;
 
@@ -60,10 +63,23 @@ pub(super) struct Signals {
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
     roster_texts: f32,
-    /// How likely any of the candidates is right if nothing speaks for one.
-    even_guess: f64,
+    /// What was said of a request in the same words.
+    pub said: Said,
     is_empty: bool,
 }
+
+/// What corrections say of a request in the same words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Said {
+    #[default]
+    Nothing,
+    /// It belongs to one of the candidates.
+    Agents,
+    Nobodys,
+}
+
+/// How sure it is, in nats, that a request belongs to whom it was said to belong to.
+const SAID: f32 = 4.0;
 
 impl Signals {
     pub fn of(index: &Index, query: &Query, scored: &[Scored<'_>]) -> Self {
@@ -78,11 +94,10 @@ impl Signals {
         let examples = scored.iter().map(|candidate| candidate.evidence.example);
         let nearest = examples.fold(0.0, f32::max);
         #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
-        let (agents, requests, unknown, candidates) = (
+        let (agents, requests, unknown) = (
             index.documents.len() as f32,
             index.requests() as f32,
             query.unknown_technologies.len() as f32,
-            scored.len() as f64,
         );
         let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
         Self {
@@ -101,7 +116,7 @@ impl Signals {
             unknown_technologies: unknown.min(MAX_UNKNOWN_TECHNOLOGIES),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
-            even_guess: candidates.recip(),
+            said: Said::Nothing,
             is_empty: false,
         }
     }
@@ -133,13 +148,18 @@ impl Signals {
             - 10.0 * self.like_strangers
             - 0.5 * self.beyond
             - 2.0 * self.unknown_technologies;
-        logistic(f64::from(sum))
+        logistic(f64::from(match self.said {
+            Said::Nothing => sum,
+            Said::Agents => sum.max(SAID),
+            Said::Nobodys => sum.min(-SAID),
+        }))
     }
 
     /// The probability that the first candidate is right, given that one of the roster is.
     fn is_first_right(&self) -> f64 {
         let prose = self.evidence.words_and_meaning();
-        let sum = 1.53 + 4.17 * self.margin + 2.52 * prose - 0.51 * self.roster_size;
+        let tied = (1.0 - self.margin / TIED_WITHIN).max(0.0);
+        let sum = 1.53 + 4.17 * self.margin + 2.52 * prose - 0.51 * self.roster_size - 1.7 * tied;
         logistic(f64::from(sum))
     }
 
@@ -154,11 +174,7 @@ pub(super) fn confidence(signals: &Signals, fit: &Fit) -> f64 {
     if signals.is_empty {
         return 0.0;
     }
-    let confidence = fit.calibration.apply(signals.confidence());
-    // The calibration knows real requests alone, the least sure of which mostly find their agent. Where no agent has a word
-    // of the request nor comes near its meaning, there is nothing to be sure of.
-    let says_nothing = signals.known <= 0.0 && signals.belongs() < fit.none_below;
-    if says_nothing { confidence.min(signals.even_guess) } else { confidence }
+    fit.calibration.apply(signals.confidence())
 }
 
 /// `None` if there is nothing foreign to compare with.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::feedback::{Forgotten, NewFeedback, was_right};
-use super::request::MAX_INPUT_BYTES;
+use super::request::part_that_is_read;
 use super::{DispatchError, Dispatcher};
 use crate::audit::Author;
 use crate::ledger::DispatchRecord;
@@ -67,7 +67,7 @@ impl Dispatcher {
                 dispatch_id: decision.id,
                 key_id: request.key_id,
                 agent,
-                input: &input[..input.floor_char_boundary(MAX_INPUT_BYTES)],
+                input: &part_that_is_read(input),
                 confidence: answered.confidence,
                 first_agent,
             })

@@ -2,8 +2,10 @@
 //! to `feedback`, what is learned from it to the stages.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use uuid::Uuid;
 
 /// Corrections that are kept in mind of one agent, and of nobody. More of them say little that is new, and an agent
@@ -36,6 +38,33 @@ pub struct Corrections {
     all: Vec<Arc<Correction>>,
     by_agent: HashMap<String, Vec<Arc<Correction>>>,
     of_nobody: Vec<Arc<Correction>>,
+    by_words: CorrectionsByWords,
+}
+
+/// The newest correction of each request, by the request's words.
+#[derive(Debug, Clone, Default)]
+pub struct CorrectionsByWords {
+    by_key: Arc<HashMap<u64, Arc<Correction>>>,
+}
+
+impl CorrectionsByWords {
+    /// The correction of a request of the same words: what is between them, and how they are written, does not count.
+    pub fn find(&self, text: &str) -> Option<&Correction> {
+        if self.by_key.is_empty() {
+            return None;
+        }
+        self.by_key.get(&key_of_words(text)).map(Arc::as_ref)
+    }
+}
+
+/// The same for requests of the same words, on every instance.
+pub(super) fn key_of_words(text: &str) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    for word in text.split_whitespace() {
+        hasher.write(word.to_lowercase().as_bytes());
+        hasher.write_u8(b' ');
+    }
+    hasher.finish()
 }
 
 impl Corrections {
@@ -60,7 +89,7 @@ impl Corrections {
 
     fn of_newest(revision: i64, newest_first: impl Iterator<Item = Arc<Correction>>) -> Self {
         let mut corrections = Self { revision, ..Self::default() };
-        let (mut decisions, mut bytes) = (HashSet::new(), 0);
+        let (mut decisions, mut by_words, mut bytes) = (HashSet::new(), HashMap::new(), 0);
         for correction in newest_first {
             if !decisions.insert(correction.id) {
                 continue;
@@ -77,8 +106,10 @@ impl Corrections {
                 break;
             }
             of_one.push(Arc::clone(&correction));
+            by_words.entry(key_of_words(&correction.text)).or_insert_with(|| correction.clone());
             corrections.all.push(correction);
         }
+        corrections.by_words = CorrectionsByWords { by_key: Arc::new(by_words) };
         corrections.all.reverse();
         corrections.of_nobody.reverse();
         corrections.by_agent.retain(|_, of_one| !of_one.is_empty());
@@ -94,6 +125,10 @@ impl Corrections {
     /// Those that say it was nobody's, in order of arrival.
     pub fn of_nobody(&self) -> &[Arc<Correction>] {
         &self.of_nobody
+    }
+
+    pub fn by_words(&self) -> &CorrectionsByWords {
+        &self.by_words
     }
 
     /// All of them, in order of arrival.
@@ -146,6 +181,22 @@ mod tests {
         // Reading one twice changes nothing.
         let again = corrections.followed_by(3, [correction(1, None)]);
         assert_eq!(again.all(), corrections.all());
+    }
+
+    #[test]
+    fn the_newest_of_the_same_words_is_found() {
+        let said = |number, text: &str, agent| Correction {
+            text: text.to_owned(),
+            ..correction(number, agent)
+        };
+        let corrections = Corrections::new(
+            3,
+            [said(1, "Review  my diff", Some("a")), said(2, "review my\nDIFF ", None)],
+        );
+        let found = |text| corrections.by_words().find(text).map(|found| found.id);
+        assert_eq!(found("review my diff"), Some(Uuid::from_u128(2)));
+        assert_eq!(found("review mydiff"), None);
+        assert_eq!(Corrections::default().by_words().find(""), None);
     }
 
     #[test]

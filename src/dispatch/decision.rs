@@ -81,7 +81,7 @@ impl AgentRef {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Reason {
     pub kind: ReasonKind,
-    /// The file's own text.
+    /// The file's own text. Of a request that was corrected there is none: another caller may have asked it.
     pub text: String,
     /// For `words`: what the request and the file share, the most telling first, as the request has it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -98,8 +98,8 @@ pub enum ReasonKind {
     Example,
     Body,
     Exclusion,
-    /// Words of the request that the agent's file has too, wherever they stand in it. The text is the piece that has
-    /// most of them.
+    /// Words of the request that the agent's file has too, or requests that were found to belong to it. The text is the
+    /// piece that has most of them.
     Words,
     /// A request that was found to belong to the agent.
     Feedback,
@@ -169,6 +169,11 @@ impl Decision {
             judge: None,
             picked: picked.cloned(),
         }
+    }
+
+    /// Whether no agent fits, be it that the default agent stands in.
+    pub(super) fn is_nobodys(&self) -> bool {
+        self.outcome == Outcome::None || self.strategy == Strategy::Default
     }
 
     /// The same without the request's words, for a record that is to hold none of its text.

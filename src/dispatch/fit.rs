@@ -41,6 +41,11 @@ const REJECTED_PERCENT: usize = 97;
 /// Bounds of where "none" begins: a roster's own requests alone cannot tell what strangers are like.
 const NONE_BELOW: std::ops::RangeInclusive<f64> = 0.45..=0.9;
 
+/// How many times likelier than what is foreign a request must be to belong to a roster that has few of its own to show,
+/// and how likely at the least.
+const CLEARLY_BEYOND: f64 = 3.0;
+const LEAST_NONE_BELOW: f64 = 0.1;
+
 /// What is fitted. The default is what is usual.
 #[derive(Debug, Clone)]
 pub struct Fit {
@@ -89,6 +94,12 @@ impl Fit {
         Self { scatter, strangers: self.strangers.without_boundary(), ..self.clone() }
     }
 
+    /// Whether picks by either are the same, of which nothing but where "none" begins was fitted.
+    pub(super) fn is_as_usual_as(&self, other: &Self) -> bool {
+        let begin_alike = self.none_below.total_cmp(&other.none_below).is_eq();
+        self.accuracy.is_none() && other.accuracy.is_none() && begin_alike
+    }
+
     /// Whether the same was chosen for both.
     fn is_made_like(&self, other: &Self) -> bool {
         let is_of_all = |fit: &Self| !matches!(fit.scatter, Scatter::OwnTexts);
@@ -96,10 +107,14 @@ impl Fit {
     }
 }
 
-/// Fits anew: what is usual, if there are too few requests to fit to or too many agents.
+/// Fits anew: to what is foreign alone, if there are too few requests of the roster's own; what is usual, if there are too
+/// many agents.
 pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -> Fit {
-    if built.documents.len() > MAX_AGENTS || count_cases(roster, corrections) < MIN_CASES {
+    if built.documents.len() > MAX_AGENTS || built.documents.is_empty() {
         return Fit::default();
+    }
+    if count_cases(roster, corrections) < MIN_CASES {
+        return fit_to_foreign(roster, corrections, built);
     }
     let usual = Fit { strangers: strangers(roster, corrections, built), ..Fit::default() };
     let mut tried = try_out(roster, corrections, &usual, built, &TRUSTS);
@@ -120,16 +135,31 @@ pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -
     let fit = Fit { scatter, ..fit };
     let own = answers.iter().filter(|answer| answer.belongs_to_roster);
     let own = own.map(|answer| (answer.signals.belongs(), answer.is_learned)).collect();
-    let foreign = foreign_belong(roster, corrections, &fit, built);
+    let held_out: Vec<(f64, bool)> =
+        answers.iter().map(|answer| (answer.signals.confidence(), answer.is_right)).collect();
+    let foreign = foreign_signals(roster, corrections, &fit, built);
+    let sure: Vec<f64> = foreign.iter().map(Signals::confidence).collect();
     Fit {
-        none_below: cut(own, &foreign),
-        calibration: Calibration::of(
-            answers.iter().map(|answer| (answer.signals.confidence(), answer.is_right)),
-        ),
+        none_below: cut(own, foreign.iter().map(Signals::belongs).collect()),
+        calibration: Calibration::of(&held_out, &sure),
         accuracy: Some(Accuracy::of(&answers)),
         fitted_to: built.revisions(),
         ..fit
     }
+}
+
+/// Where "none" begins for a roster that has few requests to show: its prose is far from any request, and what is foreign
+/// to it is further.
+fn fit_to_foreign(roster: &Roster, corrections: &Corrections, built: &Index) -> Fit {
+    let usual = Fit { fitted_to: built.revisions(), ..Fit::default() };
+    let index = Index::fitted(roster, corrections, &usual, Some(built));
+    let foreign = Strangers::to(&index);
+    let mut belongs: Vec<f64> =
+        foreign.texts().map(|text| Signals::of_text(&index, text).belongs()).collect();
+    belongs.sort_by(f64::total_cmp);
+    let Some(ends) = belongs.get(belongs.len() * REJECTED_PERCENT / 100) else { return usual };
+    let none_below = (ends * CLEARLY_BEYOND).clamp(LEAST_NONE_BELOW, usual.none_below);
+    Fit { none_below, calibration: Calibration::with_middle_at(none_below), ..usual }
 }
 
 /// What is foreign to the roster, whatever is live: by an index that was not fitted. The texts that folds hold out are in
@@ -197,31 +227,28 @@ impl Accuracy {
     }
 }
 
-/// How likely what is foreign to the roster seems to belong to it, in order, each topic asked of a roster that does not
-/// know it.
-fn foreign_belong(
+/// What scores tell of what is foreign to the roster, each topic asked of a roster that does not know it.
+fn foreign_signals(
     roster: &Roster,
     corrections: &Corrections,
     fit: &Fit,
     built: &Index,
-) -> Vec<f64> {
+) -> Vec<Signals> {
     let asked = fit.strangers.parts().flat_map(|(texts, rest)| {
         let fit = Fit { strangers: rest, ..fit.clone() };
         let index = Index::fitted(roster, corrections, &fit, Some(built));
-        texts.into_iter().map(move |text| Signals::of_text(&index, text).belongs())
+        texts.into_iter().map(move |text| Signals::of_text(&index, text))
     });
-    let mut belongs: Vec<f64> = asked.collect();
-    belongs.sort_by(f64::total_cmp);
-    belongs
+    asked.collect()
 }
 
 /// Where "none" begins: where enough of what is foreign to the roster is rejected, but no more of the roster's own
-/// requests are lost than may be. Of its own requests it is known whether a correction says that they are; the foreign
-/// ones are in order.
-fn cut(mut own: Vec<(f64, bool)>, foreign: &[f64]) -> f64 {
+/// requests are lost than may be. Of its own requests it is known whether a correction says that they are.
+fn cut(mut own: Vec<(f64, bool)>, mut foreign: Vec<f64>) -> f64 {
     if own.len() < MIN_CASES {
         return Fit::default().none_below;
     }
+    foreign.sort_by(f64::total_cmp);
     own.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let may_be_lost = own
         .iter()
@@ -250,21 +277,21 @@ mod tests {
     #[test]
     fn none_begins_where_enough_that_is_foreign_is_rejected() {
         let foreign: Vec<f64> = (0..100).map(|place| f64::from(place) / 150.0).collect();
-        let begins = cut(examples(from(0.7)), &foreign);
+        let begins = cut(examples(from(0.7)), foreign.clone());
         assert!((begins - 97.0 / 150.0).abs() < 1e-9, "{begins}");
         // Nearer to its own requests there is nothing to reject, and further away there is nothing known.
-        let far: Vec<f64> = foreign.iter().map(|probability| probability / 10.0).collect();
-        assert!((cut(examples(from(0.7)), &far) - NONE_BELOW.start()).abs() < 1e-9);
+        let far = foreign.iter().map(|probability| probability / 10.0).collect();
+        assert!((cut(examples(from(0.7)), far) - NONE_BELOW.start()).abs() < 1e-9);
     }
 
     #[test]
     fn what_is_foreign_costs_no_more_of_the_roster_s_own_requests_than_may_be_lost() {
         for foreign in [from(0.6), Vec::new()] {
-            let begins = cut(examples(from(0.6)), &foreign);
+            let begins = cut(examples(from(0.6)), foreign.clone());
             assert!((begins - (0.6 + 0.4 * 0.12)).abs() < 0.005, "{begins}");
             // Corrections are what users ask.
             let learned = from(0.6).into_iter().map(|probability| (probability, true)).collect();
-            let begins = cut(learned, &foreign);
+            let begins = cut(learned, foreign);
             assert!((begins - (0.6 + 0.4 * 0.06)).abs() < 0.005, "{begins}");
         }
     }

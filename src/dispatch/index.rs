@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use super::corrections::{Correction, Corrections};
+use super::corrections::{Correction, Corrections, CorrectionsByWords};
 use super::discriminant::Discriminant;
 use super::document::{Content, CountedTerm, Document, FIELD_COUNT, Field};
 use super::embedding::Embedding;
@@ -39,6 +39,7 @@ pub struct Index {
     technologies: HashSet<Technology>,
     /// Requests that were found to belong to nobody.
     pub(super) nobody: Vec<Embedding>,
+    corrected: CorrectionsByWords,
     postings: HashMap<Arc<str>, Vec<Posting>, RandomState>,
     mean_lengths: [f32; FIELD_COUNT],
 }
@@ -105,6 +106,7 @@ impl Index {
             mean_lengths: mean_lengths(&documents),
             discriminant: Discriminant::of(&documents, &fit.scatter, before),
             nobody: nobody.filter_map(|correction| Embedding::of(&correction.text)).collect(),
+            corrected: corrections.by_words().clone(),
             fit: Fit { strangers: fit.strangers.bounded_by(&documents), ..fit.clone() },
             usual_trust: usual_trust(&documents),
             technologies: documents
@@ -173,6 +175,11 @@ impl Index {
 
     pub(super) fn requests(&self) -> usize {
         self.requests
+    }
+
+    /// What was last said of a request in the same words.
+    pub(super) fn corrected(&self, text: &str) -> Option<&Correction> {
+        self.corrected.find(text)
     }
 
     /// Whether any agent mentions it.

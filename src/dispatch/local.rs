@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use super::confidence::{Signals, confidence, outcome};
+use super::confidence::{Said, Signals, confidence, outcome};
+use super::corrections::Correction;
 use super::decision::{Decision, Outcome, Ranked, Strategy};
 use super::document::Document;
 use super::reasons;
-use super::request::MAX_INPUT_BYTES;
+use super::request::part_that_is_read;
 use super::score::{Query, Scored, round, score};
 use super::{Candidates, DispatchError, DispatchRequest, Index, OnNone, Settings};
 use crate::registry::Agent;
+
+/// How far the right agent of a request that was corrected is before the others, when the same is asked again.
+const CORRECTED_AHEAD: f32 = 0.2;
 
 pub(super) fn decide(
     index: &Index,
@@ -55,12 +59,30 @@ pub(super) fn judge<'a>(
     input: &str,
     is_candidate: impl Fn(&Document) -> bool,
 ) -> Judged<'a> {
-    let query = Query::new(index, &input[..input.floor_char_boundary(MAX_INPUT_BYTES)]);
+    let input = part_that_is_read(input);
+    let query = Query::new(index, &input);
     let fit = index.fit();
-    let scored = score(index, &query, fit.trust, is_candidate);
-    let signals = Signals::of(index, &query, &scored);
+    let mut scored = score(index, &query, fit.trust, is_candidate);
+    let said = match index.corrected(&input) {
+        Some(Correction { agent: None, .. }) => Said::Nobodys,
+        Some(Correction { agent: Some(agent), .. }) if prefer(&mut scored, agent) => Said::Agents,
+        _ => Said::Nothing,
+    };
+    let mut signals = Signals::of(index, &query, &scored);
+    signals.said = said;
     let confidence = round(confidence(&signals, fit));
     Judged { query, scored, confidence, outcome: outcome(&signals, fit) }
+}
+
+/// Puts a candidate clearly before all others. False if it is none.
+fn prefer(scored: &mut Vec<Scored<'_>>, agent: &str) -> bool {
+    let is_it = |scored: &Scored<'_>| scored.document.agent.name().as_str() == agent;
+    let Some(place) = scored.iter().position(is_it) else { return false };
+    let mut preferred = scored.remove(place);
+    let others = scored.first().map_or(f32::MIN, |best| best.total);
+    preferred.total = preferred.total.max(others + CORRECTED_AHEAD);
+    scored.insert(0, preferred);
+    true
 }
 
 pub(super) fn check_names(index: &Index, request: &DispatchRequest) -> Result<(), DispatchError> {

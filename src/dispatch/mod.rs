@@ -35,6 +35,7 @@ mod strangers;
 mod technologies;
 mod text;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -65,7 +66,7 @@ pub use sticky::{HandOver, HandOverReason, Sticky};
 
 use fitness::Fitness;
 use judge::Judge;
-use request::MAX_INPUT_BYTES;
+use request::part_that_is_read;
 
 use crate::definition::Diagnostic;
 use crate::ledger::{DispatchRecord, Ledger, json_text, plain_text};
@@ -89,6 +90,8 @@ struct Inner {
     judge: Judge,
     fitness: Fitness,
     index: ArcSwap<Index>,
+    /// Held by whoever has the index built, so that all others wait for it without a thread.
+    preparing: tokio::sync::Mutex<()>,
     /// Held while the index is built, so that it is built once for each change.
     building: Mutex<()>,
     /// The revisions of the roster and of the corrections that were last fitted to.
@@ -114,6 +117,7 @@ impl Dispatcher {
             fitness: Fitness::new(tool_servers),
             settings,
             index,
+            preparing: tokio::sync::Mutex::default(),
             building: Mutex::default(),
             fitted_to: Mutex::default(),
         };
@@ -136,12 +140,18 @@ impl Dispatcher {
         let (began, span) = (Instant::now(), traces::begin("dispatch"));
         let Inner { settings, judge, .. } = &*self.inner;
         self.inner.ledger.check_room()?;
-        let request = self.without_unfit(request);
+        let mut request = self.without_unfit(request);
         judge.count_dispatch();
         // The index is let go before the judge is waited for: it may be of a roster that is gone by then.
         let (mut decision, case) = {
-            let index = self.index();
+            let index = self.present_index().await;
             let mut decision = run_local_stages(&index, &request, settings)?;
+            while decision.is_nobodys()
+                && let Some(later) = request.later.pop_front()
+            {
+                request.input = later;
+                decision = run_local_stages(&index, &request, settings)?;
+            }
             // Who has the conversation keeps it unless all is clear, and what is clear needs no judge.
             let case = match request.holder() {
                 None => judge.consider(&index, &request, settings, &mut decision),
@@ -193,12 +203,12 @@ impl Dispatcher {
     }
 
     /// Refuses an agent that cannot be named.
-    pub fn check_named(
+    pub async fn check_named(
         &self,
         name: &str,
         permitted: Option<&[String]>,
     ) -> Result<(), DispatchError> {
-        named::decide(&self.index(), name, permitted).map(drop)
+        named::decide(&*self.present_index().await, name, permitted).map(drop)
     }
 
     /// What the judge has done in this process.
@@ -213,7 +223,7 @@ impl Dispatcher {
         if roster.agents.len() > steals::MAX_AGENTS {
             return None;
         }
-        let (corrections, index) = (self.inner.feedback.corrections(), self.index());
+        let (corrections, index) = (self.inner.feedback.corrections(), self.present_index().await);
         // Thousands of picks: too long for a thread that others wait for.
         let found = tokio::task::spawn_blocking(move || {
             steals::find(&roster, &corrections, &agent, &index)
@@ -238,10 +248,7 @@ impl Dispatcher {
 
     /// Builds the index of the present roster and corrections, if either has changed, so that no pick has to.
     pub async fn prepare(&self) {
-        let dispatcher = self.clone();
-        tokio::task::spawn_blocking(move || drop(dispatcher.index()))
-            .await
-            .expect("building an index does not panic");
+        self.present_index().await;
     }
 
     /// The revisions of the roster and of the corrections that are picked with.
@@ -268,14 +275,14 @@ impl Dispatcher {
         let mut fitted_to = fitted_to.lock().unwrap_or_else(PoisonError::into_inner);
         // The index first: what changes meanwhile is then fitted to again, and never taken for done.
         let (index, roster, corrections) =
-            (self.index(), registry.roster(), feedback.corrections());
+            (self.build_index(), registry.roster(), feedback.corrections());
         if *fitted_to == index.revisions() {
             return;
         }
         let fit = fit::refit(&roster, &corrections, &index);
         tracing::debug!(roster_revision = roster.revision, accuracy = ?fit.accuracy, "fitted");
         *fitted_to = index.revisions();
-        if fit.accuracy.is_none() && index.fit().accuracy.is_none() {
+        if fit.is_as_usual_as(index.fit()) {
             return;
         }
         let _building = building.lock().unwrap_or_else(PoisonError::into_inner);
@@ -285,12 +292,35 @@ impl Dispatcher {
     }
 
     /// The index of the registry's present roster and the feedback's present corrections.
-    fn index(&self) -> Arc<Index> {
-        let Inner { registry, feedback, .. } = &*self.inner;
-        let index = self.inner.index.load_full();
-        if index.is_of(&registry.roster(), &feedback.corrections()) {
+    async fn present_index(&self) -> Arc<Index> {
+        match self.index_if_present() {
+            Some(index) => index,
+            // Boxed: most picks need none of the room that it takes.
+            None => Box::pin(self.have_index_built()).await,
+        }
+    }
+
+    /// Whoever waits here holds none of the threads that others' answers need.
+    async fn have_index_built(&self) -> Arc<Index> {
+        let _preparing = self.inner.preparing.lock().await;
+        if let Some(index) = self.index_if_present() {
             return index;
         }
+        let dispatcher = self.clone();
+        tokio::task::spawn_blocking(move || dispatcher.build_index())
+            .await
+            .expect("building an index does not panic")
+    }
+
+    fn index_if_present(&self) -> Option<Arc<Index>> {
+        let Inner { registry, feedback, .. } = &*self.inner;
+        let index = self.inner.index.load_full();
+        index.is_of(&registry.roster(), &feedback.corrections()).then_some(index)
+    }
+
+    /// The same on this thread, for as long as that takes.
+    fn build_index(&self) -> Arc<Index> {
+        let Inner { registry, feedback, .. } = &*self.inner;
         let _building = self.inner.building.lock().unwrap_or_else(PoisonError::into_inner);
         let (roster, corrections) = (registry.roster(), feedback.corrections());
         let index = self.inner.index.load_full();
@@ -303,7 +333,9 @@ impl Dispatcher {
     }
 
     fn record(&self, decision: &Decision, mut request: DispatchRequest, key_id: Uuid) {
-        request.input.truncate(request.input.floor_char_boundary(MAX_INPUT_BYTES));
+        if let Cow::Owned(part) = part_that_is_read(&request.input) {
+            request.input = part;
+        }
         let agent = decision.agent.as_ref();
         let stores_content = self.inner.settings.stores_content;
         let record = DispatchRecord {

@@ -2,7 +2,7 @@
 
 use super::Index;
 use super::decision::{Reason, ReasonKind};
-use super::document::Segment;
+use super::document::{Field, Segment};
 use super::score::{Query, Scored, round, saturate};
 
 /// The strongest pieces are named; the rest is told by their shares not adding up to 1.
@@ -13,6 +13,9 @@ const MAX_WORDS: usize = 8;
 
 /// Longest piece of text in a reason, in characters.
 const MAX_TEXT_LENGTH: usize = 300;
+
+/// Stands for the text of a request that was corrected: another caller may have asked it, and it is theirs.
+const CORRECTED_REQUEST: &str = "a request that was said to belong to this agent";
 
 pub(super) fn explain(index: &Index, query: &Query, candidate: &Scored<'_>) -> Vec<Reason> {
     let part_of_words = candidate.evidence.part_of_words();
@@ -49,7 +52,7 @@ fn words(index: &Index, query: &Query, candidate: &Scored<'_>, part: f32) -> Opt
     let share = round(f64::from(part));
     (share > 0.0 && !shared.is_empty()).then(|| Reason {
         kind: ReasonKind::Words,
-        text: shorten(&piece.text),
+        text: text_of(piece),
         words: shared.iter().take(MAX_WORDS).map(|(word, _)| (*word).to_owned()).collect(),
         share,
     })
@@ -73,12 +76,19 @@ fn nearest_pieces(query: &Query, candidate: &Scored<'_>, part: f32) -> Vec<Reaso
         .take(MAX_PIECES)
         .map(|(segment, nearness)| Reason {
             kind: segment.field.reason_kind(),
-            text: shorten(&segment.text),
+            text: text_of(segment),
             words: Vec::new(),
             share: round(f64::from(part * nearness / all.max(f32::MIN_POSITIVE))),
         })
         .filter(|reason| reason.share > 0.0)
         .collect()
+}
+
+fn text_of(segment: &Segment) -> String {
+    match segment.field {
+        Field::Learned => CORRECTED_REQUEST.to_owned(),
+        _ => shorten(&segment.text),
+    }
 }
 
 fn shorten(text: &str) -> String {

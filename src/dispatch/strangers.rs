@@ -61,6 +61,10 @@ impl Strangers {
         Self { boundary: None, ..self.clone() }
     }
 
+    pub fn texts(&self) -> impl Iterator<Item = &'static str> {
+        self.topics.iter().flat_map(|topic| &topic.requests).map(|(text, _)| *text)
+    }
+
     /// In as many parts as there are folds: the requests of some topics, and the strangers without them.
     pub fn parts(&self) -> impl Iterator<Item = (Vec<&'static str>, Self)> {
         (0..FOLDS).map(|fold| {

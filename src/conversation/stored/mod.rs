@@ -25,8 +25,11 @@ pub use join::{InConversation, RunRef};
 use store::{ConversationRow, Deleted, MessageRow, NewMessages};
 
 use super::{ConversationError, Conversations};
-use crate::chat::{Message, Part, Role, ToolCall, has_answer, opening_request};
+use crate::chat::{Message, Part, Role, ToolCall, has_answer, requests};
 use crate::dispatch::{Decision, DispatchRequest};
+
+/// Most requests behind the first one that an agent is picked on.
+const MAX_LATER_REQUESTS: usize = 8;
 
 /// How long records are waited for that are not written yet.
 pub(super) const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
@@ -148,7 +151,7 @@ impl Conversations {
     ) -> Result<Conversation, ConversationError> {
         self.check_content_is_kept()?;
         if let Some(agent) = &new.agent {
-            self.inner.dispatcher.check_named(agent, new.permitted.as_deref())?;
+            self.inner.dispatcher.check_named(agent, new.permitted.as_deref()).await?;
         }
         history::check_opening(&new.messages)?;
         let id = Uuid::now_v7();
@@ -319,7 +322,9 @@ pub(super) fn complete(
     if let Some(history) = history {
         history.complete(request, messages);
     } else {
-        request.input = opening_request(messages);
+        let mut asked = requests(messages);
+        request.input = asked.next().unwrap_or_default();
+        request.later = asked.take(MAX_LATER_REQUESTS).collect();
         request.is_under_way = has_answer(messages);
     }
 }

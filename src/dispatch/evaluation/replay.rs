@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::answer::{Answer, Exchange};
 use super::figures::part;
-use super::report::{EvaluationSource, Measured, Verdict};
+use super::report::{EvaluationSource, Measured, ShortDecision};
 use super::{Subject, Watch};
 use crate::dispatch::{Case, Correction, Corrections, Index, Outcome};
 use crate::ledger::DecidedRequest;
@@ -30,7 +30,7 @@ pub struct DecisionFilter {
 pub struct Decided {
     pub id: Uuid,
     pub input: String,
-    pub verdict: Verdict,
+    pub then: ShortDecision,
     /// What was said of it since.
     pub feedback: Option<Feedback>,
 }
@@ -47,8 +47,8 @@ pub struct Feedback {
 pub struct Disagreement {
     pub dispatch_id: Uuid,
     pub input: String,
-    pub then: Verdict,
-    pub now: Verdict,
+    pub then: ShortDecision,
+    pub now: ShortDecision,
     /// What a caller said of the decision; null if nobody said anything.
     pub feedback: Option<Feedback>,
 }
@@ -75,7 +75,7 @@ impl Decided {
         Self {
             id: record.id,
             input: record.input,
-            verdict: Verdict {
+            then: ShortDecision {
                 agent: record.agent_name.filter(|_| outcome != Outcome::None),
                 outcome,
                 confidence: record.confidence,
@@ -99,13 +99,13 @@ pub(super) fn measure(
         watch.step()?;
         let case = |agent| Case { input: decision.input.clone(), agent };
         let now = Exchange::ask(subject.index, case(None));
-        let verdict = Verdict::of(&now.answer);
-        if !verdict.agrees_with(&decision.verdict) {
+        let present = ShortDecision::of(&now.answer);
+        if !present.agrees_with(&decision.then) {
             disagreements.push(Disagreement {
                 dispatch_id: decision.id,
                 input: decision.input.clone(),
-                then: decision.verdict.clone(),
-                now: verdict,
+                then: decision.then.clone(),
+                now: present,
                 feedback: decision.feedback.clone(),
             });
         }

@@ -80,13 +80,13 @@ pub struct ChangedCase {
     pub input: String,
     /// Null if it belongs to nobody, and for a decision of which nobody said what was right.
     pub expected: Option<String>,
-    pub live: Verdict,
-    pub changed: Verdict,
+    pub live: ShortDecision,
+    pub changed: ShortDecision,
 }
 
 /// A decision in short.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Verdict {
+pub struct ShortDecision {
     /// Null if none was picked; where rosters are compared, the first of the ranked ones even so.
     pub agent: Option<String>,
     pub outcome: Outcome,
@@ -168,8 +168,10 @@ impl Changes {
                 (true, true, false) => changes.worse += 1,
                 _ => changes.other += 1,
             }
-            let of_ranked =
-                |answer: &Answer| Verdict { agent: answer.first.clone(), ..Verdict::of(answer) };
+            let of_ranked = |answer: &Answer| ShortDecision {
+                agent: answer.first.clone(),
+                ..ShortDecision::of(answer)
+            };
             changes.cases.push(ChangedCase {
                 input: case.input.clone(),
                 expected: case.agent.clone(),
@@ -181,7 +183,7 @@ impl Changes {
     }
 }
 
-impl Verdict {
+impl ShortDecision {
     pub(super) fn of(answer: &Answer) -> Self {
         Self {
             agent: answer.picked().map(str::to_owned),

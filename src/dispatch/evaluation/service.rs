@@ -143,7 +143,7 @@ struct Work {
 impl Work {
     fn run(self) -> Result<EvaluationReport, EvaluationError> {
         let registry = &self.dispatcher.inner.registry;
-        let (roster, index) = (registry.roster(), self.dispatcher.index());
+        let (roster, index) = (registry.roster(), self.dispatcher.build_index());
         let subject = Subject { roster: &roster, corrections: &self.corrections, index: &index };
         let Some(change) = &self.change else {
             self.check_size(&[&roster])?;

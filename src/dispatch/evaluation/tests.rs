@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::replay::Feedback;
-use super::report::Verdict;
+use super::report::ShortDecision;
 use super::{Asked, Decided, EvaluationReport, Subject, evaluate};
 use crate::dispatch::{Case, Correction, Corrections, Index, Outcome};
 use crate::ledger::DecidedRequest;
@@ -157,7 +157,7 @@ fn decisions_are_compared_with_what_would_be_decided_now() {
     let decided = |number, input: &str, agent: Option<&str>| Decided {
         id: Uuid::from_u128(number),
         input: input.to_owned(),
-        verdict: Verdict {
+        then: ShortDecision {
             agent: agent.map(str::to_owned),
             outcome: if agent.is_some() { Outcome::Picked } else { Outcome::None },
             confidence: 0.9,
@@ -192,7 +192,7 @@ fn a_decision_on_record_is_read_with_what_was_said_of_it() {
     let said = [(Uuid::from_u128(1), Some("baker".to_owned())), (Uuid::from_u128(2), None)];
     let read = |number, outcome, strategy| {
         let decided = Decided::of(record(number, outcome, strategy), &said);
-        (decided.verdict.agent, decided.verdict.outcome, decided.feedback.map(|said| said.agent))
+        (decided.then.agent, decided.then.outcome, decided.feedback.map(|said| said.agent))
     };
     let painter = Some("painter".to_owned());
     let baker = Some(Some("baker".to_owned()));
