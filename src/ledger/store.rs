@@ -217,10 +217,11 @@ pub(super) async fn forget_texts(
     )
     .execute(&mut *connection)
     .await?;
-    // Reasons quote words of the request.
+    // Reasons and unknown technologies are words of the request.
     sqlx::query!(
-        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision::jsonb, '{ranked}', '[]')::json
-         WHERE conversation_id = $1",
+        r#"UPDATE dispatches
+         SET input = NULL, decision = (decision::jsonb - 'unknown_technologies' || '{"ranked": []}')::json
+         WHERE conversation_id = $1"#,
         conversation_id
     )
     .execute(&mut *connection)
@@ -245,8 +246,9 @@ pub(super) async fn forget_texts_of_run(
     .fetch_optional(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE dispatches SET input = NULL, decision = jsonb_set(decision::jsonb, '{ranked}', '[]')::json
-         WHERE id = $1",
+        r#"UPDATE dispatches
+         SET input = NULL, decision = (decision::jsonb - 'unknown_technologies' || '{"ranked": []}')::json
+         WHERE id = $1"#,
         dispatch_id
     )
     .execute(&mut *connection)
