@@ -20,8 +20,8 @@ pub enum RegistryError {
     Archived,
     #[error("the live revision is another one")]
     RevisionMismatch { live: Option<i32> },
-    #[error("the agents folder {} does not exist, so nothing is pruned", .0.display())]
-    AgentsFolderMissing(PathBuf),
+    #[error("the agents folder {} cannot be read, so nothing is pruned: {source}", .folder.display())]
+    AgentsFolder { folder: PathBuf, source: std::io::Error },
     #[error("other changes of the registry take too long")]
     Busy,
     #[error("failed to read or write the registry")]

@@ -121,13 +121,16 @@ pub async fn sync_once(
     run(pool, settings, files, options).await
 }
 
-/// An absent folder must not be taken for one whose files are all gone.
+/// A folder that is absent, or cannot be read, must not be taken for one whose files are all gone.
 fn check_folder(settings: &Settings, options: &SyncOptions) -> Result<(), RegistryError> {
-    let agents_dir = &settings.agents_dir;
-    if options.prunes && !agents_dir.is_dir() {
-        return Err(RegistryError::AgentsFolderMissing(agents_dir.clone()));
+    let folder = &settings.agents_dir;
+    if !options.prunes {
+        return Ok(());
     }
-    Ok(())
+    match std::fs::read_dir(folder) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(RegistryError::AgentsFolder { folder: folder.clone(), source }),
+    }
 }
 
 /// What any process has last seen in the folder, if it read files as this one does.
