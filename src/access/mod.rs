@@ -158,7 +158,7 @@ impl Access {
         let secret = NewSecret::generate();
         let origin = KeyOrigin::Created;
         let stored = store::insert(&self.inner.pool, &key, &secret, origin, author).await?;
-        self.refresh().await?;
+        self.show_change().await;
         tracing::info!(key.name = %stored.name, key.id = %stored.id, "key created");
         Ok((stored, secret.full))
     }
@@ -180,7 +180,7 @@ impl Access {
         author: &Author,
     ) -> Result<Option<ApiKey>, AccessError> {
         let changed = store::change_limits(&self.inner.pool, id, change, author).await?;
-        self.refresh().await?;
+        self.show_change().await;
         Ok(changed)
     }
 
@@ -192,8 +192,16 @@ impl Access {
     /// Ends a key. False if there is none with that id.
     pub async fn revoke_key(&self, id: Uuid, author: &Author) -> Result<bool, AccessError> {
         let was_there = store::revoke(&self.inner.pool, id, author).await?;
-        self.refresh().await?;
+        self.show_change().await;
         Ok(was_there)
+    }
+
+    /// Lets this instance know of a change of its own. The change holds whether or not that succeeds, and what fails
+    /// here is seen a moment later as that of another instance would be.
+    async fn show_change(&self) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, "the change of a key is not seen at once");
+        }
     }
 
     fn has_admin_key(&self) -> bool {

@@ -43,30 +43,37 @@ impl<T: DeserializeOwned> FromRequest<AppState> for IdempotentJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        check_json(request.headers())?;
-        let key = read_idempotency_key(request.headers())?;
-        let bytes = read_body(request, state).await?;
-        let idempotency =
-            key.map(|key| Idempotency { key, request_sha256: Sha256::digest(&bytes).into() });
-        Ok(Self { body: read_json(&as_text(bytes)?)?, idempotency })
+        let (text, idempotency) = read_idempotent(request, state).await?;
+        Ok(Self { body: read_json(&text)?, idempotency })
     }
 }
 
-/// A JSON body of a face: what is understood of it, and all of it.
+/// The same of a face: what is understood of the body, and all of it.
 pub struct FaceJson<T> {
     pub body: T,
     pub whole: WrittenFields,
+    pub idempotency: Option<Idempotency>,
 }
 
 impl<T: DeserializeOwned> FromRequest<AppState> for FaceJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        check_json(request.headers())?;
-        let bytes = read_body(request, state).await?;
-        let text = as_text(bytes)?;
-        Ok(Self { body: read_json(&text)?, whole: written_fields(&text) })
+        let (text, idempotency) = read_idempotent(request, state).await?;
+        Ok(Self { body: read_json(&text)?, whole: written_fields(&text), idempotency })
     }
+}
+
+async fn read_idempotent(
+    request: Request,
+    state: &AppState,
+) -> Result<(ByteString, Option<Idempotency>), ApiError> {
+    check_json(request.headers())?;
+    let key = read_idempotency_key(request.headers())?;
+    let bytes = read_body(request, state).await?;
+    let idempotency =
+        key.map(|key| Idempotency { key, request_sha256: Sha256::digest(&bytes).into() });
+    Ok((as_text(bytes)?, idempotency))
 }
 
 fn read_idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
@@ -131,12 +138,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // PostgreSQL has no text that holds it, so nothing that is looked for does.
-        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(ApiError::new(
-                ErrorCode::InvalidRequest,
-                "a query holds no NUL character (`%00`)",
-            ));
+        if let Some(query) = parts.uri.query() {
+            check_nul(query)?;
         }
         let query = Query::<T>::from_request_parts(parts, state).await;
         query
@@ -170,10 +173,20 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        check_nul(parts.uri.path())?;
         let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(value)| Self(value))
             .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))
     }
+}
+
+/// PostgreSQL has no text that holds it, so nothing that is looked for does.
+fn check_nul(of_uri: &str) -> Result<(), ApiError> {
+    if of_uri.contains("%00") {
+        let detail = "an address holds no NUL character (`%00`)";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+    }
+    Ok(())
 }
 
 async fn read_body(request: Request, state: &AppState) -> Result<Bytes, ApiError> {
@@ -209,12 +222,35 @@ fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
 /// What serde says of a value that it cannot use, without the value: a text in the wrong place may be a secret, or a
 /// prompt.
 pub fn without_values(message: &str) -> String {
-    match (message.find("string \""), message.rfind("\", expected")) {
+    let message = match (message.find("string \""), message.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => {
             format!("{}a text{}", &message[..start], &message[end + 1..])
         }
         _ => message.to_owned(),
-    }
+    };
+    let Some((before, expected)) = message.rsplit_once("expected ") else { return message };
+    let Some(expected) = in_words_of_json(expected) else { return message };
+    format!(
+        "{}expected {expected}",
+        before.replace("invalid type: sequence", "invalid type: a list")
+    )
+}
+
+/// What is expected by the name of a type of ours, in JSON's words.
+fn in_words_of_json(expected: &str) -> Option<String> {
+    let (name, rest) = expected.split_at(expected.find(" at line ").unwrap_or(expected.len()));
+    let word = match name {
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        "a map" => "an object",
+        "a sequence" => "a list",
+        "f64" | "f32" => "a number",
+        "a nonzero u64" | "a nonzero u32" => "a whole number of 1 or more",
+        "usize" | "u64" | "u32" | "u16" | "u8" | "i64" | "i32" => "a whole number",
+        name if name.starts_with("struct ") => "an object",
+        _ => return None,
+    };
+    Some(format!("{word}{rest}"))
 }
 
 fn json_pointer(path: &serde_path_to_error::Path) -> String {

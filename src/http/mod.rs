@@ -159,5 +159,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         document.merge(part);
     }
     document.merge(metrics_path().split_for_parts().1);
+    openapi::open_targets(&mut document);
     document
 }

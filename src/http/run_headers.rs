@@ -15,7 +15,7 @@ pub(super) static MODEL: HeaderName = HeaderName::from_static("x-rolecall-model"
 /// How many requests to providers it took.
 pub(super) static REQUESTS: HeaderName = HeaderName::from_static("x-rolecall-attempts");
 static REVISION: HeaderName = HeaderName::from_static("x-rolecall-revision");
-static DISPATCH: HeaderName = HeaderName::from_static("x-rolecall-dispatch");
+pub(super) static DISPATCH: HeaderName = HeaderName::from_static("x-rolecall-dispatch");
 
 /// Whether a run has ended without an answer that a stream could begin with.
 pub(super) fn is_refusal(run: &Run) -> bool {

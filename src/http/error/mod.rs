@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::error_code::ErrorCode;
+use super::run_headers;
 
 /// What the `type` of a problem begins with. It names the problem and need not be fetched.
 const TYPE_PREFIX: &str = "urn:rolecall:errors/";
@@ -195,17 +196,24 @@ impl ApiError {
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::Tls(_)
                 | sqlx::Error::WorkerCrashed
-        ) || error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08"));
-        let api_error = if is_out_of_reach {
+        );
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let api_error = if is_out_of_reach || code.is_some_and(|code| is_refused_for_now(&code)) {
             Self::new(ErrorCode::Unavailable, "the database cannot be reached at the moment")
         } else {
             Self::new(ErrorCode::Internal, "the service failed to handle the request")
         };
         api_error.caused_by(error)
     }
+}
+
+/// Whether PostgreSQL refuses because of how it stands, and not because of what it is asked: connections, passwords,
+/// databases that are not there, transactions that others were in the way of, resources, operators, timeouts; servers that
+/// can only be read, and locks.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn is_refused_for_now(code: &str) -> bool {
+    let is_of = |class: &str| code.starts_with(class);
+    ["08", "28", "3D", "40", "53", "57"].into_iter().any(is_of) || matches!(code, "25006" | "55P03")
 }
 
 impl IntoResponse for ApiError {
@@ -224,6 +232,12 @@ impl IntoResponse for ApiError {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             _ => {}
+        }
+        // Bodies in other protocols have no place for it.
+        if let Some(id) = self.problem.extra.get("dispatch_id").and_then(Value::as_str)
+            && let Ok(id) = HeaderValue::from_str(id)
+        {
+            headers.insert(&run_headers::DISPATCH, id);
         }
         // The official SDKs heed it; else each of their three requests would be three of ours.
         if self.problem.is_final && self.problem.code.is_worth_another_try() {

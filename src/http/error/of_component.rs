@@ -161,6 +161,8 @@ impl From<ConversationError> for ApiError {
 impl From<LimitError> for ApiError {
     fn from(error: LimitError) -> Self {
         let detail = error.to_string();
+        // What is spent is not there again within a client's patience.
+        let is_final = matches!(error, LimitError::TooDear { .. } | LimitError::Spent { .. });
         let (code, retry_after) = match error {
             LimitError::Requests { retry_after, .. } | LimitError::Tokens { retry_after, .. } => {
                 (ErrorCode::RateLimited, Some(retry_after))
@@ -169,12 +171,12 @@ impl From<LimitError> for ApiError {
             LimitError::TooDear { retry_after, .. } | LimitError::Spent { retry_after, .. } => {
                 (ErrorCode::BudgetExceeded, Some(retry_after))
             }
+            LimitError::Reserved { .. } => (ErrorCode::BudgetExceeded, None),
             LimitError::Database(error) => return Self::database(error),
         };
         let mut refusal = Self::new(code, detail);
         refusal.problem.retry_after = retry_after;
-        // What is spent is not there again within a client's patience.
-        refusal.problem.is_final = code == ErrorCode::BudgetExceeded;
+        refusal.problem.is_final = is_final;
         refusal
     }
 }
@@ -197,7 +199,7 @@ impl From<RegistryError> for ApiError {
             RegistryError::RevisionMismatch { live } => {
                 Self::new(ErrorCode::RevisionMismatch, detail).with("live_revision", json!(live))
             }
-            RegistryError::AgentsFolderMissing(_) | RegistryError::Archived => {
+            RegistryError::AgentsFolder { .. } | RegistryError::Archived => {
                 Self::new(ErrorCode::Conflict, detail)
             }
             RegistryError::StoredDefinition { .. } => Self::new(

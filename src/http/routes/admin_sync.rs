@@ -27,6 +27,7 @@ pub struct CreateSync {
 /// Reads the agents folder and applies what has changed there.
 #[utoipa::path(
     post, path = "/admin/v1/sync", tag = "admin",
+    request_body = CreateSync,
     responses((status = 200, description = "Every file, with what was done about it", body = SyncReport))
 )]
 pub async fn create_sync(

@@ -33,6 +33,7 @@ pub struct Nothing {}
 /// An archived agent is back; a disabled one stays disabled. Takes `If-Match` and `If-None-Match: *`.
 #[utoipa::path(
     post, path = "/admin/v1/agents/{name}/activate", tag = "admin",
+    request_body = ActivateAgent,
     params(("name" = String, Path)),
     responses(
         (status = 200, description = "The agent, changed or not", body = AdminAgentBody),

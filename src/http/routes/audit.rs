@@ -18,7 +18,7 @@ use crate::http::pagination::{Page, PageQuery};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// Only what was done to this: an agent's name, a key's id, or `*` for all feedback.
+    /// Only what was done to this: an agent's or a tool server's name, a key's id, or `*` for all feedback.
     subject: Option<String>,
     /// Only what was done in this way, such as `agent.put`.
     action: Option<String>,
@@ -38,7 +38,7 @@ pub struct AuditEntry {
     /// `null` if no key was used.
     key_id: Option<Uuid>,
     action: String,
-    /// An agent's name, a key's id, or `*` for all feedback.
+    /// An agent's or a tool server's name, a key's id, or `*` for all feedback.
     subject: String,
     #[schema(value_type = Object)]
     detail: Value,
@@ -58,7 +58,7 @@ impl From<Entry> for AuditEntry {
     }
 }
 
-/// Changes of agents and keys, and feedback that was forgotten, newest first.
+/// Changes of agents, keys and tool servers, and feedback that was forgotten, newest first.
 #[utoipa::path(
     get, path = "/admin/v1/audit", tag = "admin",
     params(AuditQuery),

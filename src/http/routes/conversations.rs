@@ -39,6 +39,7 @@ pub(super) fn seen_by(caller: &Caller, id: Uuid) -> ConversationRef {
 /// Makes a conversation, empty or with what has been said elsewhere.
 #[utoipa::path(
     post, path = "/v1/conversations", tag = "conversations",
+    request_body = CreateConversation,
     responses(
         (status = 201, description = "The conversation", body = Conversation),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),

@@ -49,6 +49,7 @@ enum StrategyBody {
 /// Picks an agent and runs nothing.
 #[utoipa::path(
     post, path = "/v1/dispatch", tag = "dispatch",
+    request_body = CreateDispatch,
     responses(
         (status = 200, description = "The decision; also if no agent fits", body = Decision),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),

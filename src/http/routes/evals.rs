@@ -86,6 +86,7 @@ struct FileBody {
 /// Measures how well requests find their agents. Nothing is changed by it.
 #[utoipa::path(
     post, path = "/admin/v1/evals/dispatch", tag = "admin",
+    request_body = CreateDispatchEval,
     responses(
         (status = 200, description = "The figures, and where they come from", body = EvaluationReport),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),

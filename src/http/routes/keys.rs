@@ -94,6 +94,7 @@ impl KeyBody {
 /// Makes a key.
 #[utoipa::path(
     post, path = "/admin/v1/keys", tag = "admin",
+    request_body = CreateKey,
     responses(
         (status = 201, description = "The key; its text is shown this once", body = CreatedKey),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
@@ -139,6 +140,7 @@ pub async fn list_keys(
 /// Changes what a key may use. It holds for what is asked from then on.
 #[utoipa::path(
     patch, path = "/admin/v1/keys/{id}", tag = "admin",
+    request_body = UpdateKey,
     params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "The key as it is now", body = KeyBody),

@@ -63,6 +63,7 @@ pub struct PutMcpServer {
 /// Stores a tool server that is reached by URL, in place of the one of its name. Every instance connects to it.
 #[utoipa::path(
     put, path = "/admin/v1/mcp-servers/{name}", tag = "admin",
+    request_body = PutMcpServer,
     params(("name" = String, Path, description = "The server's name")),
     responses(
         (status = 200, description = "The tool server, which was stored before", body = ServerState),

@@ -41,6 +41,7 @@ pub struct TokensBody {
 /// Builds the request that a run would send to the provider, and sends nothing.
 #[utoipa::path(
     post, path = "/v1/prompts", tag = "runs",
+    request_body = CreateRun,
     responses(
         (status = 200, description = "The prompt", body = PromptBody),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -132,8 +132,10 @@ pub async fn list_usage(
 fn read_day(text: Option<&str>, pointer: &str) -> Result<Option<NaiveDate>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let of_time = |time: DateTime<chrono::FixedOffset>| time.with_timezone(&Utc).date_naive();
-    let day = text.parse().or_else(|_| DateTime::parse_from_rfc3339(text).map(of_time));
-    day.map(Some).map_err(|_| {
+    let day = text.parse().or_else(|_| DateTime::parse_from_rfc3339(text).map(of_time)).ok();
+    // Years of four digits: there are days that PostgreSQL does not know.
+    let day = day.filter(|day: &NaiveDate| (0..=9_999).contains(&day.year()));
+    day.map(Some).ok_or_else(|| {
         ApiError::invalid_field(
             pointer,
             "must be a day such as `2026-11-01`, or a time of RFC 3339",

@@ -53,6 +53,32 @@ fn every_operation_has_a_name_and_every_answer_a_description() {
     }
 }
 
+/// Operations that change something and take no body.
+const WITHOUT_BODY: &[&str] = &["cancel_run", "cancel_response", "disable_agent", "enable_agent"];
+
+#[test]
+fn every_body_is_described_by_its_fields() {
+    let document = serde_json::to_value(rolecall::http::openapi()).expect("is JSON");
+    for (path, item) in document["paths"].as_object().expect("has paths") {
+        for method in ["post", "put", "patch"] {
+            let Some(operation) = item.get(method) else { continue };
+            let name = operation["operationId"].as_str().unwrap_or_default();
+            if WITHOUT_BODY.contains(&name) {
+                continue;
+            }
+            let content = &operation["requestBody"]["content"];
+            let schemas =
+                content.as_object().into_iter().flatten().map(|(_, body)| &body["schema"]);
+            for schema in schemas {
+                let Some(place) = schema["$ref"].as_str() else { continue };
+                let pointer = place.trim_start_matches('#');
+                assert!(document.pointer(pointer).is_some(), "{method} {path}: {place}");
+            }
+            assert!(content.is_object(), "{method} {path} has no body");
+        }
+    }
+}
+
 #[sqlx::test]
 async fn every_answer_of_both_planes_names_the_roster_that_is_served(pool: PgPool) {
     let folder = AgentFolder::new();

@@ -32,6 +32,7 @@ use crate::http::state::Settings;
 /// caller leaves; without `stream` it is answered at once, as it has begun.
 #[utoipa::path(
     post, path = "/v1/runs", tag = "runs",
+    request_body = CreateRun,
     params(("Idempotency-Key" = Option<String>, Header, description = "Requests with this key are one request")),
     responses(
         (status = 200, description = "The run", content(
