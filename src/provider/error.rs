@@ -54,7 +54,16 @@ pub(super) enum Remedy {
     None,
 }
 
+/// The longest name of an error, or of a field, that is told: it is for programs, and no text of the provider's.
+pub(super) const LONGEST_WORD: usize = 128;
+
 impl ProviderError {
+    /// What goes wrong inside an answer, by the provider's name for it if it has one.
+    pub(super) fn in_stream(name: &str) -> Self {
+        let is_word = (1..=LONGEST_WORD).contains(&name.len());
+        Self::FailedInStream { kind: if is_word { name } else { "error" }.to_owned() }
+    }
+
     pub(super) fn request_refused(status: u16, message: String) -> Self {
         Self::RequestRefused { status, message, code: None, param: None }
     }

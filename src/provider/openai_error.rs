@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::error::LONGEST_WORD;
 use super::{ProviderError, error_status};
 
 /// The names of a conversation that is too long: OpenAI's, and llama.cpp's.
@@ -32,9 +33,6 @@ const LIMITED: &[&str] = &["rate_limit_exceeded", "rate_limit_error", "slow_down
 
 const OVERLOADED: &[&str] =
     &["server_is_overloaded", "overloaded", "overloaded_error", "service_unavailable_error"];
-
-/// The longest code or name of a field that is told.
-const LONGEST_WORD: usize = 128;
 
 #[derive(Debug, Deserialize)]
 struct ErrorBody {
@@ -99,8 +97,8 @@ impl ErrorDetail {
             _ if self.is_one_of(LIMITED) => ProviderError::RateLimited { retry_after: None },
             _ if self.is_one_of(OVERLOADED) => ProviderError::Overloaded { retry_after: None },
             _ => {
-                let kind = self.kind.as_str().or(self.code.as_str()).unwrap_or("error");
-                ProviderError::FailedInStream { kind: kind.to_owned() }
+                let name = self.kind.as_str().or(self.code.as_str());
+                ProviderError::in_stream(name.unwrap_or_default())
             }
         }
     }

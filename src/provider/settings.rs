@@ -30,7 +30,7 @@ pub enum DialectName {
 pub struct ProviderSettings {
     pub name: String,
     pub dialect: DialectName,
-    /// Without the dialect's own path, and without a slash at the end.
+    /// Without the dialect's own path; a slash at its end makes no difference.
     pub base_url: Uri,
     /// What the environment gave to the base URL, to be shown nowhere.
     pub base_url_secrets: Vec<SecretString>,

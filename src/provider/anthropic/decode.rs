@@ -373,7 +373,7 @@ fn stream_error(body: wire::ErrorBody) -> ProviderError {
     match body.error.kind.as_str() {
         "overloaded_error" => ProviderError::Overloaded { retry_after: None },
         "rate_limit_error" => ProviderError::RateLimited { retry_after: None },
-        _ => ProviderError::FailedInStream { kind: body.error.kind },
+        name => ProviderError::in_stream(name),
     }
 }
 

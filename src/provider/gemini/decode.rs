@@ -70,7 +70,7 @@ impl StreamDecoder {
                 candidate.content.parts.into_iter().filter_map(|part| self.take_part(part)),
             );
             if BROKEN.contains(&candidate.finish_reason.as_str()) {
-                return Err(ProviderError::FailedInStream { kind: candidate.finish_reason });
+                return Err(ProviderError::in_stream(&candidate.finish_reason));
             }
             if is_said(&candidate.finish_reason) {
                 events.push(ChatEvent::Finished(finish_reason(&candidate.finish_reason)));
@@ -143,12 +143,12 @@ pub(super) fn read_error(body: &[u8]) -> wire::Error {
 
 /// Inside a stream the status is the one that the error tells.
 fn stream_error(error: wire::Error) -> ProviderError {
-    let kind = if error.status.is_empty() { "error" } else { &error.status }.to_owned();
+    let in_stream = ProviderError::in_stream(&error.status);
     let status = error.code.as_u64().and_then(|code| u16::try_from(code).ok());
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match name_error(status, &HeaderMap::new(), error) {
-        ProviderError::Failed { .. } => ProviderError::FailedInStream { kind },
+        ProviderError::Failed { .. } => in_stream,
         named => named,
     }
 }
