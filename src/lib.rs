@@ -2,15 +2,15 @@
 //!
 //! The map, outermost component first; each imports only from those below it:
 //!
-//! - [`app`] puts the service together, [`config`] gathers its settings, [`telemetry`] is its log
+//! - [`app`] puts the service together, [`config`] gathers its settings
 //! - [`http`] knows everything that is HTTP towards callers
 //! - [`conversation`] makes runs: one request answered by one agent
 //! - [`dispatch`] picks the agent, [`prompt`] builds what its model is given
-//! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`tools`] to tool servers,
-//!   [`access`] knows the callers
-//! - [`limits`] counts what each caller's key may use and has used
+//! - [`registry`] keeps agents and revisions, [`provider`] speaks to models, [`tools`] to tool servers
+//! - [`limits`] counts what each caller's key may use and has used, [`access`] knows the callers
 //! - [`ledger`] keeps the records of decisions and runs, [`audit`] who changed what
-//! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to PostgreSQL
+//! - [`definition`] reads agent files, [`chat`] is the neutral vocabulary, [`db`] is the way to PostgreSQL, [`telemetry`]
+//!   what the service tells of itself
 
 pub mod access;
 pub mod app;

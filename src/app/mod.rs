@@ -169,6 +169,11 @@ async fn first_sync(state: &AppState) -> anyhow::Result<()> {
     let report = state.registry.take_over_folder("start").await?;
     state.dispatcher.prepare().await;
     state.readiness.set_synced();
+    if let Some(name) = &state.dispatcher.settings().default_agent
+        && !state.dispatcher.knows_agent(name)
+    {
+        tracing::warn!(agent.name = %name, "the default agent is not in the roster");
+    }
     let agents = state.registry.roster().live().count();
     tracing::info!(agents, files = report.map_or(0, |report| report.files.len()), "ready");
     Ok(())

@@ -87,6 +87,8 @@ fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D:
     if dollars.is_none_or(|dollars| dollars > 0.0 && dollars <= 1e9) {
         Ok(dollars)
     } else {
-        Err(D::Error::custom("usd_per_day and usd_per_month must be above 0"))
+        Err(D::Error::custom(
+            "usd_per_day and usd_per_month must be above 0, at most 1,000,000,000",
+        ))
     }
 }

@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{ACQUIRE_TIMEOUT, prepare_session};
 
-/// A trigger notifies this channel of every change of the roster, of the keys and of the feedback.
+/// A trigger notifies this channel of every change of the roster, of keys, of feedback and of tool servers; of
+/// wishes to cancel a run, and of conversations that are free again.
 const LISTEN: &str = "LISTEN rolecall_changes";
 
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);

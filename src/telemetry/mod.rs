@@ -1,6 +1,5 @@
-//! What the service tells of itself: its log here, its figures in `metrics.rs`, its traces in
-//! `traces.rs`. Message texts and secrets are told
-//! nowhere.
+//! What the service tells of itself: its log here, its figures in `metrics.rs`, its traces in `traces.rs`. Message texts
+//! and secrets are told nowhere.
 
 mod kept;
 pub mod metrics;
