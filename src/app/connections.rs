@@ -27,14 +27,18 @@ const NO_ROOM_PAUSE: Duration = Duration::from_millis(200);
 /// Where the system tells no bound, or one that nobody reaches.
 const MOST: usize = 100_000;
 
-/// Answers connections until `stop` is cancelled, then waits until those that are open have ended. What has not said within
-/// `patience` what it wants is closed; so is what wants nothing more for as long.
-pub(super) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    patience: Duration,
-    stop: CancellationToken,
-) {
+/// When to end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stop {
+    /// No connection is accepted any more, and those that are open get the answers that they wait for.
+    pub accepting: CancellationToken,
+    /// Those that are open are closed, whatever they wait for.
+    pub answering: CancellationToken,
+}
+
+/// Answers connections until it is stopped, then waits until those that are open have ended: nothing is answered behind
+/// its return. What has not said within `patience` what it wants is closed; so is what wants nothing more for as long.
+pub(super) async fn serve(listener: TcpListener, router: Router, patience: Duration, stop: Stop) {
     let service = TowerToHyperService::new(router.into_service());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience);
@@ -43,18 +47,20 @@ pub(super) async fn serve(
     loop {
         let (stream, place) = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
-            () = stop.cancelled() => break,
+            () = stop.accepting.cancelled() => break,
         };
         let service = service.clone();
         let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        let stop_answering = stop.answering.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Some(Err(error)) = stop_answering.run_until_cancelled(connection).await {
                 tracing::debug!(%error, "a caller's connection broke off");
             }
             drop(place);
         });
     }
     drop(listener);
+    // Also returns once all of them are dropped.
     open.shutdown().await;
 }
 

@@ -118,12 +118,12 @@ impl App {
         let state = self.state.clone();
         let syncing = tokio::spawn(async move { first_sync(&state).await });
 
-        let stop_accepting = CancellationToken::new();
+        let stop = connections::Stop::default();
         let mut server = tokio::spawn(connections::serve(
             listener,
             http::router(self.state.clone()),
             self.state.settings.request_timeout,
-            stop_accepting.clone(),
+            stop.clone(),
         ));
 
         let first_sync = async {
@@ -146,20 +146,36 @@ impl App {
 
         tracing::info!("stopping");
         self.state.readiness.set_stopping();
-        stop_accepting.cancel();
+        stop.accepting.cancel();
         self.state.evaluations.stop();
         self.state.conversations.stop(self.shutdown_grace).await;
-        if !server.is_finished() && tokio::time::timeout(CLOSE_PATIENCE, &mut server).await.is_err()
-        {
-            tracing::warn!("closing connections that callers keep open");
-            server.abort();
+        let answered = async {
+            self.state.conversations.ended().await;
+            if !server.is_finished() {
+                // What it has panicked of is on the log.
+                let _ = (&mut server).await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_PATIENCE, answered).await.is_err() {
+            let runs = self.state.conversations.count_live();
+            tracing::warn!(runs, "closing connections that callers keep open");
+            stop.answering.cancel();
+            if !server.is_finished() {
+                let _ = server.await;
+            }
         }
         background.stop().await;
-        self.state.tool_servers.stop().await;
-        self.state.ledger.close(CLOSE_PATIENCE).await;
-        if let Some(traces) = self.traces {
-            traces.stop(CLOSE_PATIENCE).await;
-        }
+        // From here on nobody is told anything. Records come first: what else waits takes none of their time.
+        let sending = async {
+            if let Some(traces) = self.traces {
+                traces.stop(CLOSE_PATIENCE).await;
+            }
+        };
+        tokio::join!(
+            self.state.ledger.close(CLOSE_PATIENCE),
+            self.state.tool_servers.stop(),
+            sending
+        );
         result
     }
 }

@@ -180,15 +180,20 @@ impl Conversations {
         }
     }
 
-    /// Takes no more runs, lets those under way end for `grace`, then ends them.
+    /// Takes no more runs, lets those under way end for `grace`, then tells them to.
     pub async fn stop(&self, grace: Duration) {
         self.inner.closing.cancel();
         self.inner.tasks.close();
-        if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.ended()).await.is_err() {
             tracing::warn!(runs = self.inner.tasks.len(), "ending runs that are still under way");
             self.inner.stop.cancel();
-            self.inner.tasks.wait().await;
         }
+    }
+
+    /// Waits until all runs have ended, once the service stops. A disk that takes nothing keeps their ends for as long: none
+    /// is told that is not safe.
+    pub async fn ended(&self) {
+        self.inner.tasks.wait().await;
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<LiveRun>>> {

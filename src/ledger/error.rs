@@ -11,4 +11,7 @@ pub enum LedgerError {
     /// The disk or the operator's limit leaves none.
     #[error("there is no room for further records: too many wait for the database")]
     NoRoom,
+    /// It is in memory alone.
+    #[error("the disk takes nothing at the moment, and what is asked for is not on it yet")]
+    NotSafe,
 }

@@ -135,11 +135,17 @@ impl Ledger {
 
 impl Inner {
     /// Reads a record that waits; `None` if it does not any more, and is written.
+    ///
+    /// # Errors
+    /// If the disk refuses it for now: nobody is told what may yet be lost.
     async fn read_pending<T: DeserializeOwned>(
         &self,
         place: Option<Place>,
     ) -> Result<Option<T>, LedgerError> {
         let Some(place) = place else { return Ok(None) };
+        if !self.journal.is_written(place.end()).await {
+            return Err(LedgerError::NotSafe);
+        }
         let Some(bytes) = self.journal.read(place).await? else { return Ok(None) };
         match Frames::of(&bytes).next() {
             Some(frame) => Ok(Some(frame.read()?)),

@@ -20,11 +20,15 @@ async fn impatient(pool: PgPool, provider: &FakeProvider) -> TestApp {
     app.configure(|config| config.http.request_timeout = PATIENCE).start().await
 }
 
-/// What the service answers to who says only that, until it closes the connection.
-async fn told(app: &TestApp, said: &str) -> String {
+async fn connect(app: &TestApp) -> TcpStream {
     let request = app.admin.request(Method::GET, "/livez").build().expect("is whole");
     let port = request.url().port().expect("tests have one");
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    TcpStream::connect(("127.0.0.1", port)).await.expect("it listens")
+}
+
+/// What the service answers to who says only that, until it closes the connection.
+async fn told(app: &TestApp, said: &str) -> String {
+    let mut stream = connect(app).await;
     stream.write_all(said.as_bytes()).await.expect("is sent");
     let mut answer = String::new();
     let reading = stream.read_to_string(&mut answer);
@@ -64,4 +68,23 @@ async fn who_waits_for_an_answer_is_not_sent_away(pool: PgPool) {
     let answer = app.admin.post("/v1/runs", json!({"agent": "code-reviewer", "input": "x"})).await;
     assert_eq!((answer.status, &answer.body["output"]), (200, &json!("It takes time.")));
     app.stop().await;
+}
+
+#[sqlx::test]
+async fn who_is_still_sending_when_the_service_has_stopped_is_answered_nothing(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let mut stream = connect(&app).await;
+    let body = r#"{"input": "review my pull request"}"#;
+    let head = format!(
+        "POST /v1/dispatch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-api-key: {ADMIN_KEY}\r\n\r\n",
+        body.len()
+    );
+    let (first, rest) = body.split_at(10);
+    stream.write_all((head + first).as_bytes()).await.expect("is sent");
+    app.stop().await;
+    // What is decided now would be on no record.
+    let _ = stream.write_all(rest.as_bytes()).await;
+    let mut answer = String::new();
+    let read = timeout(LONG, stream.read_to_string(&mut answer)).await.expect("it is closed");
+    assert!(read.is_err() || answer.is_empty(), "{answer}");
 }

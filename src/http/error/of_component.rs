@@ -224,7 +224,7 @@ impl From<LedgerError> for ApiError {
         let detail = error.to_string();
         match error {
             LedgerError::Database(error) => Self::database(error),
-            LedgerError::NoRoom => Self::new(ErrorCode::Unavailable, detail),
+            LedgerError::NoRoom | LedgerError::NotSafe => Self::new(ErrorCode::Unavailable, detail),
             LedgerError::Journal(_) | LedgerError::UnreadableRecord(_) => {
                 Self::new(ErrorCode::Internal, "the record cannot be read").caused_by(error)
             }

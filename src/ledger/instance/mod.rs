@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,6 +17,9 @@ use super::{Inner, Ledger, LedgerError, Settings, replay, writer};
 
 /// An instance whose heart has not beaten for this long is taken for dead.
 const LEASE: Duration = Duration::from_secs(30);
+
+/// How long the end of an instance waits for what it leaves behind to be safe from a loss of power.
+const SYNC_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Ledger {
     /// Writes what instances that are gone have left in the data directory, registers this one and starts its writer.
@@ -60,21 +64,28 @@ impl Ledger {
         interrupt_lapsed(&self.inner.pool, self.inner.instance_id, LEASE).await
     }
 
-    /// Writes everything that waits, for `patience` at most, and signs this instance off. What is left waits in the
-    /// journal for the next start.
+    /// Writes everything that waits and signs this instance off, for `patience` at most. What is left waits in the journal
+    /// for the next start.
     pub async fn close(&self, patience: Duration) {
         let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut writer) = writer else { return };
         self.inner.closing.cancel();
-        if tokio::time::timeout(patience, &mut writer).await.is_err() {
+        let deadline = Instant::now() + patience;
+        if timeout_at(deadline, &mut writer).await.is_err() {
             writer.abort();
             let records = self.inner.pending().count;
             tracing::warn!(records, "records wait in the journal for the next start");
-            self.inner.journal.sync().await;
+            // A disk that hangs does not hold up the end.
+            let _ = timeout(SYNC_PATIENCE, self.inner.journal.sync()).await;
             return;
         }
-        if let Err(error) = store::sign_off(&self.inner.pool, self.inner.instance_id).await {
-            tracing::warn!(%error, "failed to sign the instance off");
+        let signed_off = store::sign_off(&self.inner.pool, self.inner.instance_id);
+        match timeout_at(deadline, signed_off).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "failed to sign the instance off"),
+            Err(_) => {
+                tracing::warn!("the database does not answer: the instance is not signed off")
+            }
         }
         if let Err(error) = self.inner.journal.remove() {
             tracing::warn!(%error, "failed to remove the journal");

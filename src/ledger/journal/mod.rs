@@ -148,12 +148,6 @@ impl Journal {
         self.shared.buffer().end
     }
 
-    /// Reads a record; `None` if it has been let go.
-    pub async fn read(&self, place: Place) -> io::Result<Option<Vec<u8>>> {
-        self.written(place.end()).await;
-        self.read_bytes(place).await
-    }
-
     /// Reads whole records from a position on, about as many bytes as given, and one record at least if there is one.
     pub async fn read_from(&self, position: u64, about: usize) -> io::Result<Vec<u8>> {
         let written = self.written_end();
@@ -161,7 +155,7 @@ impl Journal {
         let left = usize::try_from(end - position).map_err(io::Error::other)?;
         let mut length = left.min(about);
         loop {
-            let bytes = self.read_bytes(Place { position, length }).await?.unwrap_or_default();
+            let bytes = self.read(Place { position, length }).await?.unwrap_or_default();
             if length == left || Frames::of(&bytes).next().is_some() {
                 return Ok(bytes);
             }
@@ -169,7 +163,8 @@ impl Journal {
         }
     }
 
-    async fn read_bytes(&self, place: Place) -> io::Result<Option<Vec<u8>>> {
+    /// Reads what is in the files; `None` if it has been let go.
+    pub async fn read(&self, place: Place) -> io::Result<Option<Vec<u8>>> {
         let Some(segment) = self.shared.segment_at(place.position) else { return Ok(None) };
         tokio::task::spawn_blocking(move || segment.read(place.position, place.length))
             .await

@@ -32,6 +32,7 @@ async fn what_is_let_go_leaves_the_disk_and_the_rest_is_read() {
     journal.turn_over();
     wait_for(|| journal.shared.segments().len() == 2).await;
     let second = journal.append(&frame("two"));
+    journal.written(second.end()).await;
     let bytes = journal.read(second).await.expect("is read").expect("is there");
     assert_eq!(Frames::of(&bytes).next().expect("is whole").read(), Ok("two"));
     assert_eq!(journal.read_from(0, 1).await.expect("is read"), frame("one"));

@@ -126,6 +126,7 @@ impl Inner {
     /// Writes some records from a position of the journal on, and returns where the next one stands.
     async fn take(&self, position: u64) -> Result<u64, LedgerError> {
         let bytes = self.journal.read_from(position, BATCH_BYTES).await?;
+        let written = self.journal.written_end();
         let mut frames = Frames::of(&bytes);
         let (mut read, mut records, mut start) = (Vec::new(), Vec::new(), position);
         while read.len() < BATCH_RECORDS
@@ -134,7 +135,7 @@ impl Inner {
             let end = position + frames.position as u64;
             let length = usize::try_from(end - start).expect("it was read");
             let place = Place { position: start, length };
-            if !self.pending().is_superseded(frame.label, place) {
+            if !self.pending().is_superseded(frame.label, place, written) {
                 records.extend(Record::read(frame));
             }
             read.push((frame.label, place));

@@ -9,9 +9,23 @@ use std::time::{Duration, Instant};
 use super::app::ADMIN_KEY;
 use super::caller::Caller;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rolecall");
+
 /// The program, with nothing of the developer's environment that it would read.
 pub fn rolecall() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    without_settings(Command::new(PROGRAM))
+}
+
+/// The program where no file can become larger than some kilobytes: what is written beyond fails, as on a full disk.
+fn rolecall_on_small_disk(kilobytes: u32) -> Command {
+    let mut shell = Command::new("sh");
+    // In blocks of 512 bytes. The signal that comes with the error would end the process.
+    let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"", kilobytes * 2);
+    shell.args(["-c", &script, PROGRAM]);
+    without_settings(shell)
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars() {
         let is_ours = ["ROLECALL_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "OTEL_"]
             .iter()
@@ -39,13 +53,34 @@ impl Service {
         Self::try_start(data_dir, agents_dir, environment).await.expect("the service starts")
     }
 
+    /// The same where no file can become larger than some kilobytes.
+    pub async fn start_on_small_disk(
+        kilobytes: u32,
+        data_dir: &Path,
+        agents_dir: &Path,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let command = rolecall_on_small_disk(kilobytes);
+        let started = Self::start_as(command, data_dir, agents_dir, environment).await;
+        started.expect("the service starts")
+    }
+
     /// The end of its log if it ends instead of starting.
     pub async fn try_start(
         data_dir: &Path,
         agents_dir: &Path,
         environment: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let child = rolecall()
+        Self::start_as(rolecall(), data_dir, agents_dir, environment).await
+    }
+
+    async fn start_as(
+        mut command: Command,
+        data_dir: &Path,
+        agents_dir: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let child = command
             .arg("serve")
             .env("ROLECALL_LISTEN", "127.0.0.1:0")
             .env("ROLECALL_DATA_DIR", data_dir)
