@@ -105,7 +105,7 @@ impl Cluster {
     /// Stops a server whose owner was killed. It is on its way down already; this waits, then asks again.
     pub async fn stop_orphan(&self, binaries: &Binaries, account: Option<&Account>) {
         for _ in 0..30 {
-            if self.postmaster_pid().is_none_or(|pid| kill(pid, None).is_err()) {
+            if self.postmaster_pid().is_none_or(|pid| !self.is_served_by(pid)) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -142,6 +142,19 @@ impl Cluster {
         let text = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
         text.lines().next()?.trim().parse().ok().map(Pid::from_raw)
     }
+
+    /// Whether a process is the server of this cluster. After a crash of the machine the number may be anybody's; a server
+    /// works in its data folder.
+    fn is_served_by(&self, pid: Pid) -> bool {
+        if kill(pid, None).is_err() {
+            return false;
+        }
+        match std::fs::read_link(format!("/proc/{pid}/cwd")) {
+            Ok(folder) => self.data().canonicalize().is_ok_and(|data| data == folder),
+            // The system does not tell, or not us.
+            Err(_) => true,
+        }
+    }
 }
 
 /// Makes a folder that the account alone may enter; an existing one must be its own, and no link.
@@ -173,4 +186,32 @@ fn create_private_dir(folder: &Path, account: Option<&Account>) -> Result<(), Da
 
 async fn run(mut command: Command) -> std::io::Result<std::process::Output> {
     tokio::task::spawn_blocking(move || command.output()).await.map_err(std::io::Error::other)?
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use nix::unistd::Pid;
+
+    use super::Cluster;
+
+    #[test]
+    fn a_number_that_another_process_has_by_now_is_no_server() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let cluster = Cluster { home: home.path().to_owned(), hash: String::new() };
+        std::fs::create_dir(cluster.data()).expect("is made");
+        for (folder, is_server) in [(home.path().to_owned(), false), (cluster.data(), true)] {
+            let mut sleeping = Command::new("sleep");
+            let mut child = sleeping.arg("60").current_dir(folder).spawn().expect("is started");
+            let pid = Pid::from_raw(child.id().cast_signed());
+            let pid_file = cluster.data().join("postmaster.pid");
+            std::fs::write(pid_file, format!("{pid}\n")).expect("is written");
+            assert_eq!(cluster.postmaster_pid(), Some(pid));
+            assert_eq!(cluster.is_served_by(pid), is_server);
+            child.kill().expect("it is ours");
+            child.wait().expect("can be waited for");
+            assert!(!cluster.is_served_by(pid));
+        }
+    }
 }

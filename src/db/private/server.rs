@@ -1,6 +1,7 @@
 //! The running server: a child process with a thread of its own that starts it again should it die.
 
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,12 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A log that has become larger begins anew with the server.
+const LOG_BYTES: u64 = 10 * 1024 * 1024;
+
+/// How much of it is read for its last lines.
+const TAIL_BYTES: u64 = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -158,8 +165,8 @@ impl Launch {
         }
     }
 
-    fn spawn(&self) -> std::io::Result<Child> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
+    fn spawn(&self) -> io::Result<Child> {
+        let log = open_log(&self.log)?;
         let mut command = account::command(&self.program, self.account.as_ref());
         command.arg("-D").arg(&self.data);
         let socket_dirs = format!("unix_socket_directories={}", self.socket_dir.display());
@@ -171,6 +178,8 @@ impl Launch {
             "max_connections=64",
             "shared_buffers=32MB",
             "logging_collector=off",
+            // By default a line every few minutes, for as long as anything is written.
+            "log_checkpoints=off",
         ] {
             command.args(["-c", setting]);
         }
@@ -192,9 +201,8 @@ fn end_with_parent(command: &mut Command) {
     // SAFETY: the closure makes one system call, which is safe after a fork, and touches no memory. It runs
     // after the change of user, which would clear the signal.
     unsafe {
-        command.pre_exec(|| {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGINT).map_err(std::io::Error::from)
-        });
+        command
+            .pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGINT).map_err(io::Error::from));
     }
 }
 
@@ -202,9 +210,58 @@ fn end_with_parent(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn end_with_parent(_command: &mut Command) {}
 
+fn open_log(path: &Path) -> io::Result<File> {
+    let log = File::options().create(true).append(true).open(path)?;
+    if log.metadata()?.len() > LOG_BYTES {
+        log.set_len(0)?;
+    }
+    Ok(log)
+}
+
+/// The last lines of a log.
 fn tail(log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
+    // Without a log there is nothing to tell.
+    let text = read_end(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().rev().take(8).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+fn read_end(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let behind = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(behind))?;
+    let mut end = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut end)?;
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOG_BYTES, TAIL_BYTES, open_log, read_end, tail};
+
+    #[test]
+    fn a_log_that_is_too_large_begins_anew() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("postgres.log");
+        for (before, after) in [(LOG_BYTES, LOG_BYTES), (LOG_BYTES + 1, 0)] {
+            let log = open_log(&path).expect("is opened");
+            log.set_len(before).expect("is made");
+            drop(log);
+            let log = open_log(&path).expect("is opened");
+            assert_eq!(log.metadata().expect("is there").len(), after);
+        }
+    }
+
+    #[test]
+    fn of_a_long_log_the_end_is_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("postgres.log");
+        assert_eq!(tail(&path), "");
+        let lines: Vec<String> = (0..10_000).map(|number| format!("line {number}")).collect();
+        std::fs::write(&path, lines.join("\n")).expect("is written");
+        assert_eq!(tail(&path), lines[9_992..].join("\n"));
+        let read = read_end(&path).expect("is read").len();
+        assert_eq!(u64::try_from(read).expect("is small"), TAIL_BYTES);
+    }
 }
