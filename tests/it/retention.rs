@@ -80,6 +80,36 @@ async fn old_records_and_conversations_go_and_others_and_the_sums_stay(pool: PgP
 }
 
 #[sqlx::test]
+async fn a_conversation_that_a_run_is_just_claiming_stays(pool: PgPool) {
+    age(
+        &pool,
+        &["INSERT INTO conversations (id, key_id, updated_at)
+           VALUES ('019a0000-0000-7000-8000-000000000001', gen_random_uuid(), now() - interval '31 days')",
+          "INSERT INTO instances (id) VALUES ('019a0000-0000-7000-8000-000000000002')"],
+    )
+    .await;
+    // As a run on another instance does it.
+    let mut claiming = rolecall::db::begin(&pool).await.expect("begins");
+    for statement in [
+        "UPDATE conversations SET claim_count = claim_count + 1",
+        "INSERT INTO conversation_claims (run_id, conversation_id, number, instance_id)
+         SELECT gen_random_uuid(), id, 1, '019a0000-0000-7000-8000-000000000002' FROM conversations",
+    ] {
+        sqlx::query(statement).execute(&mut *claiming).await.expect("is written");
+    }
+    let app = TestApp::builder(pool.clone())
+        .configure(|config| config.retention_days = Some(KEPT_DAYS))
+        .start()
+        .await;
+    // Meanwhile the first removal is made, or waits.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    claiming.commit().await.expect("is committed");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(count(&pool, "SELECT count(*) FROM conversation_claims").await, 1);
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn without_a_limit_nothing_goes(pool: PgPool) {
     age(&pool, &[
         "INSERT INTO dispatches (id, key_id, outcome, roster_revision, decision, created_at)

@@ -58,7 +58,7 @@ pub(in crate::conversation::stored) struct ReadConversation {
 }
 
 /// Messages that come in together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::conversation::stored) struct NewMessages {
     pub conversation_id: Uuid,
     pub run_id: Option<Uuid>,
@@ -287,15 +287,21 @@ pub(in crate::conversation::stored) async fn remove_untouched(
     if !is_ours {
         return Ok(0);
     }
-    let result = sqlx::query!(
-        "DELETE FROM conversations WHERE id IN (
-            SELECT id FROM conversations
-            WHERE updated_at < now() - make_interval(days => $1) AND NOT EXISTS (
-                SELECT FROM conversation_claims AS claim WHERE claim.conversation_id = conversations.id)
-            LIMIT $2
-         )",
+    let old = sqlx::query_scalar!(
+        "SELECT id FROM conversations
+         WHERE updated_at < now() - make_interval(days => $1) AND NOT EXISTS (
+            SELECT FROM conversation_claims AS claim WHERE claim.conversation_id = conversations.id)
+         LIMIT $2 FOR UPDATE SKIP LOCKED",
         days,
         REMOVED_AT_ONCE,
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    // Claims are made under these locks. One that came before them is seen by a new look alone.
+    let result = sqlx::query!(
+        "DELETE FROM conversations WHERE id = ANY($1) AND NOT EXISTS (
+            SELECT FROM conversation_claims AS claim WHERE claim.conversation_id = conversations.id)",
+        &old,
     )
     .execute(&mut *transaction)
     .await?;
