@@ -28,6 +28,7 @@ pub use new_key::NewKey;
 use key::{KeyOrigin, NewSecret, Presented, hash};
 
 use crate::audit::Author;
+use crate::db::{ANSWER_PATIENCE, in_time};
 
 /// Shortest text that is accepted as `ROLECALL_ADMIN_KEY`, in characters.
 const MIN_ADMIN_KEY_LENGTH: usize = 16;
@@ -81,12 +82,13 @@ impl Access {
     /// Reads the keys anew if any has changed.
     pub async fn refresh(&self) -> Result<(), AccessError> {
         let _refreshing = self.inner.refreshing.lock().await;
-        let revision = store::find_keys_revision(&self.inner.pool).await?;
+        let revision =
+            in_time(ANSWER_PATIENCE, store::find_keys_revision(&self.inner.pool)).await?;
         if revision == self.inner.snapshot.load().revision {
             return Ok(());
         }
         let mut snapshot = Snapshot { revision, ..Snapshot::default() };
-        for key in store::list_active(&self.inner.pool).await? {
+        for key in in_time(ANSWER_PATIENCE, store::list_active(&self.inner.pool)).await? {
             let key = Arc::new(key);
             if key.origin == KeyOrigin::Environment {
                 snapshot.environment = Some(Arc::clone(&key));

@@ -1,11 +1,12 @@
 //! What the service does beside answering: it takes over what other processes change and what changes in the
 //! agents folder, and says that it lives.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::fmt::Display;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,11 +53,24 @@ pub(super) struct Background {
 impl Background {
     pub fn start(state: &AppState) -> Self {
         let background = Self::default();
-        let (pool, changed) = (state.pool.clone(), Arc::new(Notify::new()));
-        let heard = Arc::clone(&changed);
-        background.spawn(async move { listen_for_changes(&pool, &heard).await });
+        let changes = background.listen(state.pool.clone());
+        let look = Look { background: &background, state, changes };
+        look.keep("conversations that are free", |state| async move {
+            state.conversations.look_for_turns();
+            Ok::<_, Infallible>(())
+        });
+        look.keep("runs that are to be cancelled", |state| async move {
+            state.conversations.take_cancel_requests().await
+        });
+        look.keep("changes of the roster", |state| async move {
+            state.registry.refresh_if_changed().await
+        });
+        look.keep("changes of the keys", |state| async move { state.access.refresh().await });
+        look.keep("new feedback", |state| async move { state.feedback.refresh().await });
+        look.keep("changes of the tool servers", |state| async move {
+            state.stored_tool_servers.refresh().await
+        });
         background.spawn(probe_database(state.pool.clone(), state.readiness.clone()));
-        background.spawn(keep_current(state.clone(), changed));
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(put_down_left_runs(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));
@@ -65,6 +79,13 @@ impl Background {
         background.spawn(sum_up_metrics(state.metrics.clone()));
         background.spawn(beat(state.ledger.clone()));
         background
+    }
+
+    /// Hears of what other processes change.
+    fn listen(&self, pool: PgPool) -> watch::Receiver<()> {
+        let (heard, changes) = watch::channel(());
+        self.spawn(async move { listen_for_changes(&pool, &heard).await });
+        changes
     }
 
     /// Removes what has become older than that many days.
@@ -97,31 +118,42 @@ async fn probe_database(pool: PgPool, readiness: Readiness) {
     }
 }
 
-/// Takes over what other processes change, as soon as it is heard of and at each tick. However much is heard of
-/// meanwhile, one more look follows.
-async fn keep_current(state: AppState, changed: Arc<Notify>) {
+/// What is looked for of what other processes change.
+struct Look<'a> {
+    background: &'a Background,
+    state: &'a AppState,
+    changes: watch::Receiver<()>,
+}
+
+impl Look<'_> {
+    /// Looks for one kind of changes from now on. Each kind is looked for by itself: one whose question the database leaves
+    /// unanswered does not hold up the others.
+    fn keep<E, F>(&self, kind: &'static str, look: fn(AppState) -> F)
+    where
+        E: Display + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let changes = self.changes.clone();
+        self.background.spawn(keep_current(self.state.clone(), changes, kind, look));
+    }
+}
+
+/// Looks as soon as a change is heard of and at each tick. However much is heard of meanwhile, one more look follows.
+async fn keep_current<E: Display, F: Future<Output = Result<(), E>>>(
+    state: AppState,
+    mut changes: watch::Receiver<()>,
+    kind: &'static str,
+    look: fn(AppState) -> F,
+) {
     let mut poll = interval(POLL_INTERVAL);
     loop {
         tokio::select! {
-            () = changed.notified() => {}
+            Ok(()) = changes.changed() => {}
             _ = poll.tick() => {}
         }
-        state.conversations.look_for_turns();
         // What fails is made up for by the next tick; `/readyz` tells of the database.
-        if let Err(error) = state.conversations.take_cancel_requests().await {
-            tracing::debug!(%error, "failed to look for runs that are to be cancelled");
-        }
-        if let Err(error) = state.registry.refresh_if_changed().await {
-            tracing::debug!(%error, "failed to look for changes of the roster");
-        }
-        if let Err(error) = state.access.refresh().await {
-            tracing::debug!(%error, "failed to look for changes of the keys");
-        }
-        if let Err(error) = state.feedback.refresh().await {
-            tracing::debug!(%error, "failed to look for new feedback");
-        }
-        if let Err(error) = state.stored_tool_servers.refresh().await {
-            tracing::debug!(%error, "failed to look for changes of the tool servers");
+        if let Err(error) = look(state.clone()).await {
+            tracing::debug!(%error, "failed to look for {kind}");
         }
     }
 }

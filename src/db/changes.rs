@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{ACQUIRE_TIMEOUT, prepare_session};
@@ -17,27 +17,33 @@ const LISTEN: &str = "LISTEN rolecall_changes";
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
+/// How long it may take to connect and to ask for what is to be heard.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a silent connection is believed to be alive.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// Notifies `changed` of each change, and after each connect: what changed without a connection was not heard of.
+/// Tells `changed` of each change, and after each connect: what changed without a connection was not heard of.
 /// Several changes may be one notification. Ends when the pool is closed.
-pub async fn listen_for_changes(pool: &PgPool, changed: &Notify) {
+pub async fn listen_for_changes(pool: &PgPool, changed: &watch::Sender<()>) {
     let _ = pool.close_event().do_until(listen(pool, changed)).await;
 }
 
-async fn listen(pool: &PgPool, changed: &Notify) {
+async fn listen(pool: &PgPool, changed: &watch::Sender<()>) {
     let mut delay = SHORTEST_DELAY;
     let mut is_known_to_fail = false;
     loop {
         let started = Instant::now();
-        match connect(pool).await {
+        match timeout(CONNECT_PATIENCE, connect(pool))
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        {
             Ok(listener) => {
                 if is_known_to_fail {
                     tracing::info!("changes by other processes are heard of again");
                 }
                 is_known_to_fail = false;
-                changed.notify_one();
+                changed.send_replace(());
                 let error = follow(listener, changed).await;
                 tracing::debug!(%error, "the connection that hears of changes is lost");
             }
@@ -77,10 +83,10 @@ async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
 }
 
 /// Reads until the connection is lost, and says why it is.
-async fn follow(mut listener: PgListener, changed: &Notify) -> sqlx::Error {
+async fn follow(mut listener: PgListener, changed: &watch::Sender<()>) -> sqlx::Error {
     loop {
         match timeout(LONGEST_SILENCE, listener.try_recv()).await {
-            Ok(Ok(Some(_))) => changed.notify_one(),
+            Ok(Ok(Some(_))) => changed.send_replace(()),
             Ok(Ok(None)) => return std::io::Error::from(ErrorKind::UnexpectedEof).into(),
             Ok(Err(error)) => return error,
             Err(_silence) => {

@@ -5,6 +5,7 @@
 mod changes;
 mod error;
 mod private;
+mod silence;
 mod transaction;
 
 use std::path::PathBuf;
@@ -16,12 +17,15 @@ use sqlx::{PgConnection, PgPool};
 
 pub use changes::listen_for_changes;
 pub use error::DatabaseError;
+pub use silence::{ANSWER_PATIENCE, in_time};
 pub use transaction::begin;
 
 use private::PrivatePostgres;
 
 /// The schema, embedded in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+const MAX_CONNECTIONS: u32 = 16;
 
 /// How long a task waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -137,15 +141,16 @@ pub async fn is_reachable(pool: &PgPool, patience: Duration) -> bool {
 
 async fn connect(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
-        .max_connections(16)
+        .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|connection, _| Box::pin(prepare_session(connection)))
+        .after_release(|connection, _| Box::pin(silence::may_come_back(connection)))
         .connect_with(options)
         .await
 }
 
 async fn prepare_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    // The server ends what is stuck: a pool permit whose connection is silently gone never comes back.
+    // The server ends what is stuck, and what is asked by whoever has gone without a word.
     sqlx::raw_sql(
         "SET statement_timeout = '60s'; \
          SET idle_in_transaction_session_timeout = '60s'; \

@@ -39,6 +39,8 @@ use journal::{Frame, Journal, Kind, Label, Place};
 use pending::{Pending, PendingRun};
 use writer::Alarm;
 
+use crate::db::{ANSWER_PATIENCE, in_time};
+
 /// A thread does not keep room for larger frames.
 const KEPT_FRAME_BYTES: usize = 16 * 1024;
 
@@ -165,7 +167,8 @@ impl Ledger {
 
     /// Runs of this instance that another one was asked to cancel.
     pub async fn list_cancel_requests(&self) -> Result<Vec<Uuid>, LedgerError> {
-        Ok(store::list_cancel_requests(&self.inner.pool, self.inner.instance_id).await?)
+        let asking = store::list_cancel_requests(&self.inner.pool, self.inner.instance_id);
+        Ok(in_time(ANSWER_PATIENCE, asking).await?)
     }
 }
 

@@ -29,6 +29,7 @@ use account::Account;
 use spending::start_of_month;
 
 use crate::access::{Access, KeyLimits};
+use crate::db::{ANSWER_PATIENCE, in_time};
 use crate::telemetry::metrics;
 
 /// Rows that were written by statements which began so long before they could be seen are not missed.
@@ -136,7 +137,7 @@ impl Limits {
         self.read(&mut state).await?;
         let today = today();
         if state.cleaned_on != Some(today) {
-            store::delete_old(&self.inner.pool).await?;
+            in_time(ANSWER_PATIENCE, store::delete_old(&self.inner.pool)).await?;
             state.cleaned_on = Some(today);
         }
         self.prune(start_of_month(today));
@@ -147,7 +148,8 @@ impl Limits {
         let first_day = start_of_month(today());
         let since = state.read_to.map(|read_to| read_to - LATE_ROWS);
         let inner = &self.inner;
-        for row in store::list(&inner.pool, inner.instance_id, first_day, since).await? {
+        let asking = store::list(&inner.pool, inner.instance_id, first_day, since);
+        for row in in_time(ANSWER_PATIENCE, asking).await? {
             state.read_to = state.read_to.max(Some(row.updated_at));
             self.account(row.key_id).note_elsewhere(row.day, row.instance_id, row.spent);
         }

@@ -35,6 +35,7 @@ pub use sync::{QuarantinedFile, SyncOptions, SyncReport, sync_once};
 
 use folder::FolderContent;
 
+use crate::db::{ANSWER_PATIENCE, in_time};
 use crate::definition::{
     self, AgentName, DefinitionError, Diagnostic, Format, KnownWorld, Origin, ParsedDefinition,
 };
@@ -130,7 +131,8 @@ impl Registry {
     /// Reads the snapshot anew if the roster has changed, by whichever instance.
     pub async fn refresh_if_changed(&self) -> Result<(), RegistryError> {
         let mut connection = self.inner.pool.acquire().await?;
-        let revision = store::find_roster_revision(&mut connection).await?;
+        let asking = store::find_roster_revision(&mut connection);
+        let revision = in_time(ANSWER_PATIENCE, asking).await?;
         drop(connection);
         if revision != self.roster().revision {
             self.refresh().await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::{ConversationRef, store};
 use crate::conversation::ConversationError;
+use crate::db::{ANSWER_PATIENCE, in_time};
 
 /// Runs of one instance that may wait for conversations at once.
 const MAX_WAITING: usize = 1_000;
@@ -23,8 +25,9 @@ const MAX_WAITING: usize = 1_000;
 /// Over how many notices those who wait are spread: a conversation that is free wakes only some of them.
 const NOTICES: usize = 64;
 
-/// How long it takes to try again to give up a claim.
+/// How long it takes to try again to give up a claim, and how long the end of a run waits for that to be done.
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The foreign key that a claim breaks if its instance is taken for dead.
 const OF_INSTANCE: &str = "conversation_claims_of_instance";
@@ -142,7 +145,7 @@ impl Claims {
 
     /// Tries until it is done: a claim that stays would keep its conversation from everybody.
     async fn release(self: Arc<Self>, conversation_id: Uuid, run_id: Uuid) {
-        while let Err(error) = store::release(&self.pool, run_id).await {
+        while let Err(error) = in_time(ANSWER_PATIENCE, store::release(&self.pool, run_id)).await {
             tracing::warn!(%error, run.id = %run_id, "a conversation is not free again yet");
             let pause = tokio::time::sleep(RELEASE_PAUSE);
             // A stopped instance has no claims.
@@ -171,21 +174,23 @@ impl Claim {
         })
     }
 
-    /// Gives the claim up now. What fails is tried again behind the caller's back.
+    /// Gives the claim up now. What takes longer is done behind the caller's back.
     pub async fn release(mut self) {
-        let claims = &self.claims;
-        if store::release(&claims.pool, self.run_id).await.is_ok() {
-            claims.released(self.conversation_id).notify_waiters();
-            self.is_released = true;
-        }
+        // What becomes of it is told by its task.
+        let _ = tokio::time::timeout(RELEASE_PATIENCE, self.begin_release()).await;
+    }
+
+    fn begin_release(&mut self) -> JoinHandle<()> {
+        self.is_released = true;
+        let claims = Arc::clone(&self.claims);
+        self.claims.tasks.spawn(claims.release(self.conversation_id, self.run_id))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.is_released {
-            let claims = Arc::clone(&self.claims);
-            self.claims.tasks.spawn(claims.release(self.conversation_id, self.run_id));
+            self.begin_release();
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What a run adds to its conversation: the request and all that came of it, at once or not at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::join::{Beginning, Keeping};
@@ -15,6 +17,9 @@ use crate::chat::Message;
 const KEEP_PATIENCE: Duration = Duration::from_secs(10);
 const KEEP_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long the answer to a try is waited for before another one is made over another connection.
+const TRY_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The same for a conversation that begins with the run: its answer is worth telling without.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -24,7 +29,7 @@ pub(in crate::conversation) struct Exchange {
     pool: PgPool,
     run_id: Uuid,
     keeping: Keeping,
-    new: NewMessages,
+    new: Arc<NewMessages>,
 }
 
 /// The conversation could not be kept: the database does not answer, or others have gone on with it.
@@ -46,7 +51,7 @@ impl Exchange {
             agent_name: Some(agent.to_owned()),
             messages: asked.into_iter().map(message::write).collect(),
         };
-        Self { pool, run_id, keeping, new }
+        Self { pool, run_id, keeping, new: Arc::new(new) }
     }
 
     /// Whether the run is worth nothing if it cannot be kept: who goes on would not see what was said.
@@ -59,15 +64,20 @@ impl Exchange {
         let messages = messages.into_iter().filter(|message| {
             !message.is_blank() || !message.tool_calls.is_empty() || message.tool_call_id.is_some()
         });
-        self.new.messages.extend(messages.map(message::write));
+        Arc::make_mut(&mut self.new).messages.extend(messages.map(message::write));
     }
 
     /// Writes all of it behind what is there.
     pub async fn keep(&self) -> Result<(), NotKept> {
         let patience = if self.is_required() { KEEP_PATIENCE } else { BEGIN_PATIENCE };
         let deadline = Instant::now() + patience;
+        // Each is a task of its own: one that the database answers late is done all the same, and the next one finds it so.
+        let mut tries = JoinSet::new();
         loop {
-            match tokio::time::timeout_at(deadline, self.write()).await {
+            tries.spawn(self.write());
+            let until = deadline.min(Instant::now() + TRY_PATIENCE);
+            let tried = timeout_at(until, tries.join_next()).await;
+            match tried.map(|ended| ended.expect("one was begun").expect("it does not panic")) {
                 Ok(Ok(Kept::Yes)) => return Ok(()),
                 Ok(Ok(Kept::ClaimLost)) => {
                     tracing::warn!(run.id = %self.run_id, "a run has lost its conversation");
@@ -87,13 +97,19 @@ impl Exchange {
         }
     }
 
-    async fn write(&self) -> Result<Kept, sqlx::Error> {
-        match &self.keeping {
-            Keeping::Claimed(_) => store::keep(&self.pool, self.run_id, &self.new).await,
-            Keeping::Begun(Beginning { key_id, copied }) => {
-                store::begin(&self.pool, *key_id, *copied, &self.new).await?;
-                Ok(Kept::Yes)
-            }
+    /// Writes it once, whether or not the run is still there.
+    fn write(&self) -> impl Future<Output = Result<Kept, sqlx::Error>> + use<> {
+        let (pool, run_id, new) = (self.pool.clone(), self.run_id, Arc::clone(&self.new));
+        let begun = match &self.keeping {
+            Keeping::Claimed(_) => None,
+            Keeping::Begun(begun) => Some(*begun),
+        };
+        async move {
+            let Some(Beginning { key_id, copied }) = begun else {
+                return store::keep(&pool, run_id, &new).await;
+            };
+            store::begin(&pool, key_id, copied, &new).await?;
+            Ok(Kept::Yes)
         }
     }
 

@@ -26,6 +26,7 @@ use store::{ConversationRow, Deleted, MessageRow, NewMessages};
 
 use super::{ConversationError, Conversations};
 use crate::chat::{Message, Part, Role, ToolCall, has_answer, requests};
+use crate::db::in_time;
 use crate::dispatch::{Decision, DispatchRequest};
 
 /// Most requests behind the first one that an agent is picked on.
@@ -36,6 +37,9 @@ pub(super) const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What comes in between is not held up for longer than one batch of removals takes.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a batch of removals may take.
+const REMOVAL_PATIENCE: Duration = Duration::from_mins(2);
 
 /// How stored conversations are gone on with.
 #[derive(Debug, Clone)]
@@ -207,7 +211,8 @@ impl Conversations {
         let days = i32::try_from(days).unwrap_or(i32::MAX);
         let mut removed = 0;
         loop {
-            match store::remove_untouched(&self.inner.claims.pool, days).await? {
+            let removing = store::remove_untouched(&self.inner.claims.pool, days);
+            match in_time(REMOVAL_PATIENCE, removing).await? {
                 0 => return Ok(removed),
                 conversations => removed += conversations,
             }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::corrections::Corrections;
 use super::error::DispatchError;
 use crate::audit::Author;
+use crate::db::{ANSWER_PATIENCE, in_time};
 
 /// A cheap handle to the feedback.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ impl Feedback {
     pub async fn refresh(&self) -> Result<(), DispatchError> {
         let _refreshing = self.inner.refreshing.lock().await;
         let (pool, known) = (&self.inner.pool, self.corrections());
-        let counted = store::find_revisions(pool).await?;
+        let counted = in_time(ANSWER_PATIENCE, store::find_revisions(pool)).await?;
         if counted.feedback_revision == known.revision {
             return Ok(());
         }
@@ -105,7 +106,7 @@ impl Feedback {
             (counted.feedback_forgotten..=counted.feedback_revision).contains(&known.revision);
         let behind = if is_of_use { known.revision } else { 0 };
         // What comes between the two queries is read now and once more with its own revision, which changes nothing.
-        let newer = store::list_newest(pool, behind).await?;
+        let newer = in_time(ANSWER_PATIENCE, store::list_newest(pool, behind)).await?;
         let corrections = if is_of_use {
             known.followed_by(counted.feedback_revision, newer)
         } else {

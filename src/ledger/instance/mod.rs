@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::journal::Journal;
 use super::{Inner, Ledger, LedgerError, Settings, replay, writer};
+use crate::db::{ANSWER_PATIENCE, in_time};
 
 /// An instance whose heart has not beaten for this long is taken for dead.
 const LEASE: Duration = Duration::from_secs(30);
@@ -60,8 +61,10 @@ impl Ledger {
     /// the journal.
     pub async fn beat(&self) -> Result<(), LedgerError> {
         self.inner.journal.turn_over();
-        store::beat(&self.inner.pool, self.inner.instance_id).await?;
-        interrupt_lapsed(&self.inner.pool, self.inner.instance_id, LEASE).await
+        let (pool, own_id) = (&self.inner.pool, self.inner.instance_id);
+        // Well before this instance is taken for dead.
+        in_time(ANSWER_PATIENCE, store::beat(pool, own_id)).await?;
+        in_time(ANSWER_PATIENCE, interrupt_lapsed(pool, own_id, LEASE)).await
     }
 
     /// Writes everything that waits and signs this instance off, for `patience` at most. What is left waits in the journal

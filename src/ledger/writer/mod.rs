@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::journal::{Frame, Frames, Kind, Place};
 use super::record::{DispatchRecord, RunEvents, RunRecord};
 use super::{Inner, LedgerError};
+use crate::db::in_time;
 
 const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -22,6 +23,9 @@ const BATCH_BYTES: usize = 1024 * 1024;
 const GATHER_TIME: Duration = Duration::from_millis(100);
 
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a batch may take: it takes milliseconds where the database is well.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record to be written.
 #[derive(Debug)]
@@ -149,7 +153,7 @@ impl Inner {
             start += bytes.len() as u64;
         }
         let taken = Taken { instance_id: self.instance_id, position: start };
-        write_records(&self.pool, &records, taken).await?;
+        in_time(WRITE_PATIENCE, write_records(&self.pool, &records, taken)).await?;
         let mut pending = self.pending();
         for (label, place) in read {
             pending.forget(label, place);

@@ -7,10 +7,14 @@ use super::super::{Registry, RegistryError};
 use super::content::FolderContent;
 use super::watch::FolderWatch;
 use crate::audit::Author;
+use crate::db::in_time;
 
 /// How often the folder is looked at though nothing was noticed: not every file system tells of changes, and what
 /// links point to elsewhere is not watched.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A sync that takes longer has lost its database: thousands of agents take seconds.
+const LONGEST_SYNC: Duration = Duration::from_mins(5);
 
 /// How soon a failure, of the database most likely, is made up for.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -23,7 +27,8 @@ impl Registry {
         loop {
             let started = Instant::now();
             watch.arm().await;
-            let taken_over = self.take_over_folder("agents folder").await;
+            let taken_over = self.take_over_folder("agents folder");
+            let taken_over = in_time(LONGEST_SYNC, taken_over).await;
             if let Err(error) = &taken_over
                 && !is_known_to_fail
             {

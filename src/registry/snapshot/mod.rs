@@ -13,7 +13,7 @@ use super::store::{Head, find_head, find_roster_revision, list_heads};
 use super::{Settings, parse_stored};
 use store::{StoredSource, list_sources};
 
-use crate::db;
+use crate::db::{self, ANSWER_PATIENCE, in_time};
 
 /// Agents whose sources are read at once. Each may be as large as a definition may be.
 const BATCH: usize = 64;
@@ -24,17 +24,18 @@ pub(super) async fn read(
     before: &Roster,
     settings: &Settings,
 ) -> Result<Roster, RegistryError> {
-    let mut transaction = db::begin(pool).await?;
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .execute(&mut *transaction)
-        .await?;
-    let revision = find_roster_revision(&mut transaction).await?;
+    let mut transaction = in_time(ANSWER_PATIENCE, db::begin(pool)).await?;
+    let isolated = sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .execute(&mut *transaction);
+    in_time(ANSWER_PATIENCE, isolated).await?;
+    let asking = find_roster_revision(&mut transaction);
+    let revision = in_time(ANSWER_PATIENCE, asking).await?;
     // An empty roster has read nothing, whatever its revision; and a revision that falls is that of a database that
     // was restored from a backup.
     let is_of_use = !before.agents.is_empty() && before.revision <= revision;
     let (behind, agents) =
         if is_of_use { (before.revision, before.agents.clone()) } else { (-1, BTreeMap::new()) };
-    let heads = list_heads(&mut transaction, behind).await?;
+    let heads = in_time(ANSWER_PATIENCE, list_heads(&mut transaction, behind)).await?;
     let mut roster = Roster { revision, agents };
     let mut changed = Vec::new();
     for head in heads {
@@ -58,7 +59,7 @@ pub(super) async fn read(
             }
         }
     }
-    transaction.rollback().await?;
+    in_time(ANSWER_PATIENCE, transaction.rollback()).await?;
     Ok(roster)
 }
 
@@ -82,7 +83,7 @@ async fn read_agents(
     settings: &Settings,
 ) -> Result<NamedAgents, RegistryError> {
     let names: Vec<String> = heads.iter().map(|head| head.name.clone()).collect();
-    let sources = list_sources(connection, &names).await?;
+    let sources = in_time(ANSWER_PATIENCE, list_sources(connection, &names)).await?;
     let mut heads: HashMap<String, Head> =
         heads.into_iter().map(|head| (head.name.clone(), head)).collect();
     let settings = settings.clone();

@@ -13,6 +13,7 @@ use sqlx::PgPool;
 use super::error::ToolServerError;
 use super::{Connection, MAX_SERVERS, Secrets, ServerSettings, ToolServers, check_name};
 use crate::audit::Author;
+use crate::db::{ANSWER_PATIENCE, in_time};
 
 pub use store::Put;
 
@@ -57,11 +58,11 @@ impl StoredToolServers {
     /// Takes over what was stored or removed since, through whichever instance.
     pub async fn refresh(&self) -> Result<(), ToolServerError> {
         let _refreshing = self.inner.refreshing.lock().await;
-        let revision = store::find_revision(&self.inner.pool).await?;
+        let revision = in_time(ANSWER_PATIENCE, store::find_revision(&self.inner.pool)).await?;
         if revision == self.inner.revision.load(Ordering::Acquire) {
             return Ok(());
         }
-        let rows = store::list(&self.inner.pool).await?;
+        let rows = in_time(ANSWER_PATIENCE, store::list(&self.inner.pool)).await?;
         let settings = rows.into_iter().filter_map(|row| {
             // It was checked before it was stored.
             let url = parse_url(&row.url)?;

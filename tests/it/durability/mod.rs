@@ -5,6 +5,7 @@ mod full_disk;
 mod journal;
 mod killed;
 mod load;
+mod silence;
 mod spending;
 
 pub use killed::survive;

@@ -1,10 +1,12 @@
-//! A way to the database that can be shut: nobody gets through then, and who is through is cut off.
+//! A way to the database that can be shut: nobody gets through then, and who is through is cut off. Or it falls silent for
+//! those who are through, as a network does in which a machine has gone.
 
 use std::path::PathBuf;
 
 use sqlx::PgPool;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub struct Gate {
@@ -13,6 +15,7 @@ pub struct Gate {
     target: Target,
     /// Cancelled when the gate is shut.
     open: CancellationToken,
+    silence: watch::Sender<()>,
 }
 
 #[derive(Clone)]
@@ -34,43 +37,69 @@ impl Gate {
         let database = options.get_database().expect("a test has a database of its own");
         let url = format!("postgres://{}@127.0.0.1:{port}/{database}", options.get_username());
         let open = CancellationToken::new();
-        tokio::spawn(open.clone().run_until_cancelled_owned(serve(
-            listener,
-            target.clone(),
-            open.clone(),
-        )));
-        Self { url, port, target, open }
+        let gate = Self { url, port, target, open, silence: watch::Sender::new(()) };
+        gate.serve(listener);
+        gate
     }
 
     pub fn shut(&self) {
         self.open.cancel();
     }
 
+    /// Those who are through hear nothing any more, not even that. Others come through.
+    pub fn fall_silent(&self) {
+        self.silence.send_replace(());
+    }
+
     pub async fn open(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the port is ours");
         self.open = CancellationToken::new();
-        let serving = serve(listener, self.target.clone(), self.open.clone());
+        self.serve(listener);
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let serving = serve(listener, self.target.clone(), self.open.clone(), self.silence.clone());
         tokio::spawn(self.open.clone().run_until_cancelled_owned(serving));
     }
 }
 
-async fn serve(listener: TcpListener, target: Target, open: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    target: Target,
+    open: CancellationToken,
+    silence: watch::Sender<()>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        let passing = pass(stream, target.clone());
+        let passing = pass(stream, target.clone(), silence.subscribe());
         tokio::spawn(open.clone().run_until_cancelled_owned(passing));
     }
 }
 
-async fn pass(mut stream: TcpStream, target: Target) {
-    // An end by either side is the end of both.
-    let _ = match target {
-        Target::Socket(path) => match UnixStream::connect(path).await {
-            Ok(mut server) => copy_bidirectional(&mut stream, &mut server).await,
-            Err(error) => Err(error),
-        },
-        Target::Address(host, port) => match TcpStream::connect((host, port)).await {
-            Ok(mut server) => copy_bidirectional(&mut stream, &mut server).await,
-            Err(error) => Err(error),
-        },
-    };
+async fn pass(stream: TcpStream, target: Target, silence: watch::Receiver<()>) {
+    match target {
+        Target::Socket(path) => {
+            if let Ok(server) = UnixStream::connect(path).await {
+                exchange(stream, server, silence).await;
+            }
+        }
+        Target::Address(host, port) => {
+            if let Ok(server) = TcpStream::connect((host, port)).await {
+                exchange(stream, server, silence).await;
+            }
+        }
+    }
+}
+
+/// An end by either side is the end of both, until they fall silent.
+async fn exchange(
+    mut stream: TcpStream,
+    mut server: impl AsyncRead + AsyncWrite + Unpin,
+    mut silence: watch::Receiver<()>,
+) {
+    tokio::select! {
+        _ = copy_bidirectional(&mut stream, &mut server) => return,
+        _ = silence.changed() => {}
+    }
+    // Both stay open.
+    std::future::pending::<()>().await;
 }
