@@ -6,6 +6,7 @@
 
 mod claim;
 mod error;
+mod forgotten;
 mod instance;
 mod journal;
 mod nul;
@@ -23,12 +24,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use error::LedgerError;
+pub use forgotten::{forget_texts, forget_texts_of_run};
 pub use nul::{json_text, plain_text};
 pub use record::{
     Charge, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord,
@@ -196,22 +198,6 @@ impl Inner {
         }
         self.alarm.appended.notify_one();
     }
-}
-
-/// Takes the texts out of the records of a conversation's runs and decisions, in the transaction of its deletion.
-pub async fn forget_texts(
-    connection: &mut PgConnection,
-    conversation_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    store::forget_texts(connection, conversation_id).await
-}
-
-/// Takes the texts out of the record of a run and of its decision, in the transaction of their deletion.
-pub async fn forget_texts_of_run(
-    connection: &mut PgConnection,
-    run_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    store::forget_texts_of_run(connection, run_id).await
 }
 
 /// What all rows have for one column: a statement that writes many is given an array for each.

@@ -198,64 +198,6 @@ pub(super) async fn list_run_events(
     .await
 }
 
-/// Takes the texts out of the records of a conversation's runs and decisions. What remains are figures.
-pub(super) async fn forget_texts(
-    connection: &mut PgConnection,
-    conversation_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "DELETE FROM run_events USING runs WHERE runs.id = run_id AND conversation_id = $1",
-        conversation_id
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "UPDATE runs SET record = ((record::jsonb - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
-            #- '{error,provider_message}')::json
-         WHERE conversation_id = $1",
-        conversation_id
-    )
-    .execute(&mut *connection)
-    .await?;
-    // Reasons and unknown technologies are words of the request.
-    sqlx::query!(
-        r#"UPDATE dispatches
-         SET input = NULL, decision = (decision::jsonb - 'unknown_technologies' || '{"ranked": []}')::json
-         WHERE conversation_id = $1"#,
-        conversation_id
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
-/// The same for one run.
-pub(super) async fn forget_texts_of_run(
-    connection: &mut PgConnection,
-    run_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM run_events WHERE run_id = $1", run_id)
-        .execute(&mut *connection)
-        .await?;
-    let dispatch_id = sqlx::query_scalar!(
-        "UPDATE runs SET record = ((record::jsonb - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
-            #- '{error,provider_message}')::json
-         WHERE id = $1 RETURNING dispatch_id",
-        run_id
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    sqlx::query!(
-        r#"UPDATE dispatches
-         SET input = NULL, decision = (decision::jsonb - 'unknown_technologies' || '{"ranked": []}')::json
-         WHERE id = $1"#,
-        dispatch_id
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
 /// Asks the instance that runs it to end a run, and wakes it.
 pub(super) async fn request_cancel(pool: &PgPool, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(

@@ -36,11 +36,14 @@ pub async fn beat(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Forgets an instance that has written all of its journal.
+/// Forgets an instance that has written all of its journal, and which texts were deleted, as far as no other journal was
+/// begun before.
 pub async fn sign_off(pool: &PgPool, instance_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "WITH signed_off AS (DELETE FROM instances WHERE id = $1)
-         DELETE FROM journals WHERE instance_id = $1",
+        "WITH signed_off AS (DELETE FROM instances WHERE id = $1),
+         written AS (DELETE FROM journals WHERE instance_id = $1)
+         DELETE FROM forgotten_texts WHERE NOT EXISTS (
+            SELECT FROM journals WHERE instance_id <> $1 AND begun_at < forgotten_at)",
         instance_id
     )
     .execute(pool)

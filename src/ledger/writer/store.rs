@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use super::copy::{copy_dispatches, copy_run_events, copy_runs};
 use super::{Record, Taken};
-use crate::ledger::column;
 use crate::ledger::nul::json_text;
-use crate::ledger::record::RunRecord;
+use crate::ledger::record::{DispatchRecord, RunRecord};
 use crate::ledger::usage::spending;
 use crate::ledger::usage::store::{self as usage, Counting};
+use crate::ledger::{column, forgotten};
 
 /// A statement takes texts up to about this size.
 const STATEMENT_BYTES: usize = 256 * 1024;
 
 /// Writes all of them or none, and with them up to where the journal is written. Decisions and events must be new: a unique
-/// violation says that one is not.
+/// violation says that one is not. Texts that were deleted before are left out.
 pub async fn write_batch(
     pool: &PgPool,
     records: &[Record<'_>],
@@ -39,9 +39,14 @@ pub async fn write_batch(
     let runs: Vec<&RunRecord<&str>> = runs.into_values().collect();
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
+    forgotten::lock(&mut transaction, &stored_ids(&runs, &dispatches)).await?;
     copy_dispatches(&mut transaction, &dispatches).await?;
     let ended = write_runs(&mut transaction, &runs).await?;
     copy_run_events(&mut transaction, &run_events).await?;
+    let run_ids = column(&runs, |run| run.id).into_iter();
+    let run_ids: Vec<Uuid> = run_ids.chain(run_events.iter().map(|events| events.run_id)).collect();
+    let dispatch_ids = column(&dispatches, |dispatch| dispatch.id);
+    forgotten::forget_again(&mut transaction, &run_ids, &dispatch_ids).await?;
     if let Some(taken) = taken {
         set_taken(&mut transaction, taken).await?;
     }
@@ -52,6 +57,13 @@ pub async fn write_batch(
     // Each connection of the pool would come to hold the largest statement that it has sent.
     connection.shrink_buffers();
     Ok(())
+}
+
+/// The conversations that the records are of, and the runs in them.
+fn stored_ids(runs: &[&RunRecord<&str>], dispatches: &[&DispatchRecord<&str>]) -> Vec<Uuid> {
+    let of_runs = runs.iter().filter_map(|run| Some([run.conversation_id?, run.id]));
+    let of_dispatches = dispatches.iter().filter_map(|dispatch| dispatch.conversation_id);
+    of_runs.flatten().chain(of_dispatches).collect()
 }
 
 /// Returns those that have ended with this.

@@ -1,6 +1,7 @@
 //! What a caller was told is found afterwards, whatever has become of the service or its database meanwhile.
 
 mod database_away;
+mod deleted_texts;
 mod full_disk;
 mod journal;
 mod killed;

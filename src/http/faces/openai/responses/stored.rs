@@ -12,7 +12,7 @@ use super::response::{Repeated, message_count, output_on_record, response};
 use super::voice::ResponseVoice;
 use crate::access::Caller;
 use crate::chat::{Message, Part, Role};
-use crate::conversation::{Conversations, Run};
+use crate::conversation::{ConversationError, Conversations, Run};
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
 use crate::http::extract::{ApiPath, ApiQuery};
@@ -94,7 +94,7 @@ pub async fn cancel_response(
     params(("id" = String, Path)),
     responses(
         (status = 200, description = "`{\"id\", \"object\": \"response\", \"deleted\": true}`", body = Value),
-        (status = 409, description = "A response that follows it is under way", body = Value),
+        (status = 409, description = "It has not ended in time, or a response that follows it is under way", body = Value),
         (status = "4XX", description = "As of `POST /v1/responses`", body = Value),
     )
 )]
@@ -105,7 +105,11 @@ pub async fn delete_response(
 ) -> Result<Json<Value>, ApiError> {
     let run = find(&conversations, &caller, &id).await?;
     if !run.status.is_end() {
-        conversations.cancel_run(run.id).await?;
+        let cancelled = conversations.cancel_run(run.id).await?;
+        // Its texts would come behind their deletion.
+        if cancelled.is_some_and(|cancelled| !cancelled.run.status.is_end()) {
+            return Err(ConversationError::RunConversationBusy(run.id).into());
+        }
     }
     conversations.delete_texts_of_run(run.id).await?;
     Ok(Json(json!({"id": id, "object": "response", "deleted": true})))

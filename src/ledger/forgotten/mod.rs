@@ -1,0 +1,44 @@
+//! Texts that were deleted and stay so, also if a journal still has records with them: an instance may have been killed
+//! before it wrote them, and whoever starts where it was writes them later.
+
+mod store;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Takes the texts out of the records of a conversation's runs and decisions, in the transaction of its deletion.
+pub async fn forget_texts(
+    connection: &mut PgConnection,
+    conversation_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    store::put_down(connection, conversation_id).await?;
+    store::take_out_of_conversation(connection, conversation_id).await
+}
+
+/// Takes the texts out of the record of a run and of its decision, in the transaction of their deletion.
+pub async fn forget_texts_of_run(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    store::put_down(connection, run_id).await?;
+    store::take_out_of_run(connection, run_id).await
+}
+
+/// Begins to write records of stored runs, and of conversations: who deletes them meanwhile waits.
+pub(super) async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    if ids.is_empty() { Ok(()) } else { store::lock(connection, ids).await }
+}
+
+/// Takes the texts out of what has just been written if they were deleted before.
+pub(super) async fn forget_again(
+    connection: &mut PgConnection,
+    run_ids: &[Uuid],
+    dispatch_ids: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    // Each is a run or a conversation, and nothing is found of the other.
+    for id in store::list(connection, run_ids, dispatch_ids).await? {
+        store::take_out_of_conversation(connection, id).await?;
+        store::take_out_of_run(connection, id).await?;
+    }
+    Ok(())
+}
