@@ -28,7 +28,7 @@ pub use new_key::NewKey;
 use key::{KeyOrigin, NewSecret, Presented, hash};
 
 use crate::audit::Author;
-use crate::db::{ANSWER_PATIENCE, in_time};
+use crate::db::{ANSWER_PATIENCE, READ_PATIENCE, in_time};
 
 /// Shortest text that is accepted as `ROLECALL_ADMIN_KEY`, in characters.
 const MIN_ADMIN_KEY_LENGTH: usize = 16;
@@ -88,7 +88,7 @@ impl Access {
             return Ok(());
         }
         let mut snapshot = Snapshot { revision, ..Snapshot::default() };
-        for key in in_time(ANSWER_PATIENCE, store::list_active(&self.inner.pool)).await? {
+        for key in in_time(READ_PATIENCE, store::list_active(&self.inner.pool)).await? {
             let key = Arc::new(key);
             if key.origin == KeyOrigin::Environment {
                 snapshot.environment = Some(Arc::clone(&key));

@@ -17,7 +17,7 @@ use sqlx::{PgConnection, PgPool};
 
 pub use changes::listen_for_changes;
 pub use error::DatabaseError;
-pub use silence::{ANSWER_PATIENCE, in_time};
+pub use silence::{ANSWER_PATIENCE, READ_PATIENCE, in_time};
 pub use transaction::begin;
 
 use private::PrivatePostgres;

@@ -11,6 +11,9 @@ use super::ACQUIRE_TIMEOUT;
 /// How long the answer to a short question is waited for.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same where it may be much: the server lets no statement take longer.
+pub const READ_PATIENCE: Duration = Duration::from_mins(1);
+
 /// Waits for what is asked of the database, for `patience` at most: for what must go on, or holds up others.
 ///
 /// What was asked is dropped then. It is safe to: its connection [comes back](may_come_back) only if the server still

@@ -76,8 +76,8 @@ impl Exchange {
         loop {
             tries.spawn(self.write());
             let until = deadline.min(Instant::now() + TRY_PATIENCE);
-            let tried = timeout_at(until, tries.join_next()).await;
-            match tried.map(|ended| ended.expect("one was begun").expect("it does not panic")) {
+            let ended = timeout_at(until, tries.join_next()).await;
+            match ended.map(|ended| ended.expect("one was begun").expect("it does not panic")) {
                 Ok(Ok(Kept::Yes)) => return Ok(()),
                 Ok(Ok(Kept::ClaimLost)) => {
                     tracing::warn!(run.id = %self.run_id, "a run has lost its conversation");

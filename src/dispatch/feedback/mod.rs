@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::corrections::Corrections;
 use super::error::DispatchError;
 use crate::audit::Author;
-use crate::db::{ANSWER_PATIENCE, in_time};
+use crate::db::{ANSWER_PATIENCE, READ_PATIENCE, in_time};
 
 /// A cheap handle to the feedback.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl Feedback {
             (counted.feedback_forgotten..=counted.feedback_revision).contains(&known.revision);
         let behind = if is_of_use { known.revision } else { 0 };
         // What comes between the two queries is read now and once more with its own revision, which changes nothing.
-        let newer = in_time(ANSWER_PATIENCE, store::list_newest(pool, behind)).await?;
+        let newer = in_time(READ_PATIENCE, store::list_newest(pool, behind)).await?;
         let corrections = if is_of_use {
             known.followed_by(counted.feedback_revision, newer)
         } else {

@@ -87,7 +87,7 @@ impl Ledger {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "failed to sign the instance off"),
             Err(_) => {
-                tracing::warn!("the database does not answer: the instance is not signed off")
+                tracing::warn!("the database does not answer: the instance is not signed off");
             }
         }
         if let Err(error) = self.inner.journal.remove() {

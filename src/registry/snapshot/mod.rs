@@ -13,7 +13,7 @@ use super::store::{Head, find_head, find_roster_revision, list_heads};
 use super::{Settings, parse_stored};
 use store::{StoredSource, list_sources};
 
-use crate::db::{self, ANSWER_PATIENCE, in_time};
+use crate::db::{self, ANSWER_PATIENCE, READ_PATIENCE, in_time};
 
 /// Agents whose sources are read at once. Each may be as large as a definition may be.
 const BATCH: usize = 64;
@@ -35,7 +35,7 @@ pub(super) async fn read(
     let is_of_use = !before.agents.is_empty() && before.revision <= revision;
     let (behind, agents) =
         if is_of_use { (before.revision, before.agents.clone()) } else { (-1, BTreeMap::new()) };
-    let heads = in_time(ANSWER_PATIENCE, list_heads(&mut transaction, behind)).await?;
+    let heads = in_time(READ_PATIENCE, list_heads(&mut transaction, behind)).await?;
     let mut roster = Roster { revision, agents };
     let mut changed = Vec::new();
     for head in heads {
@@ -83,7 +83,7 @@ async fn read_agents(
     settings: &Settings,
 ) -> Result<NamedAgents, RegistryError> {
     let names: Vec<String> = heads.iter().map(|head| head.name.clone()).collect();
-    let sources = in_time(ANSWER_PATIENCE, list_sources(connection, &names)).await?;
+    let sources = in_time(READ_PATIENCE, list_sources(connection, &names)).await?;
     let mut heads: HashMap<String, Head> =
         heads.into_iter().map(|head| (head.name.clone(), head)).collect();
     let settings = settings.clone();
