@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("rolecall: {error:#}");
+            eprintln!("rolecall: {}", rolecall::telemetry::causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }

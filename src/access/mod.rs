@@ -29,6 +29,7 @@ use key::{KeyOrigin, NewSecret, Presented, hash};
 
 use crate::audit::Author;
 use crate::db::{ANSWER_PATIENCE, READ_PATIENCE, in_time};
+use crate::telemetry::causes;
 
 /// Shortest text that is accepted as `ROLECALL_ADMIN_KEY`, in characters.
 const MIN_ADMIN_KEY_LENGTH: usize = 16;
@@ -202,7 +203,7 @@ impl Access {
     /// here is seen a moment later as that of another instance would be.
     async fn show_change(&self) {
         if let Err(error) = self.refresh().await {
-            tracing::warn!(%error, "the change of a key is not seen at once");
+            tracing::warn!(error = causes(&error), "the change of a key is not seen at once");
         }
     }
 

@@ -2,7 +2,7 @@
 //! agents folder, and says that it lives.
 
 use std::convert::Infallible;
-use std::fmt::Display;
+use std::error::Error;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -18,6 +18,7 @@ use crate::http::{AppState, Readiness};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::registry::Registry;
+use crate::telemetry::causes;
 use crate::telemetry::metrics::Metrics;
 
 /// How often changes by other processes are looked for, in case that one was not heard of.
@@ -130,7 +131,7 @@ impl Look<'_> {
     /// unanswered does not hold up the others.
     fn keep<E, F>(&self, kind: &'static str, look: fn(AppState) -> F)
     where
-        E: Display + Send + 'static,
+        E: Error + Send + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         let changes = self.changes.clone();
@@ -139,7 +140,7 @@ impl Look<'_> {
 }
 
 /// Looks as soon as a change is heard of and at each tick. However much is heard of meanwhile, one more look follows.
-async fn keep_current<E: Display, F: Future<Output = Result<(), E>>>(
+async fn keep_current<E: Error + 'static, F: Future<Output = Result<(), E>>>(
     state: AppState,
     mut changes: watch::Receiver<()>,
     kind: &'static str,
@@ -153,7 +154,7 @@ async fn keep_current<E: Display, F: Future<Output = Result<(), E>>>(
         }
         // What fails is made up for by the next tick; `/readyz` tells of the database.
         if let Err(error) = look(state.clone()).await {
-            tracing::debug!(%error, "failed to look for {kind}");
+            tracing::debug!(error = causes(&error), "failed to look for {kind}");
         }
     }
 }
@@ -207,7 +208,7 @@ async fn keep_spending(limits: Limits) {
     loop {
         poll.tick().await;
         if let Err(error) = limits.sync().await {
-            tracing::debug!(%error, "failed to read what keys have spent");
+            tracing::debug!(error = causes(&error), "failed to read what keys have spent");
         }
     }
 }
@@ -222,8 +223,12 @@ async fn remove_old(ledger: Ledger, conversations: Conversations, days: u32) {
             (Ok(records), Ok(conversations)) => {
                 tracing::info!(records, conversations, "what was older than it is kept is removed");
             }
-            (Err(error), _) => tracing::warn!(%error, "failed to remove old records"),
-            (_, Err(error)) => tracing::warn!(%error, "failed to remove old conversations"),
+            (Err(error), _) => {
+                tracing::warn!(error = causes(&error), "failed to remove old records")
+            }
+            (_, Err(error)) => {
+                tracing::warn!(error = causes(&error), "failed to remove old conversations")
+            }
         }
     }
 }
@@ -242,7 +247,7 @@ async fn beat(ledger: Ledger) {
     loop {
         heartbeat.tick().await;
         if let Err(error) = ledger.beat().await {
-            tracing::debug!(%error, "failed to say that this instance lives");
+            tracing::debug!(error = causes(&error), "failed to say that this instance lives");
         }
     }
 }

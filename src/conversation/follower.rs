@@ -10,6 +10,7 @@ use super::live_run::LiveReader;
 use super::records::events_behind;
 use super::{Conversations, RunEvent};
 use crate::ledger::{LedgerError, RunRecord};
+use crate::telemetry::causes;
 
 /// How often a run of another instance is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -100,7 +101,7 @@ impl RecordReader {
                 return None;
             }
             if let Err(error) = self.look().await {
-                tracing::debug!(%error, run.id = %self.run_id, "failed to look for a run's events");
+                tracing::debug!(error = causes(&error), run.id = %self.run_id, "failed to look for a run's events");
             }
             if self.ready.is_empty() && !self.is_over {
                 tokio::time::sleep(POLL_INTERVAL).await;

@@ -9,7 +9,9 @@ pub enum LedgerError {
     #[error("failed to read a record of the journal")]
     UnreadableRecord(#[from] postcard::Error),
     /// The disk or the operator's limit leaves none.
-    #[error("there is no room for further records: too many wait for the database")]
+    #[error(
+        "there is no room for further records: the disk takes none, or too many wait for the database (`storage.journal_bytes`)"
+    )]
     NoRoom,
     /// It is in memory alone.
     #[error("the disk takes nothing at the moment, and what is asked for is not on it yet")]

@@ -1,6 +1,7 @@
 //! What the service tells of itself: its log here, its figures in `metrics.rs`, its traces in `traces.rs`. Message texts
 //! and secrets are told nowhere.
 
+mod causes;
 mod kept;
 pub mod metrics;
 mod outbox;
@@ -9,6 +10,7 @@ pub mod traces;
 
 use std::io::IsTerminal;
 
+pub use causes::causes;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::FormatFields;

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::error_code::ErrorCode;
 use super::run_headers;
+use crate::telemetry::causes;
 
 /// What the `type` of a problem begins with. It names the problem and need not be fetched.
 const TYPE_PREFIX: &str = "urn:rolecall:errors/";
@@ -154,14 +155,7 @@ impl ApiError {
 
     /// The causes, outermost first, for the log.
     pub(super) fn causes(&self) -> Option<String> {
-        let mut causes = Vec::new();
-        let mut next: Option<&(dyn std::error::Error + 'static)> =
-            self.problem.cause.as_deref().map(|cause| cause as _);
-        while let Some(cause) = next {
-            causes.push(cause.to_string());
-            next = cause.source();
-        }
-        (!causes.is_empty()).then(|| causes.join(": "))
+        self.problem.cause.as_deref().map(|cause| causes(cause))
     }
 
     pub(super) fn body(&self, request_id: String) -> ProblemBody {

@@ -34,7 +34,7 @@ pub async fn get_liveness() -> Json<Value> {
 /// Whether the service should be given requests, and how each thing that it depends on is.
 ///
 /// Ready once the first sync is applied. A database that is gone later degrades the service, which goes on
-/// picking and answering.
+/// picking and answering as long as its journal has room.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", security(()),
     responses(
@@ -54,7 +54,9 @@ pub async fn get_readiness(
     let is_database_up = readiness.is_database_up();
     let is_offline = providers.catalog().is_offline();
     let roster = registry.roster();
-    let status = match (readiness.is_stopping(), readiness.has_synced(), is_database_up) {
+    let records = ledger.backlog();
+    let is_whole = is_database_up && records.has_room;
+    let status = match (readiness.is_stopping(), readiness.has_synced(), is_whole) {
         (true, _, _) => "stopping",
         (false, false, _) => "starting",
         (false, true, false) => "degraded",
@@ -65,9 +67,11 @@ pub async fn get_readiness(
         "status": status,
         "roster_revision": roster.revision,
         "runs_under_way": conversations.count_live(),
-        "records": ledger.backlog(),
+        "records": records,
         "dependencies": {
             "database": {"status": if is_database_up { "up" } else { "down" }},
+            // Without room for records nothing is picked and no run begins.
+            "journal": {"status": if records.has_room { "up" } else { "full" }},
             "agents": {"status": "up", "live": roster.live().count()},
             "provider": {
                 "status": if is_offline { "offline" } else { "configured" },

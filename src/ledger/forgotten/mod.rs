@@ -29,14 +29,19 @@ pub(super) async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<
     if ids.is_empty() { Ok(()) } else { store::lock(connection, ids).await }
 }
 
-/// Takes the texts out of what has just been written if they were deleted before.
+/// Takes the texts out of what has just been written if they were deleted before: of these runs and conversations, and of
+/// runs of which it is not known here whether they are a conversation's.
 pub(super) async fn forget_again(
     connection: &mut PgConnection,
+    stored_ids: &[Uuid],
     run_ids: &[Uuid],
-    dispatch_ids: &[Uuid],
 ) -> Result<(), sqlx::Error> {
+    // Most of what is written is of no conversation.
+    if stored_ids.is_empty() && run_ids.is_empty() {
+        return Ok(());
+    }
     // Each is a run or a conversation, and nothing is found of the other.
-    for id in store::list(connection, run_ids, dispatch_ids).await? {
+    for id in store::list(connection, stored_ids, run_ids).await? {
         store::take_out_of_conversation(connection, id).await?;
         store::take_out_of_run(connection, id).await?;
     }

@@ -36,18 +36,17 @@ fn lock_of(id: Uuid) -> i32 {
     i32::from_be_bytes([a, b, c, d])
 }
 
-/// Which of these runs, and of the conversations of these runs and decisions, are put down.
+/// Which of these runs and conversations, and of the conversations of these runs, are put down.
 pub(super) async fn list(
     connection: &mut PgConnection,
+    stored_ids: &[Uuid],
     run_ids: &[Uuid],
-    dispatch_ids: &[Uuid],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        "SELECT id FROM forgotten_texts WHERE id = ANY($1)
-            OR id IN (SELECT conversation_id FROM runs WHERE runs.id = ANY($1))
-            OR id IN (SELECT conversation_id FROM dispatches WHERE dispatches.id = ANY($2))",
-        run_ids,
-        dispatch_ids
+        "SELECT id FROM forgotten_texts WHERE id = ANY($1::uuid[] || $2::uuid[])
+            OR id IN (SELECT conversation_id FROM runs WHERE runs.id = ANY($2::uuid[]))",
+        stored_ids,
+        run_ids
     )
     .fetch_all(connection)
     .await

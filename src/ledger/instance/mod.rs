@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::journal::Journal;
 use super::{Inner, Ledger, LedgerError, Settings, replay, writer};
 use crate::db::{ANSWER_PATIENCE, in_time};
+use crate::telemetry::causes;
 
 /// An instance whose heart has not beaten for this long is taken for dead.
 const LEASE: Duration = Duration::from_secs(30);
@@ -85,7 +86,9 @@ impl Ledger {
         let signed_off = store::sign_off(&self.inner.pool, self.inner.instance_id);
         match timeout_at(deadline, signed_off).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "failed to sign the instance off"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = causes(&error), "failed to sign the instance off")
+            }
             Err(_) => {
                 tracing::warn!("the database does not answer: the instance is not signed off");
             }

@@ -15,6 +15,7 @@ use super::journal::{Frame, Frames, Kind, Place};
 use super::record::{DispatchRecord, RunEvents, RunRecord};
 use super::{Inner, LedgerError};
 use crate::db::in_time;
+use crate::telemetry::causes;
 
 const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -104,7 +105,11 @@ pub(super) async fn write(ledger: Weak<Inner>, alarm: Arc<Alarm>, closing: Cance
         let taken = ledger.take_until(&mut position, end).await;
         if let Err(error) = &taken {
             let records = ledger.pending().count;
-            tracing::warn!(%error, records, "records wait: the database does not take them");
+            tracing::warn!(
+                error = causes(error),
+                records,
+                "records wait: the database does not take them"
+            );
             // What it has not taken may wait for long.
             ledger.journal.sync().await;
         }
@@ -180,7 +185,7 @@ pub(super) async fn write_records(
         match store::write_batch(pool, std::slice::from_ref(record), None).await {
             Err(error) if record.is_there_already(&error) => {}
             Err(error) if is_refused(&error) => {
-                tracing::error!(%error, id = %record.id(), "the database refuses a record, which is lost");
+                tracing::error!(error = causes(&error), id = %record.id(), "the database refuses a record, which is lost");
             }
             written => written?,
         }

@@ -39,14 +39,16 @@ pub async fn write_batch(
     let runs: Vec<&RunRecord<&str>> = runs.into_values().collect();
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
-    forgotten::lock(&mut transaction, &stored_ids(&runs, &dispatches)).await?;
+    let stored_ids = stored_ids(&runs, &dispatches);
+    forgotten::lock(&mut transaction, &stored_ids).await?;
     copy_dispatches(&mut transaction, &dispatches).await?;
     let ended = write_runs(&mut transaction, &runs).await?;
     copy_run_events(&mut transaction, &run_events).await?;
-    let run_ids = column(&runs, |run| run.id).into_iter();
-    let run_ids: Vec<Uuid> = run_ids.chain(run_events.iter().map(|events| events.run_id)).collect();
-    let dispatch_ids = column(&dispatches, |dispatch| dispatch.id);
-    forgotten::forget_again(&mut transaction, &run_ids, &dispatch_ids).await?;
+    // Events mostly come with their run, which tells its conversation.
+    let events_alone = run_events.iter().map(|events| events.run_id);
+    let events_alone: Vec<Uuid> =
+        events_alone.filter(|id| runs.iter().all(|run| run.id != *id)).collect();
+    forgotten::forget_again(&mut transaction, &stored_ids, &events_alone).await?;
     if let Some(taken) = taken {
         set_taken(&mut transaction, taken).await?;
     }

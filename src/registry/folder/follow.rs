@@ -8,6 +8,7 @@ use super::content::FolderContent;
 use super::watch::FolderWatch;
 use crate::audit::Author;
 use crate::db::in_time;
+use crate::telemetry::causes;
 
 /// How often the folder is looked at though nothing was noticed: not every file system tells of changes, and what
 /// links point to elsewhere is not watched.
@@ -32,7 +33,10 @@ impl Registry {
             if let Err(error) = &taken_over
                 && !is_known_to_fail
             {
-                tracing::warn!(%error, "failed to take over the agents folder; it is tried again");
+                tracing::warn!(
+                    error = causes(error),
+                    "failed to take over the agents folder; it is tried again"
+                );
             }
             is_known_to_fail = taken_over.is_err();
             // However large and busy the folder, half of the time at most goes into reading it.
