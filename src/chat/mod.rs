@@ -11,6 +11,7 @@ mod thought;
 mod tool;
 mod usage;
 mod written;
+mod written_json;
 
 pub use event::{ChatEvent, FinishReason};
 pub use inbound::{ForeignEvent, Inbound, Protocol};
@@ -21,6 +22,7 @@ pub use message::{
 pub use money::Money;
 pub use parameters::{AnswerFormat, Parameter, Parameters, ToolChoice};
 pub use thought::SealedThought;
-pub use tool::{BrokenCall, Tool, ToolCall};
+pub use tool::{BrokenCall, FurtherFields, FurtherWords, Tool, ToolCall};
 pub use usage::Usage;
-pub use written::{WrittenFields, written_fields};
+pub use written::{WrittenFields, written_fields, written_items};
+pub use written_json::WrittenJson;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Run, RunStatus};
-use crate::chat::{ForeignEvent, Part, SealedThought, ToolCall, Usage};
+use crate::chat::{ForeignEvent, FurtherWords, Part, SealedThought, ToolCall, Usage, WrittenJson};
 use crate::dispatch::{AgentRef, HandOver, Outcome};
 
 /// One event of a run. The last one is [`RunEvent::Ended`], always and once.
@@ -132,35 +133,67 @@ impl RunEvent {
     /// Reads an event of a run on record: what is said and thought, and the end. Of what else is told, the end has the
     /// sum.
     pub(super) fn read(event: &NumberedEvent) -> Option<Self> {
-        let data: Value = serde_json::from_str(&event.data).ok()?;
-        let text = || data["text"].as_str().map(str::to_owned);
+        let data = event.data.as_str();
+        let text = || {
+            let data: Value = serde_json::from_str(data).ok()?;
+            data["text"].as_str().map(str::to_owned)
+        };
         match event.name.as_str() {
             TEXT_DELTA => text().map(Self::TextDelta),
             REFUSING => Some(Self::Refusing {}),
             THINKING_DELTA => text().map(Self::ThinkingDelta),
-            THINKING_SEALED => serde_json::from_value(data).ok().map(Self::ThinkingSealed),
-            PROVIDER_EVENT => serde_json::from_value(data).ok().map(Self::ProviderEvent),
+            THINKING_SEALED => serde_json::from_str(data).ok().map(Self::ThinkingSealed),
+            PROVIDER_EVENT => serde_json::from_str(data).ok().map(Self::ProviderEvent),
             name if name.starts_with("run.") && name != "run.started" => {
-                serde_json::from_value(data).ok().map(|run: Run| Self::Ended(run.into()))
+                serde_json::from_str(data).ok().map(|run: Run| Self::Ended(run.into()))
             }
             _ => None,
         }
     }
 }
 
-/// Reads a [`StoredEvent`]; `None` if it was not that.
-pub(super) fn read_stored(stored: Value, sequence: usize) -> Option<NumberedEvent> {
-    let (name, data) = match stored {
-        Value::String(text) => (TEXT_DELTA.to_owned(), json!({"text": text})),
-        Value::Array(pair) => {
-            let [Value::String(name), data] = <[Value; 2]>::try_from(pair).ok()? else {
-                return None;
-            };
-            (name, data)
+/// A [`StoredEvent`] that is read again. What calls are made with stays as it is written.
+#[derive(Debug)]
+pub(super) enum EventOnRecord<'a> {
+    Text(String),
+    Other(String, &'a RawValue),
+}
+
+impl<'a> EventOnRecord<'a> {
+    /// `None` if it is none.
+    pub fn read(stored: &'a RawValue) -> Option<Self> {
+        if stored.get().starts_with('"') {
+            return serde_json::from_str(stored.get()).ok().map(Self::Text);
         }
-        _ => return None,
-    };
-    Some(NumberedEvent { sequence, name, data: data.to_string() })
+        let (name, data) = serde_json::from_str(stored.get()).ok()?;
+        Some(Self::Other(name, data))
+    }
+
+    pub fn numbered(self, sequence: usize) -> NumberedEvent {
+        let (name, data) = match self {
+            Self::Text(text) => (TEXT_DELTA.to_owned(), json!({"text": text}).to_string()),
+            Self::Other(name, data) => (name, data.get().to_owned()),
+        };
+        NumberedEvent { sequence, name, data }
+    }
+}
+
+/// The data of a call on record.
+#[derive(Deserialize)]
+struct CallOnRecord {
+    id: String,
+    name: String,
+    arguments: WrittenJson,
+    signature: Option<String>,
+    further: Option<Box<FurtherWords>>,
+    server: Option<String>,
+}
+
+impl From<CallOnRecord> for ToolCall {
+    fn from(call: CallOnRecord) -> Self {
+        let CallOnRecord { id, name, arguments, signature, further, server: _ } = call;
+        Self { id, name, arguments, signature, further }
+    }
 }
 
 /// Gathers the calls that the caller is to answer from the events of a run, in their order.
@@ -178,15 +211,19 @@ impl CallsForCaller {
         }
     }
 
-    /// Adds a [`StoredEvent`].
-    pub fn add_stored(&mut self, event: &Value) {
-        let (name, data) = (event[0].as_str().unwrap_or_default(), &event[1]);
-        if name == TOOL_RESULT {
-            self.remove(data["id"].as_str().unwrap_or_default());
-        } else if name == TOOL_CALL && data["server"].is_null() {
-            let mut call = data.clone();
-            call.as_object_mut().map(|call| call.remove("server"));
-            self.0.extend(serde_json::from_value::<ToolCall>(call));
+    /// Adds an event on record by its name and its data.
+    pub fn add_on_record(&mut self, name: &str, data: &RawValue) {
+        match name {
+            TOOL_RESULT => {
+                let result: Value = serde_json::from_str(data.get()).unwrap_or_default();
+                self.remove(result["id"].as_str().unwrap_or_default());
+            }
+            TOOL_CALL => {
+                let call = serde_json::from_str::<CallOnRecord>(data.get()).ok();
+                let callers = call.filter(|call| call.server.is_none());
+                self.0.extend(callers.map(ToolCall::from));
+            }
+            _ => {}
         }
     }
 
@@ -201,20 +238,16 @@ impl CallsForCaller {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::value::to_raw_value;
 
-    use super::{CallsForCaller, RunEvent, StoredEvent};
-    use crate::chat::{Part, ToolCall};
+    use super::{CallsForCaller, EventOnRecord, RunEvent, StoredEvent};
+    use crate::chat::{Part, ToolCall, WrittenJson};
 
     #[test]
     fn only_the_callers_calls_are_for_the_caller() {
+        let arguments = WrittenJson::read("{ \"a\": 1.50}").expect("is JSON");
         let asks = |id: &str, server: Option<&str>| RunEvent::ToolCall {
-            call: ToolCall {
-                id: id.into(),
-                name: id.into(),
-                arguments: json!({}),
-                signature: None,
-            },
+            call: ToolCall::new(id, id, arguments.clone()),
             server: server.map(str::to_owned),
         };
         let answers = |id: &str| {
@@ -230,7 +263,10 @@ mod tests {
         let (mut live, mut on_record) = (CallsForCaller::default(), CallsForCaller::default());
         for event in &events {
             live.add(event);
-            on_record.add_stored(&json!(StoredEvent::Other(event)));
+            let stored = to_raw_value(&StoredEvent::Other(event)).expect("is plain");
+            let read = EventOnRecord::read(&stored).expect("is an event");
+            let EventOnRecord::Other(name, data) = read else { panic!("{read:?}") };
+            on_record.add_on_record(&name, data);
         }
         let live = live.finish();
         assert_eq!(live.iter().map(|call| &*call.id).collect::<Vec<_>>(), ["of-caller"]);

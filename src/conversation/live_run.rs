@@ -280,7 +280,7 @@ mod tests {
 
     fn call() -> ToolCall {
         let arguments = serde_json::json!({});
-        ToolCall { id: "a".into(), name: "look".into(), arguments, signature: None }
+        ToolCall::new("a", "look", arguments)
     }
 
     fn told() -> Arc<LiveRun> {

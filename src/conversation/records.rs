@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::event::{CallsForCaller, NumberedEvent, read_stored};
+use super::event::{CallsForCaller, EventOnRecord, NumberedEvent};
 use super::idempotency::Idempotency;
 use super::live_run::LiveRun;
 use super::{Conversations, Run, charges};
@@ -180,14 +180,13 @@ impl Conversations {
         let Some(mut run) = read_run(&record.record) else { return Ok(None) };
         if run.output.is_none() {
             let pieces = self.inner.ledger.list_run_events(record.id, 0).await?;
-            let events = pieces.iter().flat_map(read_events);
-            let mut has_events = false;
+            let events: Vec<&RawValue> = pieces.iter().flat_map(read_events).collect();
+            let has_events = !events.is_empty();
             let (mut output, mut calls) = (String::new(), CallsForCaller::default());
-            for event in events {
-                has_events = true;
+            for event in events.into_iter().filter_map(EventOnRecord::read) {
                 match event {
-                    Value::String(text) => output.push_str(&text),
-                    event => calls.add_stored(&event),
+                    EventOnRecord::Text(text) => output.push_str(&text),
+                    EventOnRecord::Other(name, data) => calls.add_on_record(&name, data),
                 }
             }
             run.output = has_events.then_some(output);
@@ -203,7 +202,7 @@ pub(super) fn events_behind(piece: &RunEvents, after: usize) -> Vec<NumberedEven
     let numbered = read_events(piece).into_iter().zip(first..);
     numbered
         .filter(|(_, sequence)| *sequence > after)
-        .filter_map(|(event, sequence)| read_stored(event, sequence))
+        .filter_map(|(event, sequence)| Some(EventOnRecord::read(event)?.numbered(sequence)))
         .collect()
 }
 
@@ -217,7 +216,7 @@ fn read_run(record: &str) -> Option<Run> {
     }
 }
 
-fn read_events(piece: &RunEvents) -> Vec<Value> {
+fn read_events(piece: &RunEvents) -> Vec<&RawValue> {
     serde_json::from_str(&piece.events).unwrap_or_default()
 }
 

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn calls_of_the_same_exchange_count() {
         let name = "mcp__context7__query-docs".to_owned();
-        let call = ToolCall { id: "1".into(), name, arguments: json!({}), signature: None };
+        let call = ToolCall::new("1", name, json!({}));
         let asked = Message::assistant(vec![], vec![call]);
         let result = Message::tool_result("1".into(), vec![], false);
         let same = [Message::user("Do it"), asked.clone(), result.clone()];

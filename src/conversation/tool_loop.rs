@@ -195,7 +195,9 @@ async fn execute_one(
         (Some(reason), _) => {
             ToolOutcome::error(format!("the arguments are not valid JSON: {reason}"))
         }
-        (None, Owner::Server(tool)) => span.around(servers.call(&tool, &call.arguments)).await,
+        (None, Owner::Server(tool)) => {
+            span.around(servers.call(&tool, &call.arguments.to_value())).await
+        }
         (None, _) => ToolOutcome::error(format!("there is no tool `{}`", call.name)),
     };
     if outcome.is_error {

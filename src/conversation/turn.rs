@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::RunEvent;
-use crate::chat::{BrokenCall, FinishReason, Message, Money, Part, SealedThought, ToolCall, Usage};
+use crate::chat::{
+    BrokenCall, FinishReason, Message, Money, Part, SealedThought, ToolCall, Usage, WrittenJson,
+};
 
 /// What stands between the texts of two turns.
 const GAP: &str = "\n\n";
@@ -41,7 +42,7 @@ pub struct ExecutedCall {
     pub server: Option<String>,
     /// Null if texts are not kept.
     #[schema(value_type = Option<Value>)]
-    pub arguments: Option<Value>,
+    pub arguments: Option<WrittenJson>,
     /// Null if the run ended before the call did.
     pub is_error: Option<bool>,
     pub ms: Option<u64>,
@@ -116,7 +117,7 @@ impl OpenTurn {
     /// Providers take nothing but JSON back, so that what was wrong is told in the result alone.
     pub fn add_broken_call(&mut self, broken: BrokenCall) -> &ToolCall {
         let BrokenCall { id, name, reason } = broken;
-        let call = ToolCall { id, name, arguments: json!({}), signature: None };
+        let call = ToolCall::new(id, name, WrittenJson::empty_object());
         let place = self.asked.len();
         self.asked.push(AskedCall { call, broken: Some(reason) });
         &self.asked[place].call
@@ -185,7 +186,7 @@ pub(super) fn milliseconds_since(began: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::OpenTurn;
-    use crate::chat::{BrokenCall, Part};
+    use crate::chat::{BrokenCall, Part, WrittenJson};
     use crate::conversation::RunEvent;
 
     #[test]
@@ -215,6 +216,6 @@ mod tests {
         let reason = "expected value".to_owned();
         turn.add_broken_call(BrokenCall { id: "1".into(), name: "look".into(), reason });
         let message = turn.to_message();
-        assert_eq!(message.tool_calls[0].arguments, serde_json::json!({}));
+        assert_eq!(message.tool_calls[0].arguments, WrittenJson::empty_object());
     }
 }

@@ -39,10 +39,16 @@ impl SseFrame {
         Self(frame.into_bytes())
     }
 
+    /// An event of the native protocol. Its data is JSON, which has no line breaks but between its words, and is told on one
+    /// line for those who read lines.
     pub fn numbered(sequence: usize, name: &str, data: &str) -> Self {
         let mut frame = String::with_capacity(name.len() + data.len() + 48);
-        let _ = writeln!(frame, "id: {sequence}");
-        write_event(&mut frame, name, data);
+        let _ = write!(frame, "id: {sequence}\nevent: {name}\ndata:");
+        for line in data.split(['\n', '\r']) {
+            frame.push(' ');
+            frame.push_str(line);
+        }
+        frame.push_str("\n\n");
         Self(frame.into_bytes())
     }
 
@@ -161,6 +167,8 @@ mod tests {
             "event: ping\ndata: 1\ndata: \ndata: 2\n\n"
         );
         assert_eq!(text(SseFrame::numbered(7, "usage", "{}")), "id: 7\nevent: usage\ndata: {}\n\n");
+        let two_lines = text(SseFrame::numbered(7, "tool.call", "{\n\"a\":1}"));
+        assert_eq!(two_lines, "id: 7\nevent: tool.call\ndata: { \"a\":1}\n\n");
         assert_eq!(text(SseFrame::comment("keep-alive")), ": keep-alive\n\n");
         assert_eq!(text(SseFrame::of_line(2, |line| line.extend(b"[1]"))), "data: [1]\n\n");
     }

@@ -72,7 +72,7 @@ fn fixed_tokens(request: &ChatRequest) -> usize {
 fn message_tokens(message: &Message) -> usize {
     let content: usize = message.content.iter().map(part_tokens).sum();
     let calls: usize =
-        message.tool_calls.iter().map(|call| text_tokens(&call.arguments.to_string())).sum();
+        message.tool_calls.iter().map(|call| text_tokens(call.arguments.as_str())).sum();
     MESSAGE_TOKENS + content + calls
 }
 
@@ -113,7 +113,7 @@ mod tests {
     /// Three messages of about 300 tokens in all.
     fn exchange(number: usize) -> Vec<Message> {
         let arguments = json!({"q": "x".repeat(400)});
-        let call = ToolCall { id: "1".into(), name: "look".into(), arguments, signature: None };
+        let call = ToolCall::new("1", "look", arguments);
         let found = vec![Part::text("y".repeat(400))];
         vec![
             Message::user(format!("{number} {}", "z".repeat(400))),

@@ -258,6 +258,12 @@ impl ModelCall {
                 let model = open.target.full_name();
                 ChatEvent::Thought(SealedThought { model, ..thought })
             }
+            ChatEvent::ToolCall(mut call) => {
+                if let Some(further) = &mut call.further {
+                    further.model = open.target.full_name();
+                }
+                ChatEvent::ToolCall(call)
+            }
             ChatEvent::Model(model) => {
                 open.model = model;
                 ChatEvent::Model(full_name(&open.target.provider, &open.model))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::request_body::RequestBody;
 use super::{ProviderError, SseEvent, Target};
-use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, Protocol, ToolCall};
+use crate::chat::{BrokenCall, ChatEvent, ChatRequest, Parameter, Protocol, ToolCall, WrittenJson};
 
 /// A wire protocol. It takes values and returns values; the transport sends them.
 pub(super) trait Dialect: fmt::Debug + Send + Sync {
@@ -94,10 +94,16 @@ pub(super) fn new_call_id() -> String {
 }
 
 /// A call whose arguments a model wrote as text. Without arguments the text is empty and means `{}`.
-pub(super) fn read_call(id: String, name: String, arguments: &str) -> Result<ToolCall, BrokenCall> {
-    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-    match serde_json::from_str(arguments) {
-        Ok(arguments) => Ok(ToolCall { id, name, arguments, signature: None }),
+pub(super) fn read_call(
+    id: String,
+    name: String,
+    arguments: String,
+) -> Result<ToolCall, BrokenCall> {
+    if arguments.trim().is_empty() {
+        return Ok(ToolCall::new(id, name, WrittenJson::empty_object()));
+    }
+    match WrittenJson::read(arguments) {
+        Ok(arguments) => Ok(ToolCall::new(id, name, arguments)),
         Err(error) => Err(BrokenCall { id, name, reason: error.to_string() }),
     }
 }

@@ -11,6 +11,7 @@ mod decoding;
 mod dialect;
 mod endpoint;
 mod error;
+mod further;
 mod gemini;
 #[cfg(test)]
 mod golden_tests;

@@ -1,5 +1,5 @@
-//! The body of a request to a provider. What is built here stands in it beside what a caller has written, which goes on as
-//! it came, without being read and written again. Pure.
+//! The body of a request to a provider. What is built here stands in it beside what a caller or a model has written, which
+//! goes on as it came, without being read and written again. Pure.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,8 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::chat::FurtherFields;
 
 /// As long are most bodies without what callers have written.
 const USUAL_BYTES: usize = 4096;
@@ -20,9 +22,10 @@ pub(super) struct RequestBody<'a>(Vec<(Cow<'a, str>, Words<'a>)>);
 pub(super) enum Words<'a> {
     /// Built here.
     Encoded(Value),
-    /// The caller's JSON, as it is written.
-    Callers(&'a str),
+    /// JSON as it is written: the caller's, or what a model has called a tool with.
+    Written(&'a str),
     List(Vec<Self>),
+    Object(RequestBody<'a>),
 }
 
 impl<'a> RequestBody<'a> {
@@ -48,37 +51,61 @@ impl<'a> RequestBody<'a> {
         }
     }
 
+    /// The same with what goes back of a call as it was said.
+    pub fn with_further(mut self, further: Option<&'a FurtherFields>) -> Self {
+        for (name, written) in further.into_iter().flatten() {
+            self.set(name.as_str(), written.as_str());
+        }
+        self
+    }
+
     /// The body as it is sent.
     pub fn to_bytes(&self) -> Bytes {
-        let callers: usize = self.0.iter().map(|(_, words)| words.callers_length()).sum();
-        let mut bytes = Vec::with_capacity(USUAL_BYTES + callers);
+        let mut bytes = Vec::with_capacity(USUAL_BYTES + self.written_length());
+        self.write(&mut bytes);
+        bytes.into()
+    }
+
+    fn written_length(&self) -> usize {
+        self.0.iter().map(|(_, words)| words.written_length()).sum()
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
         bytes.push(b'{');
         for (place, (name, words)) in self.0.iter().enumerate() {
             if place > 0 {
                 bytes.push(b',');
             }
-            write_json(&mut bytes, name);
+            write_json(bytes, name);
             bytes.push(b':');
-            words.write(&mut bytes);
+            words.write(bytes);
         }
         bytes.push(b'}');
-        bytes.into()
     }
 }
 
 impl Words<'_> {
-    fn callers_length(&self) -> usize {
+    /// What is built here, if it is.
+    pub fn as_encoded_mut(&mut self) -> Option<&mut Value> {
+        match self {
+            Self::Encoded(value) => Some(value),
+            Self::Written(_) | Self::List(_) | Self::Object(_) => None,
+        }
+    }
+
+    fn written_length(&self) -> usize {
         match self {
             Self::Encoded(_) => 0,
-            Self::Callers(written) => written.len(),
-            Self::List(items) => items.iter().map(Self::callers_length).sum(),
+            Self::Written(written) => written.len(),
+            Self::List(items) => items.iter().map(Self::written_length).sum(),
+            Self::Object(fields) => fields.written_length(),
         }
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Encoded(value) => write_json(bytes, value),
-            Self::Callers(written) => bytes.extend_from_slice(written.as_bytes()),
+            Self::Written(written) => bytes.extend_from_slice(written.as_bytes()),
             Self::List(items) => {
                 bytes.push(b'[');
                 for (place, item) in items.iter().enumerate() {
@@ -89,6 +116,7 @@ impl Words<'_> {
                 }
                 bytes.push(b']');
             }
+            Self::Object(fields) => fields.write(bytes),
         }
     }
 }
@@ -105,7 +133,19 @@ impl From<Value> for Words<'_> {
 
 impl<'a> From<&'a str> for Words<'a> {
     fn from(written: &'a str) -> Self {
-        Self::Callers(written)
+        Self::Written(written)
+    }
+}
+
+impl<'a, const N: usize> From<[(&'static str, Words<'a>); N]> for RequestBody<'a> {
+    fn from(fields: [(&'static str, Words<'a>); N]) -> Self {
+        Self(fields.map(|(name, words)| (Cow::Borrowed(name), words)).into())
+    }
+}
+
+impl<'a> From<RequestBody<'a>> for Words<'a> {
+    fn from(fields: RequestBody<'a>) -> Self {
+        Self::Object(fields)
     }
 }
 
@@ -133,10 +173,11 @@ mod tests {
         let written = r#"{ "a":1.50,  "b":"\u00e9" }"#;
         let mut body = RequestBody::default();
         body.set("model", json!("m"));
-        let messages = [json!(1).into(), written.into()];
+        let nested = RequestBody::from([("of", written.into()), ("n", json!(2).into())]);
+        let messages = [json!(1).into(), written.into(), nested.into()];
         body.set("messages", messages.into_iter().collect::<Words<'_>>());
         body.set("model", json!("n"));
-        let sent = r#"{"model":"n","messages":[1,{ "a":1.50,  "b":"\u00e9" }]}"#;
+        let sent = format!(r#"{{"model":"n","messages":[1,{written},{{"of":{written},"n":2}}]}}"#);
         assert_eq!(body.to_bytes(), sent);
     }
 

@@ -41,7 +41,7 @@ impl RequestUsage {
 pub(super) fn answer_bytes(event: &ChatEvent) -> usize {
     match event {
         ChatEvent::Text(text) | ChatEvent::Thinking(text) => text.len(),
-        ChatEvent::ToolCall(call) => call.name.len() + call.arguments.to_string().len(),
+        ChatEvent::ToolCall(call) => call.name.len() + call.arguments.as_str().len(),
         ChatEvent::BrokenCall(call) => call.name.len(),
         _ => 0,
     }

@@ -183,12 +183,7 @@ mod tests {
     use crate::dispatch::DispatchRequest;
 
     fn calls(ids: &[&str]) -> Message {
-        let call = |id: &&str| ToolCall {
-            id: (*id).to_owned(),
-            name: "look".into(),
-            arguments: json!({}),
-            signature: None,
-        };
+        let call = |id: &&str| ToolCall::new(*id, "look", json!({}));
         Message::assistant(Vec::new(), ids.iter().map(call).collect())
     }
 

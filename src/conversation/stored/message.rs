@@ -30,17 +30,24 @@ mod tests {
     use serde_json::json;
 
     use super::{read, without_thoughts, write};
-    use crate::chat::{Message, Part, SealedThought, ToolCall};
+    use crate::chat::{
+        FurtherWords, Message, Part, Protocol, SealedThought, ToolCall, WrittenJson,
+    };
 
     #[test]
     fn a_message_is_read_as_it_was() {
         let block = json!({"type": "thinking", "signature": "s"});
         let thought = Part::Thought(SealedThought { model: "a/m".into(), block });
+        let arguments = WrittenJson::read("{ \"q\":\"\\u0000\", \"n\": 1.50}").expect("is JSON");
+        let further = FurtherWords {
+            protocol: Protocol::ChatCompletions,
+            model: "a/m".into(),
+            fields: [("extra_content".into(), json!({"x": 1}).into())].into(),
+        };
         let call = ToolCall {
-            id: "1".into(),
-            name: "look".into(),
-            arguments: json!({"q": "\0"}),
             signature: Some("s".into()),
+            further: Some(further.into()),
+            ..ToolCall::new("1", "look", arguments)
         };
         let said = Message::assistant(vec![thought, Part::text("Let me look.")], vec![call]);
         assert_eq!(read(&write(said.clone())), Some(said.clone()));

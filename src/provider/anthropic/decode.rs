@@ -2,21 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytestring::ByteString;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::wire;
 use crate::chat::{
-    BrokenCall, ChatEvent, FinishReason, ForeignEvent, Protocol, SealedThought, ToolCall, Usage,
+    BrokenCall, ChatEvent, FinishReason, ForeignEvent, FurtherFields, Protocol, SealedThought,
+    ToolCall, Usage, WrittenJson, written_fields,
 };
 use crate::provider::dialect::{Decoder, malformed, read_call, told_call};
+use crate::provider::further::{self, further_fields};
 use crate::provider::{ProviderError, SseEvent};
 
 pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     let answer: wire::Answer = read(body)?;
     let mut events = vec![ChatEvent::Model(answer.model)];
-    for (index, block) in answer.content.into_iter().enumerate() {
-        let block = match read_block(block) {
+    for (index, written) in answer.content.into_iter().enumerate() {
+        let block = match read_block(&written) {
             Ok(block) => block,
             Err(unknown) => {
                 events.extend(foreign_block(index, &unknown));
@@ -36,7 +40,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
                 events.extend(OpenThought::new(block).seal());
             }
             "redacted_thinking" => events.push(redacted(&block)),
-            _ => events.push(told_call(close_call(OpenCall::new(block)))),
+            _ => {
+                let call = OpenCall::new(block, &written.get().into());
+                events.push(told_call(close_call(call)));
+            }
         }
     }
     events.extend(foreign_end(body));
@@ -85,12 +92,19 @@ struct OpenCall {
     name: String,
     arguments: String,
     /// The whole input: in an answer that is not streamed, and from servers that send it at the block's start.
-    input: Value,
+    input: Option<WrittenJson>,
+    /// What the block says besides, such as who has called.
+    further: FurtherFields,
 }
 
 impl OpenCall {
-    fn new(block: wire::Block) -> Self {
-        Self { id: block.id, name: block.name, arguments: String::new(), input: block.input }
+    /// `written` is the block as it is written.
+    fn new(block: wire::Block, written: &ByteString) -> Self {
+        let fields = written_fields(written);
+        let fields = fields.iter().map(|(name, value)| (&**name, &**value));
+        let further = further_fields(fields, &["type", "id", "name", "input"]);
+        let input = block.input.and_then(|input| WrittenJson::read(input.get().to_owned()).ok());
+        Self { id: block.id, name: block.name, arguments: String::new(), input, further }
     }
 }
 
@@ -155,7 +169,9 @@ impl StreamDecoder {
         let block = start.content_block;
         match block.kind.as_str() {
             "tool_use" => {
-                self.open_calls.insert(start.index, OpenCall::new(block));
+                let written = written_fields(&event.data.as_str().into());
+                let written = written.get("content_block").cloned().unwrap_or_default();
+                self.open_calls.insert(start.index, OpenCall::new(block, &written));
                 Vec::new()
             }
             "text" => {
@@ -322,12 +338,12 @@ fn event(name: &str, data: &Value) -> SseEvent {
 }
 
 /// A block of a kind that is known, or else the block as it came.
-fn read_block(block: Value) -> Result<wire::Block, Value> {
-    let kind = block["type"].as_str().unwrap_or_default();
-    if !matches!(kind, "text" | "thinking" | "redacted_thinking" | "tool_use") {
-        return Err(block);
-    }
-    serde_json::from_value(block.clone()).map_err(|_| block)
+fn read_block(block: &RawValue) -> Result<wire::Block, Value> {
+    let is_known = |block: &wire::Block| {
+        matches!(&*block.kind, "text" | "thinking" | "redacted_thinking" | "tool_use")
+    };
+    let known = serde_json::from_str(block.get()).ok().filter(is_known);
+    known.ok_or_else(|| serde_json::from_str(block.get()).unwrap_or_default())
 }
 
 fn shown(thinking: &str) -> Option<ChatEvent> {
@@ -340,11 +356,12 @@ fn redacted(block: &wire::Block) -> ChatEvent {
 }
 
 fn close_call(call: OpenCall) -> Result<ToolCall, BrokenCall> {
-    let OpenCall { id, name, arguments, input } = call;
-    if arguments.is_empty() && input.is_object() {
-        return Ok(ToolCall { id, name, arguments: input, signature: None });
-    }
-    read_call(id, name, &arguments)
+    let OpenCall { id, name, arguments, input, further } = call;
+    let call = match input.filter(|input| arguments.is_empty() && input.is_object()) {
+        Some(input) => ToolCall::new(id, name, input),
+        None => read_call(id, name, arguments)?,
+    };
+    Ok(ToolCall { further: further::words(Protocol::Messages, further), ..call })
 }
 
 fn neutral_usage(usage: wire::Usage) -> Usage {

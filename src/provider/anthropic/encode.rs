@@ -42,11 +42,8 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     let callers = inbound.map_or_else(Vec::new, |inbound| inbound.list("messages"));
     let encoded =
         messages(target, inbound.map_or(&*request.messages, |it| it.behind(&request.messages)));
-    let mut messages: Vec<Words<'a>> = callers
-        .into_iter()
-        .map(without_unsigned)
-        .chain(encoded.into_iter().map(Words::from))
-        .collect();
+    let mut messages: Vec<Words<'a>> =
+        callers.into_iter().map(without_unsigned).chain(encoded).collect();
     if breakpoints.have_room_for_results() {
         mark_results(&mut messages);
     }
@@ -158,13 +155,13 @@ fn tool_choice(parameters: &Parameters, has_tools: bool) -> Option<Value> {
 
 /// Tool results are content of user messages, and those that answer one turn must share one message:
 /// <https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use>
-fn messages(target: &Target, messages: &[Message]) -> Vec<Value> {
-    let mut encoded: Vec<Value> = Vec::new();
+fn messages<'a>(target: &Target, messages: &'a [Message]) -> Vec<Words<'a>> {
+    let mut encoded: Vec<Words<'a>> = Vec::new();
     let mut is_last_results = false;
     for message in messages {
         match message.role {
             Role::User => {
-                encoded.push(json!({"role": "user", "content": content(target, message)}));
+                encoded.push(json!({"role": "user", "content": content(target, message)}).into());
             }
             // An empty message is refused, and says nothing.
             Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}
@@ -174,10 +171,11 @@ fn messages(target: &Target, messages: &[Message]) -> Vec<Value> {
                 let open = encoded
                     .last_mut()
                     .filter(|_| is_last_results)
+                    .and_then(Words::as_encoded_mut)
                     .and_then(|last| last["content"].as_array_mut());
                 match open {
                     Some(results) => results.push(result),
-                    None => encoded.push(json!({"role": "user", "content": [result]})),
+                    None => encoded.push(json!({"role": "user", "content": [result]}).into()),
                 }
             }
         }
@@ -203,8 +201,8 @@ fn mark_results(messages: &mut [Words<'_>]) {
     let Some(last) = messages.last_mut() else { return };
     let read = match last {
         Words::Encoded(message) => Some(std::mem::take(message)),
-        Words::Callers(written) => read_if_it_says(written, "tool_result"),
-        Words::List(_) => None,
+        Words::Written(written) => read_if_it_says(written, "tool_result"),
+        Words::List(_) | Words::Object(_) => None,
     };
     let Some(mut message) = read else { return };
     let block = message["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
@@ -219,13 +217,15 @@ fn mark_results(messages: &mut [Words<'_>]) {
     }
 }
 
-fn assistant(target: &Target, message: &Message) -> Value {
+fn assistant<'a>(target: &Target, message: &'a Message) -> Words<'a> {
     if message.tool_calls.is_empty() {
-        return json!({"role": "assistant", "content": content(target, message)});
+        return json!({"role": "assistant", "content": content(target, message)}).into();
     }
-    let mut content = blocks(target, message);
-    content.extend(message.tool_calls.iter().map(tool_use));
-    json!({"role": "assistant", "content": content})
+    let full_name = target.full_name();
+    let said = blocks(target, message).into_iter().map(Words::from);
+    let calls = message.tool_calls.iter().map(|call| tool_use(&full_name, call));
+    let content = said.chain(calls).collect();
+    RequestBody::from([("role", json!("assistant").into()), ("content", content)]).into()
 }
 
 /// A text where there is no more than that, else blocks.
@@ -267,6 +267,13 @@ fn with_breakpoint(mut block: Value, cache_control: Option<&Value>) -> Value {
     block
 }
 
-fn tool_use(call: &ToolCall) -> Value {
-    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments})
+fn tool_use<'a>(full_name: &str, call: &'a ToolCall) -> Words<'a> {
+    let block = [
+        ("type", json!("tool_use").into()),
+        ("id", json!(call.id).into()),
+        ("name", json!(call.name).into()),
+        ("input", call.arguments.as_str().into()),
+    ];
+    let further = call.further_for_model(Protocol::Messages, full_name);
+    RequestBody::from(block).with_further(further).into()
 }

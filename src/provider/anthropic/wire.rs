@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ErrorBody {
@@ -21,7 +22,7 @@ pub(super) struct Answer {
     #[serde(default)]
     pub model: String,
     /// Blocks; those of a kind that is not known are passed on as they came.
-    pub content: Vec<Value>,
+    pub content: Vec<Box<RawValue>>,
     pub stop_reason: Option<String>,
     pub usage: Option<Usage>,
 }
@@ -45,8 +46,7 @@ pub(super) struct Block {
     pub id: String,
     #[serde(default)]
     pub name: String,
-    #[serde(default)]
-    pub input: Value,
+    pub input: Option<Box<RawValue>>,
 }
 
 /// Counts are cumulative. `input_tokens` leaves out what was read from or written to the cache.

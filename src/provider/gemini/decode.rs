@@ -1,10 +1,9 @@
 //! Gemini's answers and errors, whole or streamed, in neutral words.
 
 use http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value};
 
 use super::wire;
-use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage};
+use crate::chat::{ChatEvent, FinishReason, ToolCall, Usage, WrittenJson};
 use crate::provider::dialect::{Decoder, malformed};
 use crate::provider::retry_after::parse_delay;
 use crate::provider::{ProviderError, SseEvent, error_status};
@@ -96,8 +95,8 @@ impl StreamDecoder {
         self.call_count += 1;
         let id = if call.id.is_empty() { (self.new_call_id)(self.call_count) } else { call.id };
         // A call without arguments has none, or nulls.
-        let arguments = if call.args.is_null() { Value::Object(Map::new()) } else { call.args };
-        ToolCall { id, name: call.name, arguments, signature }
+        let arguments = call.args.unwrap_or_else(WrittenJson::empty_object);
+        ToolCall { signature, ..ToolCall::new(id, call.name, arguments) }
     }
 }
 

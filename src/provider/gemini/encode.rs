@@ -6,7 +6,7 @@ use crate::chat::{
     AnswerFormat, ChatRequest, Image, Message, Parameters, Part, Role, Tool, ToolCall, ToolChoice,
 };
 use crate::provider::Target;
-use crate::provider::request_body::RequestBody;
+use crate::provider::request_body::{RequestBody, Words};
 
 /// Google's own stand-in for a signature, for calls that another model made. Since its third generation the API
 /// refuses a step whose first call has none: <https://ai.google.dev/gemini-api/docs/thought-signatures>
@@ -14,7 +14,7 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// What all requests to one revision share comes first, what differs from one to the next behind it. The model and
 /// the wish for a stream are in the path.
-pub(super) fn request(target: &Target, request: &ChatRequest) -> RequestBody<'static> {
+pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
     let mut body = RequestBody::default();
     let system: Vec<Value> = [&request.system, &request.instructions]
         .into_iter()
@@ -78,34 +78,36 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 }
 
 /// The results of calls that were made together must be told together, behind all of the calls.
-fn contents(target: &Target, messages: &[Message]) -> Value {
-    let mut contents: Vec<Value> = Vec::new();
+fn contents<'a>(target: &Target, messages: &'a [Message]) -> Words<'a> {
+    let mut contents: Vec<Words<'a>> = Vec::new();
     let mut is_last_results = false;
     for (index, message) in messages.iter().enumerate() {
         match message.role {
-            Role::User => contents.push(json!({"role": "user", "parts": parts(message)})),
+            Role::User => contents.push(json!({"role": "user", "parts": parts(message)}).into()),
             // An empty content is refused, and says nothing.
             Role::Assistant if message.is_blank() && message.tool_calls.is_empty() => {}
             Role::Assistant => {
-                let mut parts = parts(message);
-                parts.extend(function_calls(target, &message.tool_calls));
-                contents.push(json!({"role": "model", "parts": parts}));
+                let parts = parts(message).into_iter().map(Words::from);
+                let parts = parts.chain(function_calls(target, &message.tool_calls));
+                let content = [("role", json!("model").into()), ("parts", parts.collect())];
+                contents.push(RequestBody::from(content).into());
             }
             Role::Tool => {
                 let results = function_response(target, message, &messages[..index]);
                 let open = contents
                     .last_mut()
                     .filter(|_| is_last_results)
+                    .and_then(Words::as_encoded_mut)
                     .and_then(|last| last["parts"].as_array_mut());
                 match open {
                     Some(open) => open.extend(results),
-                    None => contents.push(json!({"role": "user", "parts": results})),
+                    None => contents.push(json!({"role": "user", "parts": results}).into()),
                 }
             }
         }
         is_last_results = message.role == Role::Tool;
     }
-    Value::Array(contents)
+    Words::List(contents)
 }
 
 fn parts(message: &Message) -> Vec<Value> {
@@ -128,29 +130,32 @@ fn image_part(image: Image<'_>) -> Value {
 }
 
 /// The first of several calls has the signature of all.
-fn function_calls(target: &Target, calls: &[ToolCall]) -> Vec<Value> {
-    let mut parts: Vec<Value> = calls.iter().map(function_call).collect();
+fn function_calls<'a>(target: &Target, calls: &'a [ToolCall]) -> impl Iterator<Item = Words<'a>> {
     // Only the present turn needs it. What is sent for one turn is the same in the next, so that it stays cached.
-    if let Some(first) = parts.first_mut()
-        && first.get("thoughtSignature").is_none()
-        && checks_signatures(target)
-    {
-        first["thoughtSignature"] = json!(NO_SIGNATURE);
-    }
-    parts
+    let of_first = checks_signatures(target).then_some(NO_SIGNATURE);
+    calls.iter().enumerate().map(move |(place, call)| {
+        let own = call.signature.as_deref().filter(|signature| !signature.is_empty());
+        let signature = own.or(of_first.filter(|_| place == 0));
+        let mut part = RequestBody::from([("functionCall", function_call(call).into())]);
+        part.set_some([("thoughtSignature", signature.map(Value::from))]);
+        part.into()
+    })
 }
 
-fn function_call(call: &ToolCall) -> Value {
-    let arguments = match &call.arguments {
-        Value::Object(_) => call.arguments.clone(),
-        Value::Null => json!({}),
-        other => json!({"arguments": other}),
+fn function_call(call: &ToolCall) -> RequestBody<'_> {
+    let written = call.arguments.as_str();
+    let arguments = if call.arguments.is_object() {
+        written.into()
+    } else if written.trim_ascii() == "null" {
+        json!({}).into()
+    } else {
+        RequestBody::from([("arguments", written.into())]).into()
     };
-    let mut part = json!({"functionCall": {"id": call.id, "name": call.name, "args": arguments}});
-    if let Some(signature) = call.signature.as_ref().filter(|signature| !signature.is_empty()) {
-        part["thoughtSignature"] = json!(signature);
-    }
-    part
+    RequestBody::from([
+        ("id", json!(call.id).into()),
+        ("name", json!(call.name).into()),
+        ("args", arguments),
+    ])
 }
 
 /// The first call of a step must have a signature.

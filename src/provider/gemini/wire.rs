@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::chat::WrittenJson;
 use crate::provider::lenient::null_is_default;
 
 /// A whole answer, a chunk of one, or an error.
@@ -57,7 +58,7 @@ pub(super) struct FunctionCall {
     pub id: String,
     #[serde(deserialize_with = "null_is_default")]
     pub name: String,
-    pub args: Value,
+    pub args: Option<WrittenJson>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Wire, golden_tests, question, target};
+use super::{ODD_ARGUMENTS, Wire, golden_tests, question, target};
 use crate::chat::{ChatRequest, Message, Part, Tool};
 use crate::provider::anthropic::Anthropic;
 
@@ -20,6 +20,7 @@ golden_tests! { WIRE, "claude-sonnet-5-5", "messages":
     a_length_stop_is_named
     a_call_cut_by_the_length_stop_is_dropped
     arguments_that_are_no_json_make_a_broken_call
+    what_is_said_of_a_call_besides_is_kept
     cached_tokens_are_part_of_the_input
     unknown_events_and_fields_are_passed_over
     an_error_inside_the_stream_ends_it
@@ -72,4 +73,16 @@ fn our_breakpoint_lasts_as_long_as_those_behind_it() {
 fn our_breakpoint_is_not_the_one_too_many() {
     let body = WIRE.encode(&target("claude-sonnet-5-5"), &with_breakpoints(4));
     assert_eq!(body["system"][0].get("cache_control"), None::<&Value>);
+}
+
+#[test]
+fn an_input_is_read_as_it_is_written() {
+    let call = json!({"type": "tool_use", "id": "toolu_1", "name": "look", "input": "(ARGUMENTS)"});
+    let answer = json!({"model": "m", "content": [call], "stop_reason": "tool_use"});
+    assert_eq!(WIRE.called_with(&answer, ODD_ARGUMENTS), ODD_ARGUMENTS);
+}
+
+#[test]
+fn what_was_said_of_a_call_goes_back() {
+    WIRE.gives_back_what_was_said("claude-sonnet-5-5");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Wire, conversation, golden_tests, target};
+use super::{ODD_ARGUMENTS, Wire, conversation, golden_tests, target};
 use crate::chat::{ChatEvent, ChatRequest, FinishReason, Message, Role, ToolCall};
 use crate::provider::dialect::Dialect;
 use crate::provider::gemini::Gemini;
@@ -121,10 +121,8 @@ fn parts_of(model: &str, messages: Vec<Message>) -> Vec<Value> {
 
 fn asks(calls: &[(&str, Value, Option<&str>)]) -> Message {
     let call = |(id, arguments, signature): &(&str, Value, Option<&str>)| ToolCall {
-        id: (*id).to_owned(),
-        name: format!("{id}_function"),
-        arguments: arguments.clone(),
         signature: signature.map(str::to_owned),
+        ..ToolCall::new(*id, format!("{id}_function"), arguments.clone())
     };
     let tool_calls = calls.iter().map(call).collect();
     Message { role: Role::Assistant, tool_calls, ..Message::user("") }
@@ -185,4 +183,11 @@ fn a_result_names_the_function_of_the_nearest_call_before() {
     let parts = parts_of("gemini-2.5-pro", messages);
     assert_eq!(parts[1][0]["functionResponse"]["name"], "a_function");
     assert_eq!(parts[3][0]["functionResponse"]["name"], "newer");
+}
+
+#[test]
+fn arguments_are_read_as_they_are_written() {
+    let call = json!({"functionCall": {"name": "look", "args": "(ARGUMENTS)"}});
+    let answer = json!({"candidates": [{"content": {"parts": [call]}, "finishReason": "STOP"}]});
+    assert_eq!(WIRE.called_with(&answer, ODD_ARGUMENTS), ODD_ARGUMENTS);
 }

@@ -18,12 +18,15 @@ use super::decoding::Decoding;
 use super::dialect::Dialect;
 use super::{ChatStream, ProviderError, SseParser, Target};
 use crate::chat::{
-    AnswerFormat, ChatEvent, ChatRequest, FinishReason, Message, Parameters, Part, Role,
-    SealedThought, Tool, ToolCall, ToolChoice, Usage,
+    AnswerFormat, ChatEvent, ChatRequest, FinishReason, FurtherWords, Message, Parameters, Part,
+    Role, SealedThought, Tool, ToolCall, ToolChoice, Usage, WrittenJson,
 };
 
 /// Whole, and cut so that every frame, every escape and every character of several bytes is split somewhere.
 const PIECE_SIZES: [usize; 3] = [usize::MAX, 1, 7];
+
+/// Arguments that are not the same if they are read and written again.
+const ODD_ARGUMENTS: &str = r#"{"a" : 1.50, "b": 123456789012345678901234567890, "c":"\u00e9"}"#;
 
 /// A dialect and the folder of its fixtures.
 struct Wire {
@@ -76,6 +79,55 @@ impl Wire {
         match self.dialect.decode_answer(answer) {
             Ok(events) => Told { events, error: None },
             Err(error) => Told { events: Vec::new(), error: Some(error) },
+        }
+    }
+
+    /// The arguments of the only call of an answer in one piece, as they are written.
+    fn called_with(&self, answer: &Value, written: &str) -> String {
+        let answer = answer.to_string().replace(r#""(ARGUMENTS)""#, written);
+        let told = self.read(answer.as_bytes());
+        let call = told.events.into_iter().find_map(|event| match event {
+            ChatEvent::ToolCall(call) => Some(call),
+            _ => None,
+        });
+        call.expect("there is a call").arguments.as_str().to_owned()
+    }
+
+    /// A request with that call, as it is sent.
+    fn encode_call(&self, model: &str, arguments: &str) -> String {
+        let arguments = WrittenJson::read(arguments).expect("is JSON");
+        let call = ToolCall::new("call_1", "look", arguments);
+        let messages = vec![Message::user("Look"), Message::assistant(Vec::new(), vec![call])];
+        let body =
+            self.dialect.encode(&target(model), &ChatRequest { messages, ..question() }).to_bytes();
+        String::from_utf8(body.to_vec()).expect("a body is JSON")
+    }
+
+    /// A request with a call that a model of this name has made and said more of, as it is sent to that target.
+    fn encode_further(&self, model: &str, to: &Target) -> String {
+        let protocol = self.dialect.protocol().expect("callers speak it too");
+        let further = FurtherWords {
+            protocol,
+            model: target(model).full_name(),
+            fields: [("more".to_owned(), WrittenJson::read("{\"x\" : 1.50}").expect("is JSON"))]
+                .into(),
+        };
+        let call = ToolCall {
+            further: Some(further.into()),
+            ..ToolCall::new("call_1", "look", json!({}))
+        };
+        let messages = vec![Message::user("Look"), Message::assistant(Vec::new(), vec![call])];
+        let request = ChatRequest { messages, ..question() };
+        let body = self.dialect.encode(to, &request).to_bytes();
+        String::from_utf8(body.to_vec()).expect("a body is JSON")
+    }
+
+    /// What was said of a call goes back to who has said it, and to nobody else.
+    fn gives_back_what_was_said(&self, model: &str) {
+        let said = r#""more":{"x" : 1.50}"#;
+        assert!(self.encode_further(model, &target(model)).contains(said));
+        for other in [target("other"), Target::new("other", model)] {
+            assert!(!self.encode_further(model, &other).contains("more"));
         }
     }
 
@@ -202,7 +254,8 @@ impl Told {
         text + "-> " + &end + "\n"
     }
 
-    /// The answer without the pieces it came in: texts joined, and only the last usage, at the end.
+    /// The answer without the pieces it came in: texts joined, only the last usage, at the end, and no blanks between
+    /// arguments.
     fn joined(&self) -> Vec<ChatEvent> {
         let mut joined: Vec<ChatEvent> = Vec::new();
         let mut usage = None;
@@ -214,6 +267,10 @@ impl Told {
                 (ChatEvent::Text(more), Some(ChatEvent::Text(text)))
                 | (ChatEvent::Thinking(more), Some(ChatEvent::Thinking(text))) => {
                     text.push_str(more);
+                }
+                (ChatEvent::ToolCall(call), _) => {
+                    let arguments = call.arguments.to_value().into();
+                    joined.push(ChatEvent::ToolCall(ToolCall { arguments, ..call.clone() }));
                 }
                 _ => joined.push(event.clone()),
             }
@@ -231,12 +288,7 @@ fn last_of(mut stream: ChatStream) -> Result<(), ProviderError> {
 
 /// A conversation with two rounds of tool calls: one of two calls, one of a call without arguments or text.
 fn conversation() -> ChatRequest {
-    let call = |id: &str, name: &str, arguments| ToolCall {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        arguments,
-        signature: None,
-    };
+    let call = |id: &str, name: &str, arguments: Value| ToolCall::new(id, name, arguments);
     let asks = |text: &str, tool_calls| Message {
         role: Role::Assistant,
         tool_calls,
@@ -370,6 +422,13 @@ macro_rules! golden_tests {
         #[test]
         fn a_schema_of_the_answer_has_its_place() {
             insta::assert_json_snapshot!($wire.encode_schema($model));
+        }
+
+        #[test]
+        fn arguments_are_encoded_as_they_are_written() {
+            let sent = $wire.encode_call($model, super::ODD_ARGUMENTS);
+            let as_text = serde_json::to_string(super::ODD_ARGUMENTS).expect("is a text");
+            assert!(sent.contains(super::ODD_ARGUMENTS) || sent.contains(&as_text), "{sent}");
         }
 
         #[test]

@@ -1,6 +1,8 @@
 //! OpenAI Chat Completions on the wire, and what the servers make of it that speak it too.
 
-use super::{Wire, conversation, golden_tests, target};
+use serde_json::json;
+
+use super::{ODD_ARGUMENTS, Wire, conversation, golden_tests, target};
 use crate::provider::openai::OpenAi;
 
 const WIRE: Wire = Wire { dialect: &OpenAi, folder: "openai" };
@@ -19,6 +21,9 @@ golden_tests! { WIRE, "gpt-5.5", "messages":
     a_call_cut_by_the_length_stop_is_dropped
     arguments_that_are_no_json_make_a_broken_call
     arguments_that_arrive_as_an_object_are_read
+    what_is_said_of_a_call_besides_is_kept
+    calls_of_other_types_are_kept
+    a_call_of_another_type_cut_by_the_length_stop_is_dropped
     content_that_arrives_in_parts_is_joined
     cached_tokens_are_part_of_the_input
     a_message_that_repeats_the_deltas_is_passed_over
@@ -45,4 +50,20 @@ fn only_openais_own_models_take_max_completion_tokens() {
     };
     assert_eq!(["gpt-5.5", "o3-mini"].map(keys), [[false, true]; 2]);
     assert_eq!(["qwen3-32b", "llama-4"].map(keys), [[true, false]; 2]);
+}
+
+/// As a text, and as the object that some servers send.
+#[test]
+fn arguments_are_read_as_they_are_written() {
+    let function = json!({"name": "look", "arguments": "(ARGUMENTS)"});
+    let call = json!({"id": "call_1", "type": "function", "function": function});
+    let answer = json!({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "stop"}]});
+    let as_text = serde_json::to_string(&format!(" {ODD_ARGUMENTS}\n")).expect("is a text");
+    assert_eq!(WIRE.called_with(&answer, &as_text), format!(" {ODD_ARGUMENTS}\n"));
+    assert_eq!(WIRE.called_with(&answer, ODD_ARGUMENTS), ODD_ARGUMENTS);
+}
+
+#[test]
+fn what_was_said_of_a_call_goes_back() {
+    WIRE.gives_back_what_was_said("gemini-3.5-flash");
 }

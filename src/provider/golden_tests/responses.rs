@@ -1,6 +1,8 @@
 //! OpenAI Responses on the wire, and what the servers make of it that speak it too.
 
-use super::{Wire, golden_tests, question, target};
+use serde_json::json;
+
+use super::{ODD_ARGUMENTS, Wire, golden_tests, question, target};
 use crate::chat::{ChatRequest, Message, Parameters, Role};
 use crate::provider::responses::Responses;
 
@@ -26,6 +28,7 @@ golden_tests! { WIRE, "gpt-5.5", "input":
     a_call_cut_before_its_arguments_is_dropped
     a_completion_that_is_none_is_seen_through
     arguments_that_are_no_json_make_a_broken_call
+    what_is_said_of_a_call_besides_is_kept
     arguments_that_arrive_as_an_object_are_read
     cached_tokens_are_part_of_the_input
     words_that_come_only_with_their_item_are_read
@@ -66,4 +69,19 @@ fn a_message_that_says_nothing_is_left_out() {
     let messages = vec![Message::user("Hello?"), silent, Message::user("Anyone?")];
     let body = WIRE.encode(&target("gpt-5.5"), &ChatRequest { messages, ..question() });
     assert_eq!(body["input"].as_array().map(Vec::len), Some(2));
+}
+
+/// As a text, and as the object that some servers send.
+#[test]
+fn arguments_are_read_as_they_are_written() {
+    let call = json!({"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "(ARGUMENTS)"});
+    let answer = json!({"status": "completed", "output": [call]});
+    let as_text = serde_json::to_string(&format!(" {ODD_ARGUMENTS}\n")).expect("is a text");
+    assert_eq!(WIRE.called_with(&answer, &as_text), format!(" {ODD_ARGUMENTS}\n"));
+    assert_eq!(WIRE.called_with(&answer, ODD_ARGUMENTS), ODD_ARGUMENTS);
+}
+
+#[test]
+fn what_was_said_of_a_call_goes_back() {
+    WIRE.gives_back_what_was_said("gpt-5.5");
 }

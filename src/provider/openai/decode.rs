@@ -1,9 +1,10 @@
 //! Chat Completions answers, whole or streamed, in neutral words.
 
 use super::foreign::{self, Foreign};
+use super::open_call::OpenCall;
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, Usage};
-use crate::provider::dialect::{Decoder, malformed, new_call_id, read_call, told_call};
+use crate::provider::dialect::{Decoder, malformed, told_call};
 use crate::provider::{ProviderError, SseEvent};
 
 /// A whole answer is one big chunk whose calls are complete.
@@ -27,14 +28,6 @@ pub(super) struct StreamDecoder {
     open_calls: Vec<OpenCall>,
     was_refused: bool,
     foreign: Foreign,
-}
-
-#[derive(Debug, Default)]
-struct OpenCall {
-    index: u64,
-    id: String,
-    name: String,
-    arguments: String,
 }
 
 impl Decoder for StreamDecoder {
@@ -107,12 +100,15 @@ impl StreamDecoder {
         if let Some(reason) = written(choice.finish_reason) {
             let reason =
                 if self.was_refused { FinishReason::Refusal } else { finish_reason(&reason) };
+            let is_cut = reason == FinishReason::Length;
             for call in std::mem::take(&mut self.open_calls) {
-                // Some servers give calls no ids.
-                let id = written(Some(call.id)).unwrap_or_else(new_call_id);
-                match read_call(id, call.name, &call.arguments) {
+                // What a call of another kind is given does not show whether the limit has cut it.
+                if is_cut && !call.is_of_function() {
+                    continue;
+                }
+                match call.close() {
                     // The limit has cut its arguments.
-                    Err(_) if reason == FinishReason::Length => {}
+                    Err(_) if is_cut => {}
                     call => events.push(told_call(call)),
                 }
             }
@@ -122,22 +118,13 @@ impl StreamDecoder {
 
     fn take_call(&mut self, position: usize, call: wire::ToolCall) {
         let index = call.index.unwrap_or(position as u64);
-        let id = written(call.id);
-        // Some servers give parallel calls one index, or none: another id is another call.
-        let continued = self.open_calls.iter().rposition(|open| {
-            open.index == index && id.as_ref().is_none_or(|id| open.id.is_empty() || open.id == *id)
-        });
+        let id = call.id.as_deref().filter(|id| !id.is_empty());
+        let continued = self.open_calls.iter().rposition(|open| open.is_continued_by(index, id));
         let continued = continued.unwrap_or_else(|| {
-            self.open_calls.push(OpenCall { index, ..OpenCall::default() });
+            self.open_calls.push(OpenCall::new(index));
             self.open_calls.len() - 1
         });
-        let open = &mut self.open_calls[continued];
-        open.id = id.unwrap_or_else(|| std::mem::take(&mut open.id));
-        // Some servers repeat the name with every piece of the arguments.
-        if let Some(name) = call.function.name.filter(|name| *name != open.name) {
-            open.name.push_str(&name);
-        }
-        open.arguments.push_str(&call.function.arguments.unwrap_or_default());
+        self.open_calls[continued].add(call);
     }
 }
 

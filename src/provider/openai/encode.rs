@@ -25,13 +25,8 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     let mut body = RequestBody::default();
     body.set("model", json!(target.model));
     let messages = inbound.map_or_else(
-        || {
-            messages(&request.whole_system(), &request.messages)
-                .into_iter()
-                .map(Words::from)
-                .collect()
-        },
-        |inbound| inbound_messages(inbound, request),
+        || messages(target, &request.whole_system(), &request.messages),
+        |inbound| inbound_messages(target, inbound, request),
     );
     body.set("messages", messages);
     if let Some(tools) = passing_on::tools(request.tools.iter().map(tool), inbound) {
@@ -82,28 +77,28 @@ fn system_message(system: &str) -> Option<Value> {
     (!system.is_empty()).then(|| json!({"role": "system", "content": system}))
 }
 
-fn messages(system: &str, messages: &[Message]) -> Vec<Value> {
+fn messages<'a>(target: &Target, system: &str, messages: &'a [Message]) -> Words<'a> {
     let mut encoded = Vec::with_capacity(messages.len() + 1);
-    encoded.extend(system_message(system));
-    extend_messages(&mut encoded, messages);
-    encoded
+    encoded.extend(system_message(system).map(Words::from));
+    extend_messages(&mut encoded, target, messages);
+    Words::List(encoded)
 }
 
 /// The caller's messages in the caller's words, and behind them what came of the run. Instructions at their beginning
 /// are joined with the agent's: some compatible servers take one system message and no more.
-fn inbound_messages<'a>(inbound: &'a Inbound, request: &ChatRequest) -> Words<'a> {
+fn inbound_messages<'a>(
+    target: &Target,
+    inbound: &'a Inbound,
+    request: &'a ChatRequest,
+) -> Words<'a> {
     let mut callers = inbound.list("messages").into_iter();
     let leading = callers.by_ref().take(inbound.leading_instructions);
     let leading: Vec<String> = leading.filter_map(read_instruction).collect();
     let system = join_instructions(&request.system, &leading.join("\n\n")).into_owned();
     let mut behind = Vec::new();
-    extend_messages(&mut behind, inbound.behind(&request.messages));
-    system_message(&system)
-        .map(Words::from)
-        .into_iter()
-        .chain(callers.map(Words::from))
-        .chain(behind.into_iter().map(Words::from))
-        .collect()
+    extend_messages(&mut behind, target, inbound.behind(&request.messages));
+    let system = system_message(&system).map(Words::from);
+    system.into_iter().chain(callers.map(Words::from)).chain(behind).collect()
 }
 
 fn read_instruction(written: &str) -> Option<String> {
@@ -144,18 +139,18 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 /// The results of one turn must follow it without a gap, so that images of results, which only a user's message can
 /// hold, come behind them all.
 /// <https://platform.openai.com/docs/api-reference/chat/create>
-fn extend_messages(encoded: &mut Vec<Value>, messages: &[Message]) {
+fn extend_messages<'a>(encoded: &mut Vec<Words<'a>>, target: &Target, messages: &'a [Message]) {
     let mut images = Vec::new();
     for each in messages {
         if each.role != Role::Tool {
-            encoded.extend(images_of_results(std::mem::take(&mut images)));
+            encoded.extend(images_of_results(std::mem::take(&mut images)).map(Words::from));
         }
-        encoded.push(message(each));
+        encoded.push(message(target, each));
         if each.role == Role::Tool {
             images.extend(each.images().map(image_part));
         }
     }
-    encoded.extend(images_of_results(images));
+    encoded.extend(images_of_results(images).map(Words::from));
 }
 
 fn images_of_results(images: Vec<Value>) -> Option<Value> {
@@ -168,9 +163,9 @@ fn images_of_results(images: Vec<Value>) -> Option<Value> {
 }
 
 /// Texts go out as one: some compatible servers take no parts.
-fn message(message: &Message) -> Value {
+fn message<'a>(target: &Target, message: &'a Message) -> Words<'a> {
     let text = message.text();
-    match message.role {
+    let encoded = match message.role {
         Role::User => json!({"role": "user", "content": user_content(message)}),
         Role::Tool => json!({
             "role": "tool",
@@ -180,12 +175,18 @@ fn message(message: &Message) -> Value {
         Role::Assistant if message.tool_calls.is_empty() => {
             json!({"role": "assistant", "content": text})
         }
-        Role::Assistant => json!({
-            "role": "assistant",
-            "content": (!text.is_empty()).then_some(text),
-            "tool_calls": message.tool_calls.iter().map(tool_call).collect::<Vec<_>>(),
-        }),
-    }
+        Role::Assistant => {
+            let full_name = target.full_name();
+            let calls = message.tool_calls.iter().map(|call| tool_call(&full_name, call));
+            let message = [
+                ("role", json!("assistant").into()),
+                ("content", json!((!text.is_empty()).then_some(text)).into()),
+                ("tool_calls", calls.collect()),
+            ];
+            return RequestBody::from(message).into();
+        }
+    };
+    encoded.into()
 }
 
 /// With images the parts keep their order: texts may say which image is which.
@@ -216,9 +217,14 @@ fn image_part(image: Image<'_>) -> Value {
     json!({"type": "image_url", "image_url": {"url": image_url(image)}})
 }
 
-fn tool_call(call: &ToolCall) -> Value {
-    json!({"id": call.id, "type": "function", "function": {
-        "name": call.name,
-        "arguments": call.arguments.to_string(),
-    }})
+/// A call of a type that only the protocol knows has all of it in its further fields.
+fn tool_call<'a>(full_name: &str, call: &'a ToolCall) -> Words<'a> {
+    let further = call.further_for_model(Protocol::ChatCompletions, full_name);
+    let mut encoded = RequestBody::from([("id", json!(call.id).into())]);
+    if !further.is_some_and(|further| further.contains_key("type")) {
+        let function = json!({"name": call.name, "arguments": call.arguments.as_str()});
+        encoded.set("type", json!("function"));
+        encoded.set("function", function);
+    }
+    encoded.with_further(further).into()
 }

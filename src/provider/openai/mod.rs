@@ -4,6 +4,7 @@
 mod decode;
 mod encode;
 mod foreign;
+mod open_call;
 mod wire;
 
 use std::borrow::Cow;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::foreign::{KNOWN, KNOWN_OF_MESSAGE};
-use crate::provider::lenient::{null_is_default, text_or_json, texts};
+use crate::provider::lenient::{text_or_json, texts};
 use crate::provider::openai_error::ErrorDetail;
 
 /// A whole answer or a chunk, read once: what is known of it, and whether it says more.
@@ -112,6 +112,19 @@ impl<'de> ReadByField<'de> for Delta {
     }
 }
 
+impl<'de> ReadByField<'de> for ToolCall {
+    fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
+        match &*name {
+            "index" => self.index = fields.next_value()?,
+            "id" => self.id = fields.next_value()?,
+            "type" => self.kind = fields.next_value()?,
+            "function" => self.function = or_default(fields)?,
+            _ => self.further.push((name.into_owned(), fields.next_value()?)),
+        }
+        Ok(())
+    }
+}
+
 impl<'de> ReadByField<'de> for Usage {
     fn take<A: MapAccess<'de>>(&mut self, name: Name<'de>, fields: &mut A) -> Result<(), A::Error> {
         match &*name {
@@ -181,7 +194,7 @@ macro_rules! read_by_fields {
     )+};
 }
 
-read_by_fields!(Answer<'de>, Choice, Delta, Usage, PromptDetails);
+read_by_fields!(Answer<'de>, Choice, Delta, ToolCall, Usage, PromptDetails);
 
 /// A text that is not copied if it stands there as it is.
 #[derive(Debug, Default, Deserialize)]
@@ -225,12 +238,14 @@ impl From<Value> for Content {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct ToolCall {
     pub index: Option<u64>,
     pub id: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    pub kind: Option<String>,
     pub function: Function,
+    /// All else, as it is written.
+    pub further: Vec<(String, Box<RawValue>)>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,9 @@
 //! The function calls of an answer, put together from the events that tell of them.
 
 use super::wire;
-use crate::chat::{BrokenCall, ChatEvent, ToolCall};
+use crate::chat::{BrokenCall, ChatEvent, FurtherFields, Protocol, ToolCall};
 use crate::provider::dialect::read_call;
+use crate::provider::further;
 
 /// The calls of an answer, in the order of its items.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ struct Call {
     id: String,
     name: String,
     arguments: String,
+    further: FurtherFields,
     is_done: bool,
     is_told: bool,
 }
@@ -50,10 +52,18 @@ impl Calls {
         }
     }
 
-    /// An item is whole; it may be a repetition.
-    pub fn complete(&mut self, output_index: Option<u64>, item: &wire::Item) {
+    /// An item is whole; it may be a repetition. `further` reads what it says besides.
+    pub fn complete(
+        &mut self,
+        output_index: Option<u64>,
+        item: &wire::Item,
+        further: impl FnOnce() -> FurtherFields,
+    ) {
         let call = self.of_item(output_index, item);
         call.set_arguments(item.arguments.as_deref());
+        if !call.is_done {
+            call.further.extend(further());
+        }
         call.is_done |= item.status != "incomplete";
     }
 
@@ -139,6 +149,8 @@ impl Call {
 
     fn close(&self) -> Result<ToolCall, BrokenCall> {
         let id = if self.id.is_empty() { &self.item_id } else { &self.id };
-        read_call(id.clone(), self.name.clone(), &self.arguments)
+        let call = read_call(id.clone(), self.name.clone(), self.arguments.clone())?;
+        let further = further::words(Protocol::Responses, self.further.clone());
+        Ok(ToolCall { further, ..call })
     }
 }

@@ -9,7 +9,7 @@ use super::calls::Calls;
 use super::foreign;
 use super::told::{BREAK, Told};
 use super::wire;
-use crate::chat::{ChatEvent, FinishReason, SealedThought, Usage};
+use crate::chat::{ChatEvent, FinishReason, FurtherFields, SealedThought, Usage};
 use crate::provider::dialect::{Decoder, malformed};
 use crate::provider::openai_error::ErrorDetail;
 use crate::provider::{ProviderError, SseEvent};
@@ -22,7 +22,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     }
     let whole: Value = read(body)?;
     let mut decoder = StreamDecoder { whole: Some(whole), ..StreamDecoder::default() };
-    decoder.finish(response)
+    decoder.finish(response, &String::from_utf8_lossy(body))
 }
 
 /// Follows one stream: <https://platform.openai.com/docs/api-reference/responses-streaming>
@@ -70,7 +70,7 @@ impl Decoder for StreamDecoder {
             "response.output_item.done" => self.end_item(&read(data)?, event),
             kind @ ("response.completed" | "response.incomplete" | "response.failed") => {
                 self.is_over = true;
-                let mut events = self.finish(last_response(kind, read(data)?))?;
+                let mut events = self.finish(last_response(kind, read(data)?), &event.data)?;
                 let further = foreign::of_response(&read::<Value>(data)?["response"]);
                 // Nothing is told behind the end.
                 events.splice(0..0, further);
@@ -121,7 +121,8 @@ impl StreamDecoder {
     }
 
     fn end_item(&mut self, event: &wire::ItemEvent, told: &SseEvent) -> Vec<ChatEvent> {
-        let mut events = self.complete(event.output_index, &event.item);
+        let further = || foreign::of_call_in_event(&told.data);
+        let mut events = self.complete(event.output_index, &event.item, further);
         match event.item.kind.as_str() {
             "message" => self.text.end_item(),
             "reasoning" => self.thinking.end_item(),
@@ -130,8 +131,13 @@ impl StreamDecoder {
         events
     }
 
-    /// Takes a whole item; returns what of it was not told.
-    fn complete(&mut self, output_index: Option<u64>, item: &wire::Item) -> Vec<ChatEvent> {
+    /// Takes a whole item; returns what of it was not told. `further` reads what a call says besides.
+    fn complete(
+        &mut self,
+        output_index: Option<u64>,
+        item: &wire::Item,
+        further: impl FnOnce() -> FurtherFields,
+    ) -> Vec<ChatEvent> {
         match item.kind.as_str() {
             "message" => {
                 let refused = item.refusal().map_or_else(Vec::new, |_| self.begin_refusal());
@@ -144,7 +150,7 @@ impl StreamDecoder {
                 told.map(ChatEvent::Thinking).into_iter().chain(sealed).collect()
             }
             "function_call" => {
-                self.calls.complete(output_index, item);
+                self.calls.complete(output_index, item, further);
                 self.calls.ready()
             }
             _ => Vec::new(),
@@ -167,7 +173,12 @@ impl StreamDecoder {
         Some(ChatEvent::Thought(SealedThought::of_answer(block)))
     }
 
-    fn finish(&mut self, response: wire::Response) -> Result<Vec<ChatEvent>, ProviderError> {
+    /// `written` is the response as it is written, or the event that holds it.
+    fn finish(
+        &mut self,
+        response: wire::Response,
+        written: &str,
+    ) -> Result<Vec<ChatEvent>, ProviderError> {
         let is_answer = matches!(&*response.status, "completed" | "incomplete");
         if response.status == "failed" || (!is_answer && response.error.is_some()) {
             return Err(response.error.unwrap_or_default().in_stream());
@@ -179,7 +190,8 @@ impl StreamDecoder {
             if let Some(whole) = &self.whole {
                 events.extend(foreign::of_item(place, &whole["output"][place]));
             }
-            events.extend(self.complete(u64::try_from(place).ok(), item));
+            let further = || foreign::of_call_in_response(written, place);
+            events.extend(self.complete(u64::try_from(place).ok(), item, further));
         }
         events.extend(self.whole.as_ref().and_then(foreign::of_response));
         let reason = &*response.incomplete_details.reason;

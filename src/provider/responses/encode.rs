@@ -69,7 +69,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
 
 /// The caller's items in the caller's words, between what was said before in a stored conversation and what came of the
 /// run.
-fn inbound_items<'a>(target: &Target, inbound: &'a Inbound, all: &[Message]) -> Words<'a> {
+fn inbound_items<'a>(target: &Target, inbound: &'a Inbound, all: &'a [Message]) -> Words<'a> {
     let full_name = target.full_name();
     let callers = inbound.list("input").into_iter();
     let callers = callers.filter_map(|item| callers_item(&full_name, item));
@@ -77,8 +77,8 @@ fn inbound_items<'a>(target: &Target, inbound: &'a Inbound, all: &[Message]) -> 
     before.chain(callers).chain(encode(target, inbound.behind(all))).collect()
 }
 
-fn encode<'a>(target: &Target, messages: &[Message]) -> impl Iterator<Item = Words<'a>> {
-    messages.iter().flat_map(|message| items(target, message)).map(Words::from)
+fn encode<'a>(target: &Target, messages: &'a [Message]) -> impl Iterator<Item = Words<'a>> {
+    messages.iter().flat_map(|message| items(target, message))
 }
 
 /// Thinking goes to who thought it; without a code nobody could read it.
@@ -154,31 +154,33 @@ fn include(target: &Target, request: &ChatRequest, inbound: Option<&Inbound>) ->
 
 /// A call is an item beside the message that it came with, and so is thinking. Content goes out as one text if it
 /// can: as parts, what an assistant said would need an id.
-fn items(target: &Target, message: &Message) -> Vec<Value> {
+fn items<'a>(target: &Target, message: &'a Message) -> Vec<Words<'a>> {
     match message.role {
-        Role::User => vec![json!({"role": "user", "content": content(message)})],
-        Role::Tool => vec![json!({
-            "type": "function_call_output",
-            "call_id": message.tool_call_id,
-            "output": content(message),
-        })],
+        Role::User => vec![json!({"role": "user", "content": content(message)}).into()],
+        Role::Tool => {
+            let result = json!({
+                "type": "function_call_output",
+                "call_id": message.tool_call_id,
+                "output": content(message),
+            });
+            vec![result.into()]
+        }
         Role::Assistant => {
+            let full_name = target.full_name();
             let text = message.text();
             let said = (!text.is_empty()).then(|| json!({"role": "assistant", "content": text}));
-            let thoughts = thoughts(target, message);
-            let calls = message.tool_calls.iter().map(function_call);
-            thoughts.into_iter().chain(said).chain(calls).collect()
+            let said = thoughts(&full_name, message).chain(said).map(Words::from);
+            let calls = message.tool_calls.iter().map(|call| function_call(&full_name, call));
+            said.chain(calls).collect()
         }
     }
 }
 
-fn thoughts(target: &Target, message: &Message) -> Vec<Value> {
-    let full_name = target.full_name();
-    let thoughts = message.content.iter().filter_map(|part| match part {
-        Part::Thought(thought) => thought.for_model(&full_name).cloned(),
+fn thoughts(full_name: &str, message: &Message) -> impl Iterator<Item = Value> {
+    message.content.iter().filter_map(move |part| match part {
+        Part::Thought(thought) => thought.for_model(full_name).cloned(),
         Part::Text { .. } | Part::Image { .. } | Part::ImageUrl { .. } => None,
-    });
-    thoughts.collect()
+    })
 }
 
 /// A text, or parts in their order if there are images: texts may say which is which. The result of a tool may have them
@@ -198,11 +200,13 @@ fn content(message: &Message) -> Value {
     failure.into_iter().chain(message.content.iter().filter_map(part)).collect()
 }
 
-fn function_call(call: &ToolCall) -> Value {
-    json!({
-        "type": "function_call",
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": call.arguments.to_string(),
-    })
+fn function_call<'a>(full_name: &str, call: &'a ToolCall) -> Words<'a> {
+    let item = [
+        ("type", json!("function_call").into()),
+        ("call_id", json!(call.id).into()),
+        ("name", json!(call.name).into()),
+        ("arguments", json!(call.arguments.as_str()).into()),
+    ];
+    let further = call.further_for_model(Protocol::Responses, full_name);
+    RequestBody::from(item).with_further(further).into()
 }

@@ -1,14 +1,20 @@
 //! What a server says in Responses and has no neutral word: what its own tools do, what a text cites, its tier and more.
 //! It is kept for callers who speak the protocol.
 
+use bytestring::ByteString;
 use serde_json::{Map, Value, json};
 
-use crate::chat::{ChatEvent, ForeignEvent, Protocol};
+use crate::chat::{
+    ChatEvent, ForeignEvent, FurtherFields, Protocol, written_fields, written_items,
+};
 use crate::provider::SseEvent;
+use crate::provider::further::further_fields;
 use crate::provider::openai_words::further_usage;
 
 /// Items that are read here.
 const KNOWN_ITEMS: &[&str] = &["message", "reasoning", "function_call"];
+
+const KNOWN_OF_CALL: &[&str] = &["type", "id", "status", "call_id", "name", "arguments"];
 
 /// Events that say again what other events say.
 const REPEATING: &[&str] = &[
@@ -63,6 +69,29 @@ pub(super) fn of_item(place: usize, item: &Value) -> Vec<ChatEvent> {
         known if KNOWN_ITEMS.contains(&known) => Vec::new(),
         _ => vec![event("response.output_item.added"), event("response.output_item.done")],
     }
+}
+
+/// What a function call says besides, such as the namespace of its tool. `event` holds its item, and is as it is written.
+pub(super) fn of_call_in_event(event: &str) -> FurtherFields {
+    let item = written_fields(&event.into()).swap_remove("item");
+    item.as_ref().map(of_call).unwrap_or_default()
+}
+
+/// The same of an item of a response, or of an event that holds one.
+pub(super) fn of_call_in_response(written: &str, place: usize) -> FurtherFields {
+    let written = written_fields(&written.into());
+    let output = match written.get("response") {
+        Some(response) => written_fields(response).swap_remove("output"),
+        None => written.get("output").cloned(),
+    };
+    let Some(output) = output else { return FurtherFields::new() };
+    let item = written_items(&output).get(place).map(|item| output.slice_ref(item));
+    item.as_ref().map(of_call).unwrap_or_default()
+}
+
+fn of_call(item: &ByteString) -> FurtherFields {
+    let fields = written_fields(item);
+    further_fields(fields.iter().map(|(name, value)| (&**name, &**value)), KNOWN_OF_CALL)
 }
 
 /// What a response that is over says besides.

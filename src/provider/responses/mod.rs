@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use super::dialect::{Decoder, Dialect, bearer};
 use super::request_body::RequestBody;
 use super::{ProviderError, Target, openai_error};
-use crate::chat::{ChatEvent, ChatRequest, Parameter};
+use crate::chat::{ChatEvent, ChatRequest, Parameter, Protocol};
 
 /// The dialect of OpenAI's Responses API.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ impl Dialect for Responses {
 
     fn unknown_parameters(&self) -> &'static [Parameter] {
         &[Parameter::TopK, Parameter::Stop, Parameter::Seed]
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        Some(Protocol::Responses)
     }
 
     fn encode<'a>(&self, target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {

@@ -1,6 +1,7 @@
 //! The protocols of other services, as their clients meet them.
 
 mod anthropic;
+mod calls;
 mod conversions;
 mod fuzz;
 mod idempotency;

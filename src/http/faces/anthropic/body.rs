@@ -108,7 +108,9 @@ impl CreateMessage {
         addressee: Addressee,
         caller: &Caller,
     ) -> Result<NewRun, ApiError> {
-        let (instructions, messages) = message::read_all(self.system.as_ref(), self.messages)?;
+        let written = whole.get("messages").cloned().unwrap_or_default();
+        let (instructions, messages) =
+            message::read_all(self.system.as_ref(), self.messages, &written)?;
         let (own, tools): (Vec<ToolBody>, Vec<ToolBody>) = self
             .tools
             .unwrap_or_default()

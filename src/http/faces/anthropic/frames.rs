@@ -1,6 +1,8 @@
 //! Events of a message's stream, and the message that they add up to.
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::http::sse::SseFrame;
@@ -52,9 +54,9 @@ impl From<Frame> for SseFrame {
     }
 }
 
-/// The message that a stream has told.
-pub(super) fn gather(frames: Vec<Frame>) -> Value {
-    let (mut message, mut blocks) = (json!({}), Vec::new());
+/// The message that a stream has told, as JSON.
+pub(super) fn gather(frames: Vec<Frame>) -> String {
+    let (mut message, mut content) = (json!({}), Vec::new());
     for frame in frames {
         let mut data = match frame {
             Frame::Told(data) => data,
@@ -66,11 +68,11 @@ pub(super) fn gather(frames: Vec<Frame>) -> Value {
         match data["type"].as_str().unwrap_or_default() {
             "message_start" => message = data["message"].take(),
             "content_block_start" => {
-                blocks.push(Block { told: data["content_block"].take(), input: String::new() });
+                content.push(Block { told: data["content_block"].take(), input: String::new() });
             }
             "content_block_delta" => {
                 let index = data["index"].as_u64().and_then(|index| usize::try_from(index).ok());
-                if let Some(block) = index.and_then(|index| blocks.get_mut(index)) {
+                if let Some(block) = index.and_then(|index| content.get_mut(index)) {
                     block.add(&mut data["delta"]);
                 }
             }
@@ -87,8 +89,40 @@ pub(super) fn gather(frames: Vec<Frame>) -> Value {
             _ => {}
         }
     }
-    message["content"] = blocks.into_iter().map(Block::finish).collect();
-    message
+    serde_json::to_string(&Message { told: message, content }).expect("a message is plain")
+}
+
+struct Message {
+    told: Value,
+    /// It takes the place that what was told has for it.
+    content: Vec<Block>,
+}
+
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_with(serializer, &self.told, "content", Some(&self.content))
+    }
+}
+
+/// Writes the fields of an object, and in place of one of them, or behind them all, what there is for it.
+fn serialize_with<S: Serializer>(
+    serializer: S,
+    object: &Value,
+    field: &str,
+    value: Option<impl Serialize>,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    let mut value = value;
+    for (name, told) in object.as_object().into_iter().flatten() {
+        match value.take_if(|_| name == field) {
+            Some(value) => map.serialize_entry(name, &value)?,
+            None => map.serialize_entry(name, told)?,
+        }
+    }
+    if let Some(value) = value {
+        map.serialize_entry(field, &value)?;
+    }
+    map.end()
 }
 
 /// Whether a field is the event's own, and none of its message.
@@ -135,11 +169,12 @@ impl Block {
         let text = self.told[field].as_str().unwrap_or_default();
         self.told[field] = json!(format!("{text}{}", more.as_str().unwrap_or_default()));
     }
+}
 
-    fn finish(mut self) -> Value {
-        if let Ok(input) = serde_json::from_str::<Value>(&self.input) {
-            self.told["input"] = input;
-        }
-        self.told
+/// The input of a call stays as it is written.
+impl Serialize for Block {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let input = serde_json::from_str::<&RawValue>(&self.input).ok();
+        serialize_with(serializer, &self.told, "input", input)
     }
 }

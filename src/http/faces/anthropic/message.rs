@@ -2,10 +2,13 @@
 //!
 //! Blocks that only the protocol knows are said to be there; a provider of the same protocol is sent them as they came.
 
+use std::cell::LazyCell;
+
+use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::chat::{Message, Part, ToolCall};
+use crate::chat::{Message, Part, ToolCall, WrittenJson, written_fields, written_items};
 use crate::http::error::ApiError;
 
 /// One entry of a conversation.
@@ -18,9 +21,11 @@ pub(super) struct MessageBody {
 }
 
 /// The caller's instructions, and the messages without them. Some clients have instructions among the messages, too.
+/// `written` is the list of the messages as it is written.
 pub(super) fn read_all(
     system: Option<&Value>,
     bodies: Vec<MessageBody>,
+    written: &ByteString,
 ) -> Result<(String, Vec<Message>), ApiError> {
     if bodies.is_empty() {
         return Err(ApiError::invalid_field("/messages", "at least one message is required"));
@@ -28,6 +33,7 @@ pub(super) fn read_all(
     let mut instructions = read_instructions(system.unwrap_or(&Value::Null))
         .map_err(|error| error.within("/system"))?;
     let mut messages = Vec::new();
+    let items = LazyCell::new(|| written_items(written));
     for (index, MessageBody { role, content }) in bodies.into_iter().enumerate() {
         let within = |error: ApiError| error.within(&format!("/messages/{index}"));
         match role.as_str() {
@@ -36,7 +42,10 @@ pub(super) fn read_all(
                 instructions.extend(texts.map_err(|error| within(error.within("/content")))?);
             }
             "user" => messages.extend(read_user(&content).map_err(within)?),
-            "assistant" => messages.push(read_assistant(&content).map_err(within)?),
+            "assistant" => {
+                let written = || written.slice_ref(items.get(index).copied().unwrap_or_default());
+                messages.push(read_assistant(&content, written).map_err(within)?);
+            }
             _ => {
                 let error = ApiError::invalid_field("/role", "must be `user` or `assistant`");
                 return Err(within(error));
@@ -89,9 +98,19 @@ fn read_result(block: &Value) -> Result<Message, ApiError> {
     Ok(Message::tool_result(id.to_owned(), parts, block["is_error"] == true))
 }
 
-/// Thinking is left out: it belongs to the model that thought it, and comes back to that alone, as it was.
-fn read_assistant(content: &Value) -> Result<Message, ApiError> {
+/// The `input` of each block of a message, as it is written.
+fn written_inputs(message: &ByteString) -> Vec<Option<ByteString>> {
+    let content = written_fields(message).swap_remove("content").unwrap_or_default();
+    let blocks = written_items(&content).into_iter();
+    let input = |block: &str| written_fields(&content.slice_ref(block)).swap_remove("input");
+    blocks.map(input).collect()
+}
+
+/// Thinking is left out: it belongs to the model that thought it, and comes back to that alone, as it was. `written` is the
+/// message as it is written.
+fn read_assistant(content: &Value, written: impl Fn() -> ByteString) -> Result<Message, ApiError> {
     let (mut said, mut calls) = (Vec::new(), Vec::new());
+    let inputs = LazyCell::new(|| written_inputs(&written()));
     for (index, block) in blocks(content)?.iter().enumerate() {
         let field = |name: &str| {
             let pointer = format!("/content/{index}/{name}");
@@ -99,15 +118,15 @@ fn read_assistant(content: &Value) -> Result<Message, ApiError> {
         };
         match block["type"].as_str().ok_or_else(field("type"))? {
             "text" => said.push(Part::text(block["text"].as_str().ok_or_else(field("text"))?)),
-            "tool_use" => calls.push(ToolCall {
-                id: block["id"].as_str().ok_or_else(field("id"))?.to_owned(),
-                name: block["name"].as_str().ok_or_else(field("name"))?.to_owned(),
-                arguments: Some(&block["input"])
-                    .filter(|input| input.is_object())
-                    .cloned()
-                    .unwrap_or_else(|| json!({})),
-                signature: None,
-            }),
+            "tool_use" => {
+                let id = block["id"].as_str().ok_or_else(field("id"))?;
+                let name = block["name"].as_str().ok_or_else(field("name"))?;
+                let input = inputs.get(index).cloned().flatten();
+                let input = input.and_then(|input| WrittenJson::read(input).ok());
+                let input = input.filter(WrittenJson::is_object);
+                let arguments = input.unwrap_or_else(WrittenJson::empty_object);
+                calls.push(ToolCall::new(id, name, arguments));
+            }
             _ => {}
         }
     }

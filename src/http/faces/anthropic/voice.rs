@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::error_body;
 use super::frames::{Frame, gather};
-use crate::chat::{FinishReason, ForeignEvent, SealedThought, Usage};
+use crate::chat::{FinishReason, ForeignEvent, Protocol, SealedThought, Usage};
 use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, Voice, served_model};
@@ -91,9 +91,15 @@ impl MessageVoice {
         let mut frames = Vec::new();
         self.close(&mut frames);
         for call in &run.tool_calls {
-            let block = json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}});
+            let mut block =
+                json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}});
+            for (name, written) in
+                call.further_for_callers(Protocol::Messages).into_iter().flatten()
+            {
+                block[name] = written.to_value();
+            }
             self.begin_block(&block, &mut frames);
-            let arguments = call.arguments.to_string();
+            let arguments = call.arguments.as_str();
             let delta = json!({"type": "input_json_delta", "partial_json": arguments});
             frames.push(self.delta(&delta));
             frames.push(self.stop());
@@ -261,7 +267,7 @@ impl Voice for MessageVoice {
             frames.extend(self.frames(event));
         }
         frames.extend(self.last_frames(run));
-        gather(frames).to_string()
+        gather(frames)
     }
 }
 

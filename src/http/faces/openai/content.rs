@@ -2,21 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::Part;
+use crate::chat::{Part, WrittenJson};
 use crate::http::error::ApiError;
 
 /// Arguments are a text that holds an object; other protocols take nothing but the object.
-pub(super) fn read_arguments(arguments: Value) -> Value {
-    let Value::String(text) = &arguments else {
-        return if arguments.is_object() { arguments } else { json!({}) };
-    };
-    if text.trim().is_empty() {
-        return json!({});
+pub(super) fn read_arguments(arguments: Value) -> WrittenJson {
+    match arguments {
+        Value::String(text) if text.trim().is_empty() => WrittenJson::empty_object(),
+        Value::String(text) => WrittenJson::read(text.as_str())
+            .ok()
+            .filter(WrittenJson::is_object)
+            .unwrap_or_else(|| json!({"arguments": text}).into()),
+        Value::Object(_) => arguments.into(),
+        _ => WrittenJson::empty_object(),
     }
-    serde_json::from_str(text)
-        .ok()
-        .filter(Value::is_object)
-        .unwrap_or_else(|| json!({"arguments": text}))
 }
 
 /// An image by its address, or in the address itself. `pointer` is where that stands.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::chat::{FinishReason, ForeignEvent, ToolCall, Usage};
+use crate::chat::{FinishReason, ForeignEvent, FurtherFields, Protocol, ToolCall, Usage};
 use crate::conversation::{Run, RunEvent};
 use crate::http::faces::answer::{RolecallField, served_model};
 use crate::http::faces::openai::usage::add_further;
@@ -37,7 +37,50 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     reasoning_content: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Value>,
+    tool_calls: Vec<CallBody<'a>>,
+}
+
+/// A call of the caller's.
+#[derive(Serialize)]
+pub(super) struct CallBody<'a> {
+    id: &'a str,
+    /// Of a type that only the protocol knows there are its own words.
+    #[serde(flatten)]
+    function: Option<OfFunction<'a>>,
+    /// Its place, in a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(flatten)]
+    further: Option<&'a FurtherFields>,
+}
+
+#[derive(Serialize)]
+struct OfFunction<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: FunctionBody<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionBody<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+impl<'a> CallBody<'a> {
+    pub fn in_stream(index: usize, call: &'a ToolCall) -> Self {
+        Self { index: Some(index), ..Self::from(call) }
+    }
+}
+
+impl<'a> From<&'a ToolCall> for CallBody<'a> {
+    fn from(call: &'a ToolCall) -> Self {
+        let further = call.further_for_callers(Protocol::ChatCompletions);
+        let is_of_function = !further.is_some_and(|further| further.contains_key("type"));
+        let function = FunctionBody { name: &call.name, arguments: call.arguments.as_str() };
+        let function = is_of_function.then_some(OfFunction { kind: "function", function });
+        Self { id: &call.id, function, index: None, further }
+    }
 }
 
 /// The prompt's tokens include the cached ones, here as there.
@@ -88,7 +131,7 @@ pub(super) fn write(events: Vec<RunEvent>, run: &Run) -> String {
         content: has_content.then_some(text),
         refusal,
         reasoning_content: thinking,
-        tool_calls: run.tool_calls.iter().map(tool_call).collect(),
+        tool_calls: run.tool_calls.iter().map(CallBody::from).collect(),
     };
     let completion = Completion {
         id: completion_id(run),
@@ -111,13 +154,6 @@ pub(super) fn write(events: Vec<RunEvent>, run: &Run) -> String {
 
 pub(super) fn completion_id(run: &Run) -> String {
     ["chatcmpl-", run.id.simple().encode_lower(&mut Uuid::encode_buffer())].concat()
-}
-
-pub(super) fn tool_call(call: &ToolCall) -> Value {
-    json!({"id": call.id, "type": "function", "function": {
-        "name": call.name,
-        "arguments": call.arguments.to_string(),
-    }})
 }
 
 pub(super) fn finish_reason(run: &Run) -> &'static str {

@@ -101,7 +101,7 @@ impl ToolCallBody {
             ApiError::invalid_field(pointer, "only calls of functions are taken")
         })?;
         let arguments = read_arguments(function.arguments);
-        Ok(ToolCall { id: self.id, name: function.name, arguments, signature: None })
+        Ok(ToolCall::new(self.id, function.name, arguments))
     }
 }
 

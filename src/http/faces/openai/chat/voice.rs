@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::completion::{self, UsageBody, completion_id, finish_reason, tool_call};
+use super::completion::{self, CallBody, UsageBody, completion_id, finish_reason};
 use crate::chat::ForeignEvent;
 use crate::conversation::{Run, RunEvent, RunStatus};
 use crate::http::error::ApiError;
@@ -44,6 +44,7 @@ enum Delta<'a> {
     Content(&'a str),
     Refusal(&'a str),
     ReasoningContent(&'a str),
+    ToolCalls([CallBody<'a>; 1]),
 }
 
 impl ChatVoice {
@@ -137,9 +138,8 @@ impl Voice for ChatVoice {
         }
         let mut frames = Vec::new();
         for (index, call) in run.tool_calls.iter().enumerate() {
-            let mut call = tool_call(call);
-            call["index"] = json!(index);
-            frames.push(self.chunk(json!({"tool_calls": [call]}), None));
+            let call = CallBody::in_stream(index, call);
+            frames.push(self.chunk(Delta::ToolCalls([call]), None));
         }
         frames.push(self.chunk(json!({}), Some(finish_reason(run))));
         if self.wants_usage {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::item_id::ItemId;
-use crate::chat::{Message, Part, Role, SealedThought, ToolCall};
+use crate::chat::{Message, Part, Role, SealedThought, ToolCall, WrittenJson};
 use crate::http::error::ApiError;
 use crate::http::faces::openai::content::{read_arguments, read_image, unknown_part};
 
@@ -105,11 +105,13 @@ impl ReadInput {
         Ok(())
     }
 
-    fn add_call(&mut self, fields: &Map<String, Value>, arguments: Value) -> Result<(), ApiError> {
+    fn add_call(
+        &mut self,
+        fields: &Map<String, Value>,
+        arguments: impl Into<WrittenJson>,
+    ) -> Result<(), ApiError> {
         let (id, name) = (text(fields, "call_id")?, text(fields, "name")?);
-        let call =
-            ToolCall { id: id.to_owned(), name: name.to_owned(), arguments, signature: None };
-        self.answer().tool_calls.push(call);
+        self.answer().tool_calls.push(ToolCall::new(id, name, arguments));
         Ok(())
     }
 
@@ -193,8 +195,8 @@ mod tests {
         assert_eq!(roles, [Role::User, Role::Assistant, Role::Tool, Role::Tool]);
         let answer = &read.messages[1];
         assert_eq!(answer.content, [Part::Thought(thought), Part::text("Let me see.")]);
-        assert_eq!(answer.tool_calls[0].arguments, json!({"n": 1}));
-        assert_eq!(answer.tool_calls[1].arguments, json!({}));
+        assert_eq!(answer.tool_calls[0].arguments.as_str(), "{\"n\":1}");
+        assert_eq!(answer.tool_calls[1].arguments.as_str(), "{}");
         assert_eq!(read.messages[3].text(), "off");
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::item_id::{ItemId, ItemKind, response_id};
-use crate::chat::{FinishReason, ToolCall, Usage, WrittenFields};
+use crate::chat::{FinishReason, Protocol, ToolCall, Usage, WrittenFields};
 use crate::conversation::{Run, RunStatus};
 use crate::http::error::ApiError;
 use crate::http::faces::answer::{RolecallField, served_model};
@@ -148,14 +148,18 @@ pub(super) fn refusal(text: &str) -> Value {
 }
 
 pub(super) fn function_call(id: ItemId, call: &ToolCall) -> Value {
-    json!({
+    let mut item = json!({
         "id": id.to_string(),
         "type": "function_call",
         "status": "completed",
         "call_id": call.id,
         "name": call.name,
-        "arguments": call.arguments.to_string(),
-    })
+        "arguments": call.arguments.as_str(),
+    });
+    for (name, written) in call.further_for_callers(Protocol::Responses).into_iter().flatten() {
+        item[name] = written.to_value();
+    }
+    item
 }
 
 /// A message that a limit has cut is not whole.
