@@ -14,7 +14,7 @@ use super::{
     ChatStream, Clocks, DialectName, ProviderError, ProviderSettings, Target, anthropic, gemini,
     openai, responses,
 };
-use crate::chat::{AnswerFormat, ChatRequest};
+use crate::chat::{AnswerFormat, ChatRequest, Protocol};
 use crate::telemetry::traces;
 
 /// How long the body of an error is waited for in all, and how much of it is read.
@@ -82,6 +82,7 @@ impl Endpoint {
     ) -> Result<ChatStream, ProviderError> {
         let uri = self.uri(target)?;
         self.check_format(request)?;
+        self.check_tools(request)?;
         let body = self.dialect.encode(target, request).to_bytes();
         // An answer in one piece comes when it is written: its headers tell nothing before.
         let header_timeout = if target.stream {
@@ -109,6 +110,27 @@ impl Endpoint {
             Some(AnswerFormat::Own(protocol)) if self.dialect.protocol() != Some(protocol) => {
                 let message = "the provider has no such format of an answer".to_owned();
                 Err(ProviderError::request_refused(400, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses tools that have no words here: those of a caller of Chat Completions are all the caller's own, and an answer
+    /// that could not call them would not be what was asked for. Callers of the other protocols offer the vendor's tools
+    /// wherever they ask, and are answered without them.
+    fn check_tools(&self, request: &ChatRequest) -> Result<(), ProviderError> {
+        let protocol = Protocol::ChatCompletions;
+        let inbound = request.inbound.as_deref().filter(|inbound| inbound.protocol == protocol);
+        match inbound.and_then(|inbound| inbound.own_tools.first()) {
+            Some(name) if self.dialect.protocol() != Some(protocol) => {
+                Err(ProviderError::RequestRefused {
+                    status: 400,
+                    message: format!(
+                        "`tools`: the provider knows no tool of the type of `{name}`; functions are known to all"
+                    ),
+                    code: None,
+                    param: Some("tools".to_owned()),
+                })
             }
             _ => Ok(()),
         }

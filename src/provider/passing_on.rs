@@ -44,10 +44,16 @@ pub(super) fn own_tool_choice<'a>(
 ) -> Option<&'a str> {
     let is_refused = target.refused_parameters().contains(&Parameter::ToolChoice);
     let is_asked_again = !inbound.behind(&request.messages).is_empty();
-    let has_tools = !request.tools.is_empty() || !inbound.own_tools.is_empty();
-    let is_passed =
-        request.parameters.tool_choice.is_none() && has_tools && !is_refused && !is_asked_again;
+    let is_passed = request.parameters.tool_choice.is_none()
+        && has_tools(request, Some(inbound))
+        && !is_refused
+        && !is_asked_again;
     inbound.field("tool_choice").filter(|_| is_passed)
+}
+
+/// Whether tools are sent, those that only the protocol knows among them.
+pub(super) fn has_tools(request: &ChatRequest, inbound: Option<&Inbound>) -> bool {
+    !request.tools.is_empty() || inbound.is_some_and(|inbound| !inbound.own_tools.is_empty())
 }
 
 /// The tools: those of servers as they are encoded, then the caller's in the caller's words. `encoded` are the neutral ones.

@@ -9,7 +9,7 @@ use crate::chat::{
 use crate::provider::Target;
 use crate::provider::lenient::texts;
 use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
-use crate::provider::passing_on::{self, Fields, inbound_of, own_tool_choice, pass_on};
+use crate::provider::passing_on::{self, Fields, has_tools, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words};
 
 const FIELDS: Fields = Fields {
@@ -41,7 +41,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         ("stop", (!parameters.stop.is_empty()).then(|| json!(parameters.stop))),
         ("seed", parameters.seed.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
-        ("parallel_tool_calls", parallel_tool_calls(request)),
+        ("parallel_tool_calls", parallel_tool_calls(request, inbound)),
         // What has no neutral word is the caller's, whose words take its place.
         ("response_format", parameters.answer_format.as_ref().map(response_format)),
         ("reasoning_effort", effort(target, request)),
@@ -107,9 +107,9 @@ fn read_instruction(written: &str) -> Option<String> {
 }
 
 /// Providers refuse it where there are no tools.
-fn parallel_tool_calls(request: &ChatRequest) -> Option<Value> {
+fn parallel_tool_calls(request: &ChatRequest, inbound: Option<&Inbound>) -> Option<Value> {
     let parallel = request.parameters.parallel_tool_calls.map(Value::from);
-    parallel.filter(|_| !request.tools.is_empty())
+    parallel.filter(|_| has_tools(request, inbound))
 }
 
 fn response_format(format: &AnswerFormat) -> Value {

@@ -8,7 +8,7 @@ use crate::chat::{
 };
 use crate::provider::Target;
 use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
-use crate::provider::passing_on::{self, Fields, inbound_of, own_tool_choice, pass_on};
+use crate::provider::passing_on::{self, Fields, has_tools, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
@@ -51,7 +51,7 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
         ("temperature", parameters.temperature.map(Value::from)),
         ("top_p", parameters.top_p.map(Value::from)),
         ("tool_choice", parameters.tool_choice.as_ref().map(tool_choice)),
-        ("parallel_tool_calls", parallel_tool_calls(request)),
+        ("parallel_tool_calls", parallel_tool_calls(request, inbound)),
         ("text", parameters.answer_format.as_ref().map(text_format)),
         ("reasoning", effort(target, request).map(|effort| json!({"effort": effort}))),
         ("include", include(target, request, inbound)),
@@ -110,9 +110,9 @@ fn text_format(format: &AnswerFormat) -> Value {
 }
 
 /// The API refuses it where there are no tools.
-fn parallel_tool_calls(request: &ChatRequest) -> Option<Value> {
+fn parallel_tool_calls(request: &ChatRequest, inbound: Option<&Inbound>) -> Option<Value> {
     let parallel = request.parameters.parallel_tool_calls.map(Value::from);
-    parallel.filter(|_| !request.tools.is_empty())
+    parallel.filter(|_| has_tools(request, inbound))
 }
 
 /// Without `strict: false` the API demands schemas that few tools have.

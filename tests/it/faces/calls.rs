@@ -347,3 +347,150 @@ async fn a_stored_response_keeps_its_calls(pool: PgPool) {
     assert_eq!(call[name], value);
     app.stop().await;
 }
+
+/// Tools that Chat Completions alone has, beside one that all have.
+fn chat_tools() -> Value {
+    json!([
+        {"type": "custom", "custom": {"name": "patch", "format": {"type": "text"}}},
+        {"type": "function", "function": {"name": "own", "parameters": {"type": "object"}}},
+        {"type": "of_the_future", "x": 1.5},
+    ])
+}
+
+fn calls_of_other_types() -> Reply {
+    let call = |call: Value| {
+        let choice = json!({"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": null});
+        format!("data: {}\n\n", json!({"model": "served", "choices": [choice]}))
+    };
+    Reply::events(&[
+        OPENAI.start("served"),
+        call(
+            json!({"index": 0, "id": "a", "type": "custom", "custom": {"name": "patch", "input": ""}}),
+        ),
+        call(json!({"index": 0, "custom": {"input": "*** Begin"}})),
+        call(json!({"index": 0, "custom": {"input": " Patch\n"}})),
+        call(
+            json!({"index": 1, "id": "b", "type": "function", "function": {"name": "own", "arguments": "{}"}}),
+        ),
+        call(json!({"index": 2, "id": "c", "type": "of_the_future", "of_the_future": {"y": 2}})),
+        OPENAI.finish("served"),
+        OPENAI.last(),
+    ])
+}
+
+#[sqlx::test]
+async fn tools_that_only_chat_completions_has_are_passed_on(pool: PgPool) {
+    let tools = FakeToolServer::start(&[("look", FakeTool::says("found"))]).await;
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).tool_server("docs", &tools).start().await;
+    app.wait_for_tools("helper").await;
+    provider.answers(|_| calls_of_other_types());
+    let choice = json!({"type": "custom", "custom": {"name": "patch"}});
+    let body = json!({
+        "model": "helper", "messages": [{"role": "user", "content": "Look"}],
+        "tools": chat_tools(), "tool_choice": choice, "parallel_tool_calls": false,
+    });
+    let calls = json!([
+        {"id": "a", "type": "custom", "custom": {"name": "patch", "input": "*** Begin Patch\n"}},
+        {"id": "b", "type": "function", "function": {"name": "own", "arguments": "{}"}},
+        {"id": "c", "type": "of_the_future", "of_the_future": {"y": 2}},
+    ]);
+    let path = "/v1/chat/completions";
+    let whole = ask(&app, path, body.clone()).await.body["choices"][0].clone();
+    assert_eq!(
+        (&whole["message"]["tool_calls"], &whole["finish_reason"]),
+        (&calls, &json!("tool_calls"))
+    );
+    let sent = provider.received().pop().expect("was asked").body;
+    assert_eq!(
+        sent["tools"].as_array().expect("tools")[1..],
+        *chat_tools().as_array().expect("tools")
+    );
+    assert_eq!((&sent["tool_choice"], &sent["parallel_tool_calls"]), (&choice, &json!(false)));
+    let mut streamed = body.clone();
+    streamed["stream"] = json!(true);
+    let streamed = frames(&ask(&app, path, streamed).await.text);
+    let streamed = streamed.iter().filter_map(|(_, data)| {
+        let chunk: Value = serde_json::from_str(data).ok()?;
+        let mut call = chunk.pointer("/choices/0/delta/tool_calls/0")?.clone();
+        call.as_object_mut()?.remove("index");
+        Some(call)
+    });
+    assert_eq!(streamed.collect::<Value>(), calls);
+    // And back.
+    let mut again = body;
+    let said = json!({"role": "assistant", "tool_calls": calls});
+    let result = json!({"role": "tool", "tool_call_id": "a", "content": "done"});
+    again["messages"].as_array_mut().expect("messages").extend([said.clone(), result]);
+    ask(&app, path, again).await;
+    let sent = provider.received().pop().expect("was asked").body;
+    assert_eq!(sent["messages"][2], said, "{sent}");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_custom_tool_alone_may_be_called_once_at_a_time(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).start().await;
+    provider.says(OPENAI, "Yes.");
+    let tools = json!([chat_tools()[0]]);
+    let body = json!({
+        "model": "helper", "messages": [{"role": "user", "content": "Look"}],
+        "tools": tools, "parallel_tool_calls": false,
+    });
+    ask(&app, "/v1/chat/completions", body).await;
+    let sent = &provider.received()[0].body;
+    assert_eq!((&sent["tools"], &sent["parallel_tool_calls"]), (&tools, &json!(false)));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn tools_that_only_chat_completions_has_go_nowhere_else(pool: PgPool) {
+    for wire in [ANTHROPIC, RESPONSES, GEMINI] {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        let mut body = json!({
+            "model": "helper", "messages": [{"role": "user", "content": "Look"}],
+            "tools": chat_tools(),
+        });
+        for is_streaming in [false, true] {
+            body["stream"] = json!(is_streaming);
+            let answer = app.admin.post("/v1/chat/completions", body.clone()).await;
+            let error = &answer.body["error"];
+            assert_eq!((answer.status, &error["param"]), (400, &json!("tools")), "{}", answer.text);
+            assert!(error["message"].as_str().is_some_and(|it| it.contains("patch")), "{error}");
+        }
+        assert!(provider.received().is_empty());
+        // A call that was made elsewhere is understood.
+        provider.says(wire, "Yes.");
+        body["stream"] = json!(false);
+        body.as_object_mut().expect("fields").remove("tools");
+        let call =
+            json!({"id": "a", "type": "custom", "custom": {"name": "patch", "input": "It."}});
+        let result = json!({"role": "tool", "tool_call_id": "a", "content": "done"});
+        let said = json!({"role": "assistant", "tool_calls": [call]});
+        body["messages"].as_array_mut().expect("messages").extend([said, result]);
+        ask(&app, "/v1/chat/completions", body).await;
+        let sent = &provider.received()[0].text;
+        assert!(sent.contains("patch") && sent.contains("It."), "{sent}");
+        app.stop().await;
+    }
+}
+
+#[sqlx::test]
+async fn a_call_without_its_words_is_refused(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, OPENAI, &folder).start().await;
+    for (call, missing) in [
+        (json!({"id": "a"}), "function"),
+        (json!({"id": "a", "type": "function"}), "function"),
+        (json!({"id": "a", "type": "custom"}), "custom"),
+    ] {
+        let messages = json!([{"role": "assistant", "tool_calls": [call]}]);
+        let body = json!({"model": "helper", "messages": messages});
+        let answer = app.admin.post("/v1/chat/completions", body).await;
+        let param = format!("messages[0].tool_calls[0].{missing}");
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(param)));
+    }
+    app.stop().await;
+}

@@ -87,7 +87,7 @@ async fn what_cannot_be_read_is_refused_in_the_protocols_shape(pool: PgPool) {
         change(&mut body);
         app.admin.post(PATH, body).await
     };
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 12] = [
         (|body| body["n"] = json!(2), "n"),
         (|body| body["messages"] = json!([]), "messages"),
         (|body| body["messages"][0]["role"] = json!("owl"), "messages[0].role"),
@@ -103,7 +103,9 @@ async fn what_cannot_be_read_is_refused_in_the_protocols_shape(pool: PgPool) {
             |body| body["messages"][0] = json!({"role": "tool", "content": "x"}),
             "messages[0].tool_call_id",
         ),
-        (|body| body["tools"] = json!([{"type": "custom"}]), "tools[0].type"),
+        (|body| body["tools"] = json!([{"type": "custom"}]), "tools[0].custom"),
+        (|body| body["tools"] = json!([{"type": "function"}]), "tools[0].function"),
+        (|body| body["tools"] = json!([{"function": {"name": "look"}}]), "tools[0].type"),
         (|body| body["tool_choice"] = json!("perhaps"), "tool_choice"),
         (
             |body| body["response_format"] = json!({"type": "json_schema"}),

@@ -22,7 +22,7 @@ pub struct CreateChatCompletion {
     model: String,
     #[schema(value_type = Vec<Object>)]
     messages: Vec<MessageBody>,
-    /// The caller's own functions.
+    /// The caller's own functions, and tools that only the protocol knows.
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<ToolBody>>,
     #[schema(value_type = Option<Value>)]
@@ -52,6 +52,12 @@ struct ToolBody {
     #[serde(rename = "type", default)]
     kind: String,
     function: Option<FunctionBody>,
+    custom: Option<CustomBody>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CustomBody {
+    name: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,7 +119,7 @@ impl CreateChatCompletion {
         }
         let leading_instructions = message::count_leading_instructions(&self.messages);
         let (instructions, messages) = message::read_all(self.messages)?;
-        let tools = read_tools(self.tools.unwrap_or_default())?;
+        let (tools, own_tools) = read_tools(self.tools.unwrap_or_default())?;
         let inbound = Inbound {
             protocol: Protocol::ChatCompletions,
             body: whole,
@@ -122,7 +128,7 @@ impl CreateChatCompletion {
             message_count: messages.len(),
             leading_instructions,
             tool_count: tools.len(),
-            own_tools: Vec::new(),
+            own_tools,
         };
         let parameters = Parameters {
             max_tokens,
@@ -145,30 +151,39 @@ impl CreateChatCompletion {
     }
 }
 
-fn read_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, ApiError> {
-    let read = |(index, tool): (usize, ToolBody)| {
-        let field = |name: &str| format!("/tools/{index}/{name}");
-        if tool.kind != "function" {
-            return Err(ApiError::invalid_field(
-                field("type"),
-                "only tools of type `function` are taken",
-            ));
+/// The functions, and the names of the tools that only the protocol knows. One without a name goes by its type.
+fn read_tools(tools: Vec<ToolBody>) -> Result<(Vec<Tool>, Vec<String>), ApiError> {
+    let (mut functions, mut own) = (Vec::new(), Vec::new());
+    for (index, ToolBody { kind, function, custom }) in tools.into_iter().enumerate() {
+        let missing = |name: &str, detail: &str| {
+            ApiError::invalid_field(format!("/tools/{index}/{name}"), detail)
+        };
+        match kind.as_str() {
+            "" => return Err(missing("type", "is missing")),
+            "function" => functions
+                .push(function.ok_or_else(|| missing("function", "a function is missing"))?.read()),
+            "custom" => {
+                own.push(custom.ok_or_else(|| missing("custom", "a custom tool is missing"))?.name);
+            }
+            _ => own.push(kind),
         }
-        let function = tool
-            .function
-            .ok_or_else(|| ApiError::invalid_field(field("function"), "a function is missing"))?;
-        Ok(Tool {
-            name: function.name,
-            description: function.description.unwrap_or_default(),
+    }
+    Ok((functions, own))
+}
+
+impl FunctionBody {
+    fn read(self) -> Tool {
+        let Self { name, description, parameters } = self;
+        Tool {
+            name,
+            description: description.unwrap_or_default(),
             // No parameters are parameters of no properties.
-            parameters: function
-                .parameters
+            parameters: parameters
                 .filter(Value::is_object)
                 .unwrap_or_else(|| json!({"type": "object", "properties": {}})),
             cache_control: None,
-        })
-    };
-    tools.into_iter().enumerate().map(read).collect()
+        }
+    }
 }
 
 /// A choice of a kind that only the protocol knows is left to providers of the protocol.

@@ -1,9 +1,9 @@
 //! The messages of a chat completion, in neutral words.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::chat::{Message, Part, Role, ToolCall};
+use crate::chat::{Message, Part, Role, ToolCall, WrittenJson};
 use crate::http::error::ApiError;
 use crate::http::faces::openai::content::{read_arguments, read_image, unknown_part};
 
@@ -23,7 +23,17 @@ pub(super) struct MessageBody {
 struct ToolCallBody {
     #[serde(default)]
     id: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
     function: Option<CalledFunction>,
+    custom: Option<CalledTool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CalledTool {
+    name: String,
+    #[serde(default)]
+    input: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,12 +106,23 @@ impl MessageBody {
 
 impl ToolCallBody {
     fn read(self, index: usize) -> Result<ToolCall, ApiError> {
-        let function = self.function.ok_or_else(|| {
-            let pointer = format!("/tool_calls/{index}/function");
-            ApiError::invalid_field(pointer, "only calls of functions are taken")
-        })?;
-        let arguments = read_arguments(function.arguments);
-        Ok(ToolCall::new(self.id, function.name, arguments))
+        if let Some(CalledTool { name, input }) = self.custom {
+            return Ok(ToolCall::new(self.id, name, json!({"input": input})));
+        }
+        match (self.function, self.kind) {
+            (Some(CalledFunction { name, arguments }), _) => {
+                Ok(ToolCall::new(self.id, name, read_arguments(arguments)))
+            }
+            // What it is called with only the protocol knows: see `Inbound`.
+            (None, Some(kind)) if !matches!(&*kind, "function" | "custom") => {
+                Ok(ToolCall::new(self.id, kind, WrittenJson::empty_object()))
+            }
+            (None, kind) => {
+                let missing = kind.as_deref().unwrap_or("function");
+                let pointer = format!("/tool_calls/{index}/{missing}");
+                Err(ApiError::invalid_field(pointer, "is missing"))
+            }
+        }
     }
 }
 
