@@ -16,6 +16,10 @@ pub struct Tool {
     pub description: String,
     /// JSON Schema of the arguments.
     pub parameters: Value,
+    /// Whether the model is held to the schema, by providers that can do so. The schema must be one that they can guarantee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub strict: Option<bool>,
     /// A cache breakpoint in the provider's own words; sent to providers that know the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<Value>,

@@ -352,6 +352,7 @@ fn offered_tools(offer: &Offer) -> Vec<Tool> {
         name: tool.name.clone(),
         description: tool.description.clone(),
         parameters: tool.parameters.clone(),
+        strict: None,
         cache_control: None,
     };
     offer.tools.iter().map(tool).collect()

@@ -100,6 +100,7 @@ mod tests {
             name: name.to_owned(),
             description: String::new(),
             parameters: serde_json::json!({"type": "object"}),
+            strict: None,
             cache_control: None,
         };
         let input = PromptInput { tools: vec![tool("own")], ..PromptInput::default() };

@@ -23,6 +23,11 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync {
     /// Parameters that the protocol has no word for.
     fn unknown_parameters(&self) -> &'static [Parameter];
 
+    /// The highest temperature that the protocol has. A higher one is lowered to it.
+    fn highest_temperature(&self) -> Option<f64> {
+        None
+    }
+
     /// The protocol, if callers may speak it too.
     fn protocol(&self) -> Option<Protocol> {
         None

@@ -32,6 +32,7 @@ mod silence;
 mod spans;
 mod sse;
 mod stream;
+mod strict_tools;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
 pub use silence::SilenceTimer;
 
 use breaker::Breakers;
+use dialect::Dialect;
 use endpoint::Endpoint;
 use retry_after::retry_after;
 use sse::{SseEvent, SseParser};
@@ -180,13 +182,10 @@ impl Providers {
     }
 
     /// The parameters that a target takes, and those that are left out for it. A length beyond the model's limit
-    /// is lowered to it.
+    /// is lowered to it, and so is a temperature beyond the protocol's.
     fn adapt(&self, target: &Target, parameters: &Parameters) -> (Parameters, Vec<Parameter>) {
-        let of_dialect = self
-            .inner
-            .endpoints
-            .get(&target.provider)
-            .map_or(&[][..], |endpoint| endpoint.dialect.unknown_parameters());
+        let dialect = self.inner.endpoints.get(&target.provider).map(|endpoint| endpoint.dialect);
+        let of_dialect = dialect.map_or(&[][..], Dialect::unknown_parameters);
         let mut adapted = parameters.clone();
         let refused = target.refused_parameters().iter().chain(of_dialect).copied();
         let dropped = refused.filter(|parameter| adapted.remove(*parameter)).collect();
@@ -194,6 +193,9 @@ impl Providers {
             (Some(asked), Some(most)) => Some(asked.min(most)),
             (asked, _) => asked,
         };
+        if let Some(highest) = dialect.and_then(Dialect::highest_temperature) {
+            adapted.temperature = adapted.temperature.map(|asked| asked.min(highest));
+        }
         (adapted, dropped)
     }
 

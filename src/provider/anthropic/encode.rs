@@ -10,6 +10,7 @@ use crate::chat::{
 use crate::provider::Target;
 use crate::provider::passing_on::{self, Fields, inbound_of, pass_on};
 use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
+use crate::provider::strict_tools::is_strict_for_anthropic;
 
 const FIELDS: Fields = Fields {
     decided: &[
@@ -127,12 +128,16 @@ fn output_config(parameters: &Parameters, inbound: Option<&Inbound>) -> Option<V
     config.as_object().is_some_and(|config| !config.is_empty()).then_some(config)
 }
 
+/// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs#strict-tool-use>
 fn tool(tool: &Tool) -> Value {
-    let encoded = json!({
+    let mut encoded = json!({
         "name": tool.name,
         "description": tool.description,
         "input_schema": tool.parameters,
     });
+    if is_strict_for_anthropic(tool) {
+        encoded["strict"] = json!(true);
+    }
     with_breakpoint(encoded, tool.cache_control.as_ref())
 }
 

@@ -37,6 +37,11 @@ impl Dialect for Anthropic {
         &[Parameter::Seed]
     }
 
+    /// Others go up to 2: <https://docs.claude.com/en/api/messages>
+    fn highest_temperature(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
     fn protocol(&self) -> Option<Protocol> {
         Some(Protocol::Messages)
     }

@@ -57,6 +57,7 @@ fn our_breakpoint_lasts_as_long_as_those_behind_it() {
         name: "look".to_owned(),
         description: String::new(),
         parameters: json!({}),
+        strict: None,
         cache_control: lasting.clone(),
     }];
     let ours = |request: &ChatRequest| {
@@ -85,4 +86,12 @@ fn an_input_is_read_as_it_is_written() {
 #[test]
 fn what_was_said_of_a_call_goes_back() {
     WIRE.gives_back_what_was_said("claude-sonnet-5-5");
+}
+
+#[test]
+fn a_model_is_held_to_the_schema_of_a_tool() {
+    assert_eq!(
+        WIRE.encode_strictness("claude-sonnet-5-5"),
+        [Value::Null, Value::Null, json!(true)]
+    );
 }

@@ -131,6 +131,22 @@ impl Wire {
         }
     }
 
+    /// What a request says of a tool of which the model is, is not, or may be held to its schema.
+    fn encode_strictness(&self, model: &str) -> Vec<Value> {
+        let encode = |strict| {
+            let parameters =
+                json!({"type": "object", "properties": {}, "additionalProperties": false});
+            let name = "look".to_owned();
+            let tool =
+                Tool { name, description: String::new(), parameters, strict, cache_control: None };
+            let tools = vec![tool];
+            let body = self.encode(&target(model), &ChatRequest { tools, ..question() });
+            let tool = &body["tools"][0];
+            tool.get("function").unwrap_or(tool)["strict"].clone()
+        };
+        [None, Some(false), Some(true)].map(encode).into()
+    }
+
     /// What the fixtures of a test mean. Both transports must mean the same.
     fn tell(&self, name: &str) -> String {
         let read = |extension| std::fs::read(self.folder().join(name).with_extension(extension));
@@ -303,6 +319,7 @@ fn conversation() -> ChatRequest {
         name: name.to_owned(),
         description: format!("Answers {name}."),
         parameters,
+        strict: None,
         cache_control: None,
     };
     ChatRequest {

@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions on the wire, and what the servers make of it that speak it too.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ODD_ARGUMENTS, Wire, conversation, golden_tests, target};
 use crate::provider::openai::OpenAi;
@@ -66,4 +66,9 @@ fn arguments_are_read_as_they_are_written() {
 #[test]
 fn what_was_said_of_a_call_goes_back() {
     WIRE.gives_back_what_was_said("gemini-3.5-flash");
+}
+
+#[test]
+fn a_model_is_held_to_the_schema_of_a_tool() {
+    assert_eq!(WIRE.encode_strictness("gpt-5.5"), [Value::Null, Value::Null, json!(true)]);
 }

@@ -85,3 +85,8 @@ fn arguments_are_read_as_they_are_written() {
 fn what_was_said_of_a_call_goes_back() {
     WIRE.gives_back_what_was_said("gpt-5.5");
 }
+
+#[test]
+fn a_model_is_held_to_the_schema_of_a_tool() {
+    assert_eq!(WIRE.encode_strictness("gpt-5.5"), [false, false, true]);
+}

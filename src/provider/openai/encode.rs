@@ -11,6 +11,7 @@ use crate::provider::lenient::texts;
 use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
 use crate::provider::passing_on::{self, Fields, has_tools, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words};
+use crate::provider::strict_tools::is_strict_for_openai;
 
 const FIELDS: Fields = Fields {
     decided: &[
@@ -120,11 +121,15 @@ fn response_format(format: &AnswerFormat) -> Value {
 }
 
 fn tool(tool: &Tool) -> Value {
-    json!({"type": "function", "function": {
+    let mut function = json!({
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters,
-    }})
+    });
+    if is_strict_for_openai(tool) {
+        function["strict"] = json!(true);
+    }
+    json!({"type": "function", "function": function})
 }
 
 fn tool_choice(choice: &ToolChoice) -> Value {

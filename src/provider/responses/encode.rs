@@ -10,6 +10,7 @@ use crate::provider::Target;
 use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
 use crate::provider::passing_on::{self, Fields, has_tools, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
+use crate::provider::strict_tools::is_strict_for_openai;
 
 /// The API refuses a lower limit, with the code `integer_below_min_value`.
 const FEWEST_OUTPUT_TOKENS: u32 = 16;
@@ -123,7 +124,7 @@ fn tool(tool: &Tool) -> Value {
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters,
-        "strict": false,
+        "strict": is_strict_for_openai(tool),
     })
 }
 

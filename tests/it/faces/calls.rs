@@ -1,6 +1,8 @@
 //! Calls of tools on their way from a provider to a caller and back: what a model has written stays as it is written, and what
 //! a provider says of a call besides is not lost.
 
+use std::slice;
+
 use rolecall::provider::DialectName;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -493,4 +495,56 @@ async fn a_call_without_its_words_is_refused(pool: PgPool) {
         assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!(param)));
     }
     app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_tool_stays_strict(pool: PgPool) {
+    let schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    for wire in FACES {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.answers(move |_| Reply::events(&wire.frames("served", &["Yes."])));
+        for face in FACES {
+            let (path, mut body) = request(face, "own");
+            let tool = &mut body["tools"][0];
+            match face.0 {
+                DialectName::Anthropic => tool["input_schema"] = schema.clone(),
+                DialectName::Openai => tool["function"]["parameters"] = schema.clone(),
+                _ => tool["parameters"] = schema.clone(),
+            }
+            let place = if face == OPENAI { &mut tool["function"] } else { tool };
+            place["strict"] = json!(true);
+            ask(&app, path, body).await;
+            let sent = provider.received().pop().expect("was asked").body;
+            let tool = &sent["tools"][0];
+            let tool = tool.get("function").unwrap_or(tool);
+            assert_eq!(tool["strict"], true, "{} over {}", face.name(), wire.name());
+        }
+        let tool = json!({"name": "own", "parameters": schema, "strict": true});
+        let body = json!({"input": "Look", "agent": "helper", "tools": slice::from_ref(&tool)});
+        ask(&app, "/v1/runs", body).await;
+        let sent = provider.received().pop().expect("was asked").body;
+        let tool = &sent["tools"][0];
+        assert_eq!(tool.get("function").unwrap_or(tool)["strict"], true);
+        app.stop().await;
+    }
+}
+
+#[sqlx::test]
+async fn a_temperature_is_lowered_to_what_the_protocol_has(pool: PgPool) {
+    for wire in WIRES {
+        let (provider, folder) = (FakeProvider::start().await, helper());
+        let app = app(&pool, &provider, wire, &folder).start().await;
+        provider.answers(move |_| Reply::events(&wire.frames("served", &["Yes."])));
+        for (asked, lowered) in [(0.25, 0.25), (1.75, 1.0)] {
+            let (path, mut body) = request(OPENAI, "own");
+            body["temperature"] = json!(asked);
+            ask(&app, path, body).await;
+            let sent = provider.received().pop().expect("was asked").body;
+            let sent = sent.get("generationConfig").unwrap_or(&sent)["temperature"].clone();
+            let expected = if wire == ANTHROPIC { lowered } else { asked };
+            assert_eq!(sent, json!(expected), "{}", wire.name());
+        }
+        app.stop().await;
+    }
 }

@@ -56,6 +56,7 @@ struct ToolBody {
     name: String,
     description: Option<String>,
     input_schema: Option<Value>,
+    strict: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,6 +164,7 @@ fn read_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, ApiError> {
                 .input_schema
                 .filter(Value::is_object)
                 .unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+            strict: tool.strict,
             cache_control: None,
         })
     };

@@ -65,6 +65,7 @@ struct FunctionBody {
     name: String,
     description: Option<String>,
     parameters: Option<Value>,
+    strict: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -173,7 +174,7 @@ fn read_tools(tools: Vec<ToolBody>) -> Result<(Vec<Tool>, Vec<String>), ApiError
 
 impl FunctionBody {
     fn read(self) -> Tool {
-        let Self { name, description, parameters } = self;
+        let Self { name, description, parameters, strict } = self;
         Tool {
             name,
             description: description.unwrap_or_default(),
@@ -181,6 +182,7 @@ impl FunctionBody {
             parameters: parameters
                 .filter(Value::is_object)
                 .unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+            strict,
             cache_control: None,
         }
     }

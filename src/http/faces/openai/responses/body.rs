@@ -70,6 +70,7 @@ struct ToolBody {
     name: Option<String>,
     description: Option<String>,
     parameters: Option<Value>,
+    strict: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -213,6 +214,7 @@ fn read_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, ApiError> {
                 .parameters
                 .filter(Value::is_object)
                 .unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+            strict: tool.strict,
             cache_control: None,
         })
     };
