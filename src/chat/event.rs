@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BrokenCall, ForeignEvent, Protocol, SealedThought, ToolCall, Usage};
+use super::{BrokenCall, ForeignEvent, ForeignItem, Protocol, SealedThought, ToolCall, Usage};
 
 /// One item of an answer. An answer is whole if it holds a [`ChatEvent::Finished`].
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,9 @@ pub enum ChatEvent {
     Finished(FinishReason),
     /// What has no neutral word.
     Foreign(ForeignEvent),
+    /// An item of the answer that has none, as it goes back if the model is asked again; and the call that it is, if the
+    /// caller may answer it. What it means, if anything, has been told.
+    ForeignItem(ForeignItem, Option<ToolCall>),
     /// What came before, if anything did, is void: the answer begins anew.
     Restarted,
 }

@@ -68,15 +68,3 @@ impl Inbound {
         self.field(name).map_or_else(Vec::new, written_items)
     }
 }
-
-/// Something that a provider has told and that has no neutral word. It is for callers of the same protocol alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ForeignEvent {
-    pub protocol: Protocol,
-    /// The event's name; empty if the protocol does not name its events.
-    pub name: String,
-    /// As it came.
-    pub data: String,
-    /// Whether a caller waits for it, as for text.
-    pub is_content: bool,
-}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Inbound, Parameters, SealedThought, Tool, ToolCall};
+use super::{ForeignItem, Inbound, Parameters, SealedThought, Tool, ToolCall};
 
 /// Who speaks. The agent's own instructions are no message: see [`ChatRequest::system`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,12 @@ pub enum Part {
     },
     /// An image that the provider fetches.
     ImageUrl { url: String },
-    /// What the model thought, for itself alone. No caller writes it.
+    /// What the model thought, for itself alone. No caller writes it, nor what follows.
     Thought(SealedThought),
+    /// What a caller instructs in the midst of a conversation. It is told with the other instructions.
+    Instructions { text: String },
+    /// What only one protocol has words for.
+    Foreign(ForeignItem),
 }
 
 impl Part {
@@ -48,7 +52,7 @@ impl Part {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text { text, .. } => Some(text),
-            Self::Image { .. } | Self::ImageUrl { .. } | Self::Thought(_) => None,
+            _ => None,
         }
     }
 
@@ -57,12 +61,40 @@ impl Part {
         match self {
             Self::Image { media_type, data } => Some(Image::Inline { media_type, data }),
             Self::ImageUrl { url } => Some(Image::At(url)),
-            Self::Text { .. } | Self::Thought(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The call that only one protocol has words for, and that it is, or whose result.
+    pub fn foreign_call_id(&self) -> Option<&str> {
+        match self {
+            Self::Foreign(item) => item.call_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The part in neutral words.
+    pub fn meaning(&self) -> &[Self] {
+        match self {
+            Self::Foreign(item) => &item.meaning,
+            part => std::slice::from_ref(part),
+        }
+    }
+
+    /// The same of a part that is not needed any more.
+    pub fn into_meaning(self) -> Vec<Self> {
+        match self {
+            Self::Foreign(item) => item.meaning,
+            part => vec![part],
         }
     }
 
     fn is_blank(&self) -> bool {
-        self.as_text().is_some_and(str::is_empty)
+        match self {
+            Self::Text { text, .. } => text.is_empty(),
+            Self::Instructions { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -116,20 +148,28 @@ impl Message {
         }
     }
 
+    /// The pieces of the message in neutral words.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.content.iter().flat_map(Part::meaning)
+    }
+
     /// The words of the message, its pieces on lines of their own.
     pub fn text(&self) -> Cow<'_, str> {
-        match self.content.as_slice() {
-            [Part::Text { text, .. }] => Cow::Borrowed(text),
-            parts => {
-                let texts: Vec<&str> = parts.iter().filter_map(Part::as_text).collect();
-                Cow::Owned(texts.join("\n"))
-            }
+        if let [Part::Text { text, .. }] = self.content.as_slice() {
+            return Cow::Borrowed(text);
         }
+        let texts: Vec<&str> = self.parts().filter_map(Part::as_text).collect();
+        Cow::Owned(texts.join("\n"))
     }
 
     /// The images of the message.
     pub fn images(&self) -> impl Iterator<Item = Image<'_>> {
-        self.content.iter().filter_map(Part::as_image)
+        self.parts().filter_map(Part::as_image)
+    }
+
+    /// Whether a call of the message, or its result, has words that only one protocol knows.
+    pub fn is_foreign_call(&self, id: &str) -> bool {
+        self.content.iter().any(|part| part.foreign_call_id() == Some(id))
     }
 
     /// The whole content, if it is no more than one text.
@@ -141,9 +181,27 @@ impl Message {
         }
     }
 
-    /// Whether it says nothing.
+    /// The same with a model for the thinking that names none.
+    #[must_use]
+    pub fn with_thoughts_of(mut self, model: &str) -> Self {
+        for part in &mut self.content {
+            if let Part::Thought(thought) = part
+                && thought.model.is_empty()
+            {
+                model.clone_into(&mut thought.model);
+            }
+        }
+        self
+    }
+
+    /// Whether it says nothing in neutral words.
     pub fn is_blank(&self) -> bool {
-        self.content.iter().all(Part::is_blank)
+        self.parts().all(Part::is_blank)
+    }
+
+    /// Whether it says nothing in any words.
+    pub fn is_empty(&self) -> bool {
+        self.is_blank() && !self.content.iter().any(|part| matches!(part, Part::Foreign(_)))
     }
 }
 
@@ -191,9 +249,24 @@ pub struct ChatRequest {
 }
 
 impl ChatRequest {
+    /// What the caller instructs: with the request, and in the midst of the conversation.
+    pub fn callers_instructions(&self) -> Cow<'_, str> {
+        let among_messages = self.messages.iter().flat_map(Message::parts).filter_map(|part| {
+            if let Part::Instructions { text } = part { Some(text.as_str()) } else { None }
+        });
+        among_messages.fold(Cow::Borrowed(&*self.instructions), |before, text| {
+            Cow::Owned(join_instructions(&before, text).into_owned())
+        })
+    }
+
     /// The agent's instructions, then the caller's.
     pub fn whole_system(&self) -> Cow<'_, str> {
-        join_instructions(&self.system, &self.instructions)
+        match self.callers_instructions() {
+            Cow::Borrowed(callers) => join_instructions(&self.system, callers),
+            Cow::Owned(callers) => {
+                Cow::Owned(join_instructions(&self.system, &callers).into_owned())
+            }
+        }
     }
 }
 

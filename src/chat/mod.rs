@@ -3,6 +3,7 @@
 //! Pure data. Wire formats live in `provider` and in `http`.
 
 mod event;
+mod foreign;
 mod inbound;
 mod message;
 mod money;
@@ -14,7 +15,8 @@ mod written;
 mod written_json;
 
 pub use event::{ChatEvent, FinishReason};
-pub use inbound::{ForeignEvent, Inbound, Protocol};
+pub use foreign::{ForeignEvent, ForeignItem};
+pub use inbound::{Inbound, Protocol};
 pub use message::{
     ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,
     requests,

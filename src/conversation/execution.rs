@@ -200,6 +200,7 @@ impl Execution {
                     self.tell(RunEvent::ProviderEvent(foreign));
                 }
             }
+            ChatEvent::ForeignItem(item, call) => turn.add_foreign(item, call),
             ChatEvent::Text(text) => {
                 let told = turn.add_text(text);
                 self.tell(RunEvent::TextDelta(told));

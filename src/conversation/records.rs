@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::event::{CallsForCaller, EventOnRecord, NumberedEvent};
+use super::event::{CallsForCaller, EventOnRecord, NumberedEvent, RunEvent};
 use super::idempotency::Idempotency;
 use super::live_run::LiveRun;
 use super::{Conversations, Run, charges};
@@ -132,6 +132,16 @@ impl Conversations {
             Some(record) => Ok(self.with_texts(&record).await?),
             None => Ok(None),
         }
+    }
+
+    /// The events of a run so far: of a record those that faces tell. The end is none of them.
+    pub async fn list_run_events(&self, id: Uuid) -> Result<Vec<RunEvent>, LedgerError> {
+        if let Some(live) = self.find_live(id) {
+            return Ok(live.read(0).read_told());
+        }
+        let pieces = self.inner.ledger.list_run_events(id, 0).await?;
+        let events = pieces.iter().flat_map(|piece| events_behind(piece, 0));
+        Ok(events.filter_map(|event| RunEvent::read(&event)).collect())
     }
 
     /// The key that made a run.

@@ -20,7 +20,7 @@ use super::stored::{self, Before, Exchange, InConversation};
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
 use super::{Conversations, Registration, Run, RunStatus};
-use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice, Usage};
+use crate::chat::{ChatRequest, Message, Parameter, Tool, ToolChoice, Usage};
 use crate::dispatch::{
     AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
 };
@@ -162,6 +162,9 @@ impl Conversations {
         let conversation_id = joined.before.map(|before| before.conversation_id);
         let exchange = joined.keeping.zip(conversation_id).zip(asked).map(|(kept, asked)| {
             let pool = self.inner.claims.pool.clone();
+            let full_name = model.first().full_name();
+            let asked: Vec<Message> =
+                asked.into_iter().map(|message| message.with_thoughts_of(&full_name)).collect();
             Exchange::begin(pool, id, kept, agent.name().as_str(), asked)
         });
         // Boxed: it is moved several times before it begins.
@@ -253,7 +256,7 @@ impl Conversations {
         let mut is_shortened = history.as_ref().is_some_and(|history| history.is_cut);
         let is_stored = history.as_ref().is_some_and(|history| !history.is_empty());
         if let Some(history) = history {
-            let shown = history.shown_to(agent.name().as_str());
+            let shown = history.shown_to(agent.name().as_str(), &new.prompt.messages);
             if let Some(inbound) = &mut new.prompt.inbound {
                 Arc::make_mut(inbound).first_message = shown.len();
             }

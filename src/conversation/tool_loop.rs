@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use super::required::Required;
 use super::spans;
 use super::turn::{AskedCall, ExecutedCall, OpenTurn, milliseconds_since};
-use crate::chat::{FinishReason, Message, Part};
+use crate::chat::{FinishReason, Message, Part, ToolCall};
 use crate::telemetry::metrics::{self, OTHER};
 use crate::tools::{Offer, ServerTool, ToolContent, ToolOutcome, ToolServers};
 
@@ -115,8 +115,9 @@ impl ToolLoop {
         }
         let (callers, ours): (Vec<_>, Vec<_>) =
             turn.asked.iter().partition(|asked| self.is_callers(asked));
+        let has_foreign = turn.foreign_calls().any(|call| self.is_of_callers_tool(call));
         if !ours.is_empty() {
-            let goes_on = callers.is_empty();
+            let goes_on = callers.is_empty() && !has_foreign;
             let may_go_on = self.turns_left > 0;
             return if goes_on && !may_go_on {
                 Step::OutOfTurns
@@ -125,10 +126,17 @@ impl ToolLoop {
             };
         }
         let is_cut = turn.finish_reason == Some(FinishReason::Length);
-        if !callers.is_empty() || is_cut || self.turns_left == 0 {
+        if !callers.is_empty() || has_foreign || is_cut || self.turns_left == 0 {
             return Step::End;
         }
         self.required.remind(&self.offer).map_or(Step::End, Step::Remind)
+    }
+
+    /// Whether a call that only its protocol has words for is one of a tool that the caller has. It is named like the tool,
+    /// or like the tool's type, as `shell_call`; providers call tools of their own, too.
+    fn is_of_callers_tool(&self, call: &ToolCall) -> bool {
+        let name = call.name.trim_end_matches("_call");
+        self.callers.iter().any(|tool| tool.starts_with(name))
     }
 
     /// Whether the caller can answer a call. One that is broken cannot be handed on.

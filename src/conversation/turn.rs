@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::RunEvent;
 use crate::chat::{
-    BrokenCall, FinishReason, Message, Money, Part, SealedThought, ToolCall, Usage, WrittenJson,
+    BrokenCall, FinishReason, ForeignItem, Message, Money, Part, SealedThought, ToolCall, Usage,
+    WrittenJson,
 };
 
 /// What stands between the texts of two turns.
@@ -57,6 +58,8 @@ pub(super) struct OpenTurn {
     /// What the model said and thought, in its order.
     content: Vec<Part>,
     pub asked: Vec<AskedCall>,
+    /// Calls that only the provider's protocol has words for.
+    foreign_calls: Vec<ToolCall>,
     /// Whether text has been told before that this turn's must stand apart from.
     needs_gap: bool,
     /// Events that are told when the turn is over, so that it can begin anew or be kept back. `None` tells each as it
@@ -82,6 +85,7 @@ impl OpenTurn {
             finish_reason: None,
             content: Vec::new(),
             asked: Vec::new(),
+            foreign_calls: Vec::new(),
             needs_gap: has_text_before,
             held_back: is_held_back.then(Vec::new),
             is_over: false,
@@ -92,13 +96,15 @@ impl OpenTurn {
     pub fn restart(&mut self) {
         self.content.clear();
         self.asked.clear();
+        self.foreign_calls.clear();
         self.finish_reason = None;
         self.held_back.iter_mut().for_each(Vec::clear);
     }
 
     /// Takes a piece of the text; returns what is told of it.
     pub fn add_text(&mut self, piece: String) -> String {
-        let is_first = !self.content.iter().any(|part| part.as_text().is_some());
+        let mut said = self.content.iter().flat_map(Part::meaning);
+        let is_first = said.all(|part| part.as_text().is_none());
         match self.content.last_mut() {
             Some(Part::Text { text, .. }) => text.push_str(&piece),
             _ => self.content.push(Part::text(piece.as_str())),
@@ -108,6 +114,39 @@ impl OpenTurn {
 
     pub fn add_thought(&mut self, thought: SealedThought) {
         self.content.push(Part::Thought(thought));
+    }
+
+    /// Takes an item in its protocol's words, in the place of the text that it repeats.
+    pub fn add_foreign(&mut self, item: ForeignItem, call: Option<ToolCall>) {
+        let repeated = item.meaning.first().and_then(Part::as_text);
+        if let Some(repeated) = repeated
+            && !self.take_back(repeated)
+        {
+            // It has another text than what was told.
+            return;
+        }
+        self.content.push(Part::Foreign(item));
+        self.foreign_calls.extend(call);
+    }
+
+    /// Takes a text back that was said last; false if another one was.
+    fn take_back(&mut self, repeated: &str) -> bool {
+        let Some(Part::Text { text, .. }) = self.content.last_mut() else { return false };
+        let Some(before) = text.strip_suffix(repeated) else { return false };
+        // Items of one kind stand apart in the text that is told.
+        let rest = before.strip_suffix(GAP).unwrap_or(before).len();
+        text.truncate(rest);
+        self.content.pop_if(|part| part.as_text() == Some(""));
+        true
+    }
+
+    /// Calls that only the provider's protocol has words for, and that the caller is to answer: those that do not stand
+    /// beside their results.
+    pub fn foreign_calls(&self) -> impl Iterator<Item = &ToolCall> {
+        let items = |id: &str| {
+            self.content.iter().filter(|part| part.foreign_call_id() == Some(id)).count()
+        };
+        self.foreign_calls.iter().filter(move |call| items(&call.id) == 1)
     }
 
     pub fn add_call(&mut self, call: ToolCall) {
@@ -152,8 +191,8 @@ impl OpenTurn {
 
     /// The turn as the model is shown it when it goes on.
     pub fn to_message(&self) -> Message {
-        let calls = self.asked.iter().map(|asked| asked.call.clone()).collect();
-        Message::assistant(self.content.clone(), calls)
+        let calls = self.asked.iter().map(|asked| &asked.call).chain(self.foreign_calls());
+        Message::assistant(self.content.clone(), calls.cloned().collect())
     }
 
     /// The turn as it stands, with what it has used and what that has cost.
@@ -185,8 +224,10 @@ pub(super) fn milliseconds_since(began: Instant) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::OpenTurn;
-    use crate::chat::{BrokenCall, Part, WrittenJson};
+    use crate::chat::{BrokenCall, ForeignItem, Part, Protocol, ToolCall, WrittenJson};
     use crate::conversation::RunEvent;
 
     #[test]
@@ -196,6 +237,40 @@ mod tests {
         assert_eq!(turn.add_text(" this".into()), " this");
         // The model is shown what it said, and not the gap.
         assert_eq!(turn.to_message().content, [Part::text("Now this")]);
+    }
+
+    #[test]
+    fn items_in_their_protocols_words_take_the_place_of_what_they_repeat() {
+        let item = |text: &str| ForeignItem {
+            protocol: Protocol::Responses,
+            item: json!({"text": text}).to_string(),
+            call_id: None,
+            meaning: vec![Part::text(text)],
+        };
+        let mut turn = OpenTurn::begin(false, false);
+        turn.add_text("One.".into());
+        turn.add_text("\n\nTwo.".into());
+        turn.add_foreign(item("Two."), None);
+        turn.add_text("\n\nThree.".into());
+        turn.add_foreign(item("Four."), None);
+        let said = [Part::text("One."), Part::Foreign(item("Two.")), Part::text("\n\nThree.")];
+        assert_eq!(turn.to_message().content, said);
+    }
+
+    #[test]
+    fn a_foreign_call_beside_its_result_is_nobodys_to_answer() {
+        let item = |id: &str| ForeignItem {
+            protocol: Protocol::Responses,
+            item: "{}".into(),
+            call_id: Some(id.into()),
+            meaning: Vec::new(),
+        };
+        let call = |id: &str| Some(ToolCall::new(id, "shell", json!({})));
+        let mut turn = OpenTurn::begin(false, false);
+        turn.add_foreign(item("a"), call("a"));
+        turn.add_foreign(item("a"), None);
+        turn.add_foreign(item("b"), call("b"));
+        assert_eq!(turn.to_message().tool_calls, Vec::from_iter(call("b")));
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::chat::{ChatRequest, Message, Part, Role};
+use crate::chat::{ChatRequest, Message, Part, Role, join_instructions};
 
 /// What an image counts: about as much as vendors charge for one of the usual size.
 const IMAGE_TOKENS: usize = 1_600;
+
+/// What is longer, and no text, is a file or an image.
+const LONGEST_WORD: usize = 1_000;
 
 /// What is around the words of each message.
 const MESSAGE_TOKENS: usize = 4;
@@ -66,7 +69,7 @@ fn fixed_tokens(request: &ChatRequest) -> usize {
     let tools: usize = tools
         .map(|tool| text_tokens(&tool.description) + text_tokens(&tool.parameters.to_string()))
         .sum();
-    text_tokens(&request.whole_system()) + tools
+    text_tokens(&join_instructions(&request.system, &request.instructions)) + tools
 }
 
 fn message_tokens(message: &Message) -> usize {
@@ -78,10 +81,18 @@ fn message_tokens(message: &Message) -> usize {
 
 fn part_tokens(part: &Part) -> usize {
     match part {
-        Part::Text { text, .. } => text_tokens(text),
+        Part::Text { text, .. } | Part::Instructions { text } => text_tokens(text),
         Part::Image { .. } | Part::ImageUrl { .. } => IMAGE_TOKENS,
         Part::Thought(thought) => text_tokens(&thought.block.to_string()),
+        Part::Foreign(item) => written_tokens(&item.item),
     }
+}
+
+/// Of JSON as it is written. The bytes of a file in it count as an image does.
+fn written_tokens(written: &str) -> usize {
+    let is_data = |piece: &str| piece.len() > LONGEST_WORD && !piece.contains(' ');
+    let pieces = written.split('"');
+    pieces.map(|piece| if is_data(piece) { IMAGE_TOKENS } else { text_tokens(piece) }).sum()
 }
 
 /// A quarter of the characters of ASCII, which suits English and code; of others each may be a token.

@@ -49,6 +49,7 @@ pub use call::{CallMode, ModelCall, RetrySettings};
 pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};
 pub use error::ProviderError;
 pub use request_usage::RequestUsage;
+pub use responses::{foreign_call, foreign_result};
 pub use settings::{Clocks, DialectName, ProviderSettings, Settings};
 pub use silence::SilenceTimer;
 

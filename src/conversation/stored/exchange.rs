@@ -62,7 +62,7 @@ impl Exchange {
     pub fn add(&mut self, messages: impl IntoIterator<Item = Message>) {
         // An answer without a word or a call is none, and providers refuse it.
         let messages = messages.into_iter().filter(|message| {
-            !message.is_blank() || !message.tool_calls.is_empty() || message.tool_call_id.is_some()
+            !message.is_empty() || !message.tool_calls.is_empty() || message.tool_call_id.is_some()
         });
         Arc::make_mut(&mut self.new).messages.extend(messages.map(message::write));
     }

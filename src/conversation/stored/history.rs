@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::message::{read, without_thoughts};
+use super::message::{read, retain_calls, without_thoughts};
 use super::store::ReadConversation;
 use crate::chat::{Message, Role, has_answer, opening_request};
 use crate::conversation::ConversationError;
@@ -52,19 +52,19 @@ impl History {
         self.messages.is_empty()
     }
 
-    /// The ids of the calls whose results the conversation waits for.
-    fn outstanding(&self) -> Vec<&str> {
+    /// The calls whose results the conversation waits for.
+    fn walk(&self) -> Walk<'_> {
         let mut walk = Walk::default();
         for kept in &self.messages {
             // What is stored has been checked.
             let _ = walk.step(&kept.message);
         }
-        walk.outstanding
+        walk
     }
 
     /// Refuses messages that cannot follow.
     pub fn check(&self, new: &[Message]) -> Result<(), ConversationError> {
-        let mut walk = Walk { outstanding: self.outstanding() };
+        let mut walk = self.walk();
         for message in new {
             walk.step(message).map_err(ConversationError::CannotFollow)?;
         }
@@ -98,18 +98,40 @@ impl History {
             conversation_id: self.id,
             agent: self.agent.clone(),
             opening,
-            is_in_tool_loop: !self.outstanding().is_empty(),
+            is_in_tool_loop: !self.walk().outstanding.is_empty()
+                || new.first().is_some_and(|first| first.role == Role::Tool),
         });
     }
 
-    /// The messages as `agent` is shown them. Thinking is for who thought it; that of another model its provider's
-    /// dialect leaves out.
-    pub fn shown_to(self, agent: &str) -> Vec<Message> {
+    /// The messages that go before `new` as `agent` is shown them. Thinking is for who thought it; that of another model its
+    /// provider's dialect leaves out.
+    pub fn shown_to(mut self, agent: &str, new: &[Message]) -> Vec<Message> {
+        self.leave_out_unanswered(new);
         let shown = self.messages.into_iter().map(|kept| {
             let is_own = kept.agent.as_deref() == Some(agent);
             if is_own { kept.message } else { without_thoughts(kept.message) }
         });
         shown.collect()
+    }
+
+    /// Leaves out the calls at the end that need no result and get none.
+    fn leave_out_unanswered(&mut self, new: &[Message]) {
+        let Self { messages, .. } = self;
+        let is_result = |message: &Message| message.role == Role::Tool;
+        let Some(last) = messages.iter().rposition(|kept| !is_result(&kept.message)) else {
+            return;
+        };
+        let (calling, results) = messages[last..].split_at_mut(1);
+        let before = results.iter().map(|kept| &kept.message);
+        let answered: Vec<&str> = before
+            .chain(new.iter().take_while(|message| is_result(message)))
+            .filter_map(|result| result.tool_call_id.as_deref())
+            .collect();
+        retain_calls(&mut calling[0].message, |id| answered.contains(&id));
+        let is_empty = calling[0].message.is_empty() && calling[0].message.tool_calls.is_empty();
+        if is_empty {
+            messages.remove(last);
+        }
     }
 }
 
@@ -124,14 +146,16 @@ fn without_loose_ends(messages: Vec<KeptMessage>) -> Vec<KeptMessage> {
             results.push(result);
         }
         let id = |result: &KeptMessage| result.message.tool_call_id.clone();
-        let calls = &mut next.message.tool_calls;
         if messages.peek().is_some() {
             let answered: Vec<Option<String>> = results.iter().map(id).collect();
-            calls.retain(|call| answered.iter().any(|id| id.as_deref() == Some(&*call.id)));
+            retain_calls(&mut next.message, |call| {
+                answered.iter().any(|id| id.as_deref() == Some(call))
+            });
         }
+        let calls = &next.message.tool_calls;
         results.retain(|result| calls.iter().any(|call| id(result).as_deref() == Some(&*call.id)));
         let is_result = next.message.role == Role::Tool;
-        if !is_result && (!next.message.is_blank() || !next.message.tool_calls.is_empty()) {
+        if !is_result && (!next.message.is_empty() || !next.message.tool_calls.is_empty()) {
             kept.push(next);
             kept.extend(results);
         }
@@ -152,21 +176,27 @@ pub(super) fn check_opening(messages: &[Message]) -> Result<(), ConversationErro
 #[derive(Debug, Default)]
 struct Walk<'a> {
     outstanding: Vec<&'a str>,
+    /// Those that only a protocol has words for: whether it wants their results is not known here.
+    foreign: Vec<&'a str>,
 }
 
 impl<'a> Walk<'a> {
     fn step(&mut self, message: &'a Message) -> Result<(), String> {
         if message.role == Role::Tool {
             let id = message.tool_call_id.as_deref().unwrap_or_default();
-            let place = self.outstanding.iter().position(|call| *call == id);
-            let place = place.ok_or_else(|| format!("no call `{id}` waits for a result"))?;
-            self.outstanding.remove(place);
-            return Ok(());
+            for calls in [&mut self.outstanding, &mut self.foreign] {
+                if let Some(place) = calls.iter().position(|call| *call == id) {
+                    calls.remove(place);
+                    return Ok(());
+                }
+            }
+            return Err(format!("no call `{id}` waits for a result"));
         }
         if let Some(call) = self.outstanding.first() {
             return Err(format!("the result of the call `{call}` is missing"));
         }
-        self.outstanding = message.tool_calls.iter().map(|call| &*call.id).collect();
+        let calls = message.tool_calls.iter().map(|call| &*call.id);
+        (self.foreign, self.outstanding) = calls.partition(|id| message.is_foreign_call(id));
         Ok(())
     }
 }
@@ -177,7 +207,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::{History, check_opening};
-    use crate::chat::{Message, Part, SealedThought, ToolCall};
+    use crate::chat::{ForeignItem, Message, Part, Protocol, SealedThought, ToolCall};
     use crate::conversation::stored::message::write;
     use crate::conversation::stored::store::ReadConversation;
     use crate::dispatch::DispatchRequest;
@@ -232,28 +262,51 @@ mod tests {
     #[test]
     fn a_conversation_that_is_not_read_whole_begins_with_the_user() {
         let cut = history(&[result("1"), says("Done"), Message::user("Thanks")], true);
-        assert_eq!(cut.shown_to("a"), [Message::user("Thanks")]);
+        assert_eq!(cut.shown_to("a", &[]), [Message::user("Thanks")]);
     }
 
     #[test]
     fn what_stood_between_may_be_gone() {
         let calls_are_gone = [Message::user("Do it"), result("1"), says("Done")];
-        let shown = history(&calls_are_gone, false).shown_to("a");
+        let shown = history(&calls_are_gone, false).shown_to("a", &[]);
         assert_eq!(shown, [Message::user("Do it"), says("Done")]);
         let a_result_is_gone =
             [Message::user("Do it"), calls(&["1", "2"]), result("2"), says("Done")];
-        let shown = history(&a_result_is_gone, false).shown_to("a");
+        let shown = history(&a_result_is_gone, false).shown_to("a", &[]);
         assert_eq!(shown[1..], [calls(&["2"]), result("2"), says("Done")]);
         let all_are_gone = [Message::user("Do it"), calls(&["1"]), Message::user("Well?")];
-        let shown = history(&all_are_gone, false).shown_to("a");
+        let shown = history(&all_are_gone, false).shown_to("a", &[]);
         assert_eq!(shown, [Message::user("Do it"), Message::user("Well?")]);
+    }
+
+    #[test]
+    fn a_call_that_only_its_protocol_knows_may_go_without_a_result() {
+        let item = ForeignItem {
+            protocol: Protocol::Responses,
+            item: "{}".into(),
+            call_id: Some("1".into()),
+            meaning: Vec::new(),
+        };
+        let calling =
+            Message { content: vec![Part::Foreign(item), Part::text("So:")], ..calls(&["1"]) };
+        let asked = [Message::user("Do it"), calling.clone()];
+        let answered = [&asked[..], &[result("1"), says("Done")]].concat();
+        assert_eq!(history(&answered, false).shown_to("a", &[]), answered);
+        let waits = history(&asked, false);
+        assert!(waits.check(&[result("1")]).is_ok() && waits.check(&[result("2")]).is_err());
+        assert!(waits.check(&[Message::user("Well?")]).is_ok());
+        assert_eq!(history(&asked, false).shown_to("a", &[result("1")]), asked);
+        let left_out = [Message::user("Do it"), says("So:")];
+        assert_eq!(waits.shown_to("a", &[Message::user("Well?")]), left_out);
+        let passed_over = [&asked[..], &[Message::user("Well?")]].concat();
+        assert_eq!(history(&passed_over, false).shown_to("a", &[])[..2], left_out);
     }
 
     #[test]
     fn thinking_is_for_who_thought_it() {
         let thought = Part::Thought(SealedThought { model: "p/m".into(), block: json!({}) });
         let said = Message::assistant(vec![thought, Part::text("Done")], Vec::new());
-        let shown = |agent| history(std::slice::from_ref(&said), false).shown_to(agent);
+        let shown = |agent| history(std::slice::from_ref(&said), false).shown_to(agent, &[]);
         assert_eq!(shown("a"), std::slice::from_ref(&said));
         assert_eq!(shown("b"), [says("Done")]);
     }

@@ -25,13 +25,27 @@ pub(super) fn without_thoughts(mut message: Message) -> Message {
     message
 }
 
+/// The message in neutral words, as callers are shown it.
+pub(super) fn in_neutral_words(mut message: Message) -> Message {
+    message.content = message.content.into_iter().flat_map(Part::into_meaning).collect();
+    message.content.retain(|part| !matches!(part, Part::Thought(_) | Part::Instructions { .. }));
+    message
+}
+
+/// Takes calls out of a message.
+pub(super) fn retain_calls(message: &mut Message, is_kept: impl Fn(&str) -> bool) {
+    let Message { content, tool_calls, .. } = message;
+    content.retain(|part| part.foreign_call_id().is_none_or(&is_kept));
+    tool_calls.retain(|call| is_kept(&call.id));
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{read, without_thoughts, write};
+    use super::{in_neutral_words, read, without_thoughts, write};
     use crate::chat::{
-        FurtherWords, Message, Part, Protocol, SealedThought, ToolCall, WrittenJson,
+        ForeignItem, FurtherWords, Message, Part, Protocol, SealedThought, ToolCall, WrittenJson,
     };
 
     #[test]
@@ -56,6 +70,22 @@ mod tests {
         let place = Part::ImageUrl { url: "https://example.org/a.png".into() };
         let result = Message::tool_result("1".into(), vec![image, place], true);
         assert_eq!(read(&write(result.clone())), Some(result));
+    }
+
+    #[test]
+    fn what_one_protocol_says_is_kept_and_its_meaning_is_shown() {
+        let told = |text: &str| Part::Instructions { text: text.into() };
+        let foreign = |item: &str, meaning| {
+            let (protocol, item) = (Protocol::Responses, item.to_owned());
+            Part::Foreign(ForeignItem { protocol, item, call_id: None, meaning })
+        };
+        let content = vec![
+            foreign(r#"{"role": "developer"}"#, vec![told("Be brief.")]),
+            foreign(r#"{"n": 1e400, "z": "\u0000"}"#, vec![Part::text("A file.")]),
+        ];
+        let message = Message { content, ..Message::user("") };
+        assert_eq!(read(&write(message.clone())), Some(message.clone()));
+        assert_eq!(in_neutral_words(message), Message::user("A file."));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl From<ConversationRow> for Conversation {
 
 impl ConversationMessage {
     fn read(row: MessageRow) -> Option<Self> {
-        let message = message::without_thoughts(message::read(&row.message)?);
+        let message = message::in_neutral_words(message::read(&row.message)?);
         Some(Self {
             position: row.position,
             run_id: row.run_id,

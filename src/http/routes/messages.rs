@@ -144,11 +144,9 @@ impl MessageBody {
             tool_call_id: self.tool_call_id,
             is_error: self.is_error,
         };
-        if message.content.iter().any(|part| matches!(part, Part::Thought(_))) {
-            return Err(ApiError::invalid_field(
-                field("content"),
-                "no message of a caller's holds a part of the type `thought`",
-            ));
+        if let Some(kind) = message.content.iter().find_map(kept_from_callers) {
+            let detail = format!("no message of a caller's holds a part of the type `{kind}`");
+            return Err(ApiError::invalid_field(field("content"), detail));
         }
         check_images(&message, &field)?;
         let has_image = message.images().next().is_some();
@@ -156,6 +154,16 @@ impl MessageBody {
             return Err(ApiError::invalid_field(field("content"), "must not be empty"));
         }
         Ok(message)
+    }
+}
+
+/// The type of a part that callers cannot send.
+fn kept_from_callers(part: &Part) -> Option<&'static str> {
+    match part {
+        Part::Thought(_) => Some("thought"),
+        Part::Instructions { .. } => Some("instructions"),
+        Part::Foreign(_) => Some("foreign"),
+        Part::Text { .. } | Part::Image { .. } | Part::ImageUrl { .. } => None,
     }
 }
 

@@ -82,7 +82,7 @@ fn system<'a>(
     let text =
         |text: &str| (!text.is_empty()).then(|| json!({"type": "text", "text": text}).into());
     let Some(inbound) = inbound else {
-        blocks.extend(text(&request.instructions));
+        blocks.extend(text(&request.callers_instructions()));
         return blocks;
     };
     let callers = inbound.list("system");
@@ -239,7 +239,7 @@ fn content(target: &Target, message: &Message) -> Value {
 }
 
 fn blocks(target: &Target, message: &Message) -> Vec<Value> {
-    message.content.iter().filter_map(|part| block(target, part)).collect()
+    message.parts().filter_map(|part| block(target, part)).collect()
 }
 
 /// `None` for an empty text, which is refused, and for what another model has thought.
@@ -253,6 +253,7 @@ fn block(target: &Target, part: &Part) -> Option<Value> {
             part.as_image().map(|image| json!({"type": "image", "source": image_source(image)}))
         }
         Part::Thought(thought) => thought.for_model(&target.full_name()).cloned(),
+        Part::Instructions { .. } | Part::Foreign(_) => None,
     }
 }
 

@@ -16,7 +16,7 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 /// the wish for a stream are in the path.
 pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestBody<'a> {
     let mut body = RequestBody::default();
-    let system: Vec<Value> = [&request.system, &request.instructions]
+    let system: Vec<Value> = [&*request.system, &*request.callers_instructions()]
         .into_iter()
         .filter(|text| !text.is_empty())
         .map(|text| json!({"text": text}))
@@ -114,9 +114,9 @@ fn parts(message: &Message) -> Vec<Value> {
     let part = |part: &Part| match part {
         Part::Text { text, .. } => (!text.is_empty()).then(|| json!({"text": text})),
         Part::Image { .. } | Part::ImageUrl { .. } => part.as_image().map(image_part),
-        Part::Thought(_) => None,
+        Part::Thought(_) | Part::Instructions { .. } | Part::Foreign(_) => None,
     };
-    message.content.iter().filter_map(part).collect()
+    message.parts().filter_map(part).collect()
 }
 
 /// <https://ai.google.dev/gemini-api/docs/file-input-methods>

@@ -150,7 +150,11 @@ fn extend_messages<'a>(encoded: &mut Vec<Words<'a>>, target: &Target, messages: 
         if each.role != Role::Tool {
             encoded.extend(images_of_results(std::mem::take(&mut images)).map(Words::from));
         }
-        encoded.push(message(target, each));
+        // It says nothing that the protocol has words for.
+        let is_silent = each.role == Role::Assistant && each.is_blank();
+        if !is_silent || !each.tool_calls.is_empty() {
+            encoded.push(message(target, each));
+        }
         if each.role == Role::Tool {
             images.extend(each.images().map(image_part));
         }
@@ -203,7 +207,7 @@ fn user_content(message: &Message) -> Value {
         Some(text) => (!text.is_empty()).then(|| json!({"type": "text", "text": text})),
         None => part.as_image().map(image_part),
     };
-    message.content.iter().filter_map(part).collect()
+    message.parts().filter_map(part).collect()
 }
 
 /// A result is a text and nothing else; there is no field for its failure.

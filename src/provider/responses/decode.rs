@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::calls::Calls;
 use super::foreign;
+use super::item_words;
 use super::told::{BREAK, Told};
 use super::wire;
 use crate::chat::{ChatEvent, FinishReason, FurtherFields, SealedThought, Usage};
@@ -20,9 +21,8 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
     if response.status.is_empty() && !response.output.is_empty() {
         "completed".clone_into(&mut response.status);
     }
-    let whole: Value = read(body)?;
-    let mut decoder = StreamDecoder { whole: Some(whole), ..StreamDecoder::default() };
-    decoder.finish(response, &String::from_utf8_lossy(body))
+    let mut decoder = StreamDecoder::default();
+    decoder.end(response, &read(body)?, &String::from_utf8_lossy(body))
 }
 
 /// Follows one stream: <https://platform.openai.com/docs/api-reference/responses-streaming>
@@ -30,13 +30,17 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<ChatEvent>, ProviderError> {
 pub(super) struct StreamDecoder {
     has_named_model: bool,
     text: Told,
+    /// How many messages have said something.
+    messages: usize,
     thinking: Told,
     sealed: Vec<Value>,
     calls: Calls,
     was_refused: bool,
+    /// Of how many items events have told that they begin, and that they are whole. Of the others the response tells alone,
+    /// as an answer in one piece does.
+    begun: usize,
+    ended: usize,
     is_over: bool,
-    /// An answer in one piece, whose items are told by nothing else.
-    whole: Option<Value>,
 }
 
 impl Decoder for StreamDecoder {
@@ -70,11 +74,8 @@ impl Decoder for StreamDecoder {
             "response.output_item.done" => self.end_item(&read(data)?, event),
             kind @ ("response.completed" | "response.incomplete" | "response.failed") => {
                 self.is_over = true;
-                let mut events = self.finish(last_response(kind, read(data)?), &event.data)?;
-                let further = foreign::of_response(&read::<Value>(data)?["response"]);
-                // Nothing is told behind the end.
-                events.splice(0..0, further);
-                events
+                let written: Value = read(data)?;
+                self.end(last_response(kind, read(data)?), &written["response"], &event.data)?
             }
             "error" => return Err(stream_error(read(data)?)),
             kind => foreign::of_event(kind, event).into_iter().collect(),
@@ -110,17 +111,33 @@ impl StreamDecoder {
 
     fn take_thinking(&mut self, event: &wire::Delta) -> Vec<ChatEvent> {
         let part = event.summary_index.or(event.content_index).unwrap_or(0);
-        self.thinking.add(part, &event.delta).map(ChatEvent::Thinking).into_iter().collect()
+        let begun = self.thinking.begins_part(part, &event.delta);
+        let begun = begun.then(|| foreign::of_thinking_part(event.output_index, part));
+        let told = self.thinking.add(part, &event.delta).map(ChatEvent::Thinking);
+        begun.into_iter().chain(told).collect()
+    }
+
+    /// The parts of thinking that comes in one piece.
+    fn take_parts(&mut self, output_index: Option<u64>, item: &wire::Item) -> Vec<ChatEvent> {
+        let parts = item.thinking().into_iter().zip(0..).map(|(text, part)| wire::Delta {
+            output_index,
+            summary_index: Some(part),
+            delta: text.to_owned(),
+            ..wire::Delta::default()
+        });
+        parts.flat_map(|part| self.take_thinking(&part)).collect()
     }
 
     fn open_item(&mut self, event: &wire::ItemEvent, told: &SseEvent) -> Vec<ChatEvent> {
+        self.begun += 1;
         if event.item.kind == "function_call" {
             self.calls.open(event.output_index, &event.item);
         }
-        foreign::of_item_event(&event.item.kind, told).into_iter().collect()
+        foreign::of_item_begun_event(&event.item.kind, told).into_iter().collect()
     }
 
     fn end_item(&mut self, event: &wire::ItemEvent, told: &SseEvent) -> Vec<ChatEvent> {
+        self.ended += 1;
         let further = || foreign::of_call_in_event(&told.data);
         let mut events = self.complete(event.output_index, &event.item, further);
         match event.item.kind.as_str() {
@@ -128,7 +145,23 @@ impl StreamDecoder {
             "reasoning" => self.thinking.end_item(),
             kind => events.extend(foreign::of_item_event(kind, told)),
         }
+        if let Ok(wire::WrittenItem { item: Some(written) }) = read(told.data.as_bytes())
+            && let Some(item) = self.own_words(&event.item, written.get())
+        {
+            let is_message = event.item.kind == "message";
+            events.extend(is_message.then(|| foreign::of_message_event(told)));
+            events.push(item);
+        }
         events
+    }
+
+    /// A whole item as it goes back, if neutral words do not say all of it. A message that stands behind another one is
+    /// among these: their texts would run together.
+    fn own_words(&mut self, item: &wire::Item, written: &str) -> Option<ChatEvent> {
+        let text = item.text();
+        let is_behind_another = self.messages > 0;
+        self.messages += usize::from(item.kind == "message" && !text.is_empty());
+        item_words::of_item(written, text, is_behind_another)
     }
 
     /// Takes a whole item; returns what of it was not told. `further` reads what a call says besides.
@@ -173,11 +206,26 @@ impl StreamDecoder {
         Some(ChatEvent::Thought(SealedThought::of_answer(block)))
     }
 
-    /// `written` is the response as it is written, or the event that holds it.
+    /// `whole` is the response, and `text` what holds it as it is written: it itself, or an event.
+    fn end(
+        &mut self,
+        response: wire::Response,
+        whole: &Value,
+        text: &str,
+    ) -> Result<Vec<ChatEvent>, ProviderError> {
+        let further = foreign::of_response(whole);
+        let mut events = self.finish(response, &whole["output"], text)?;
+        // Nothing is told behind the end.
+        events.splice(0..0, further);
+        Ok(events)
+    }
+
+    /// `items` are the response's, as they are in `text`.
     fn finish(
         &mut self,
         response: wire::Response,
-        written: &str,
+        items: &Value,
+        text: &str,
     ) -> Result<Vec<ChatEvent>, ProviderError> {
         let is_answer = matches!(&*response.status, "completed" | "incomplete");
         if response.status == "failed" || (!is_answer && response.error.is_some()) {
@@ -187,19 +235,45 @@ impl StreamDecoder {
         self.text.rewind();
         self.thinking.rewind();
         for (place, item) in response.output.iter().enumerate() {
-            if let Some(whole) = &self.whole {
-                events.extend(foreign::of_item(place, &whole["output"][place]));
-            }
-            let further = || foreign::of_call_in_response(written, place);
-            events.extend(self.complete(u64::try_from(place).ok(), item, further));
+            events.extend(self.repeat(place, item, &items[place], text));
         }
-        events.extend(self.whole.as_ref().and_then(foreign::of_response));
         let reason = &*response.incomplete_details.reason;
         let is_cut = response.status == "incomplete" || !reason.is_empty();
         events.extend(self.calls.finish(is_cut));
         events.extend(response.usage.map(|usage| ChatEvent::Usage(neutral_usage(usage))));
         events.extend(self.finish_reason(&response.status, reason).map(ChatEvent::Finished));
         Ok(events)
+    }
+
+    /// Takes an item that the last event repeats; returns what of it was not told. `written` is the same item, and `text`
+    /// holds it.
+    fn repeat(
+        &mut self,
+        place: usize,
+        item: &wire::Item,
+        written: &Value,
+        text: &str,
+    ) -> Vec<ChatEvent> {
+        let (output_index, mut events) = (u64::try_from(place).ok(), Vec::new());
+        let is_told = match item.kind.as_str() {
+            "message" => self.text.is_in_item(),
+            "reasoning" => self.thinking.is_in_item(),
+            _ => false,
+        };
+        if place >= self.begun && !is_told {
+            events.extend(foreign::of_item_begun(place, written));
+        }
+        if item.kind == "reasoning" && !is_told {
+            events.extend(self.take_parts(output_index, item));
+        }
+        let further = || foreign::of_call_in_response(text, place);
+        events.extend(self.complete(output_index, item, further));
+        if place >= self.ended
+            && let Some(own_words) = self.own_words(item, &written.to_string())
+        {
+            events.extend([foreign::of_item_ended(place, written), own_words]);
+        }
+        events
     }
 
     /// `None` for a response that is not over.

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::items::encode;
 use crate::chat::{
-    AnswerFormat, ChatRequest, Inbound, Message, Part, Protocol, Role, SealedThought, Tool,
-    ToolCall, ToolChoice, join_instructions,
+    AnswerFormat, ChatRequest, Inbound, Message, Protocol, SealedThought, Tool, ToolChoice,
+    join_instructions,
 };
 use crate::provider::Target;
-use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
+use crate::provider::openai_words::{effort, reasons, schema_format};
 use crate::provider::passing_on::{self, Fields, has_tools, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words, read_if_it_says};
 use crate::provider::strict_tools::is_strict_for_openai;
@@ -32,8 +33,9 @@ pub(super) fn request<'a>(target: &Target, request: &'a ChatRequest) -> RequestB
     body.set("store", json!(false));
     let callers = inbound.and_then(|inbound| inbound.value("instructions"));
     let callers = callers.as_ref().and_then(Value::as_str).unwrap_or_default();
-    let system = inbound
-        .map_or_else(|| request.whole_system(), |_| join_instructions(&request.system, callers));
+    // Instructions among the messages stay there.
+    let callers = inbound.map_or(&*request.instructions, |_| callers);
+    let system = join_instructions(&request.system, callers);
     if !system.is_empty() {
         body.set("instructions", json!(system));
     }
@@ -76,10 +78,6 @@ fn inbound_items<'a>(target: &Target, inbound: &'a Inbound, all: &'a [Message]) 
     let callers = callers.filter_map(|item| callers_item(&full_name, item));
     let before = encode(target, inbound.before(all));
     before.chain(callers).chain(encode(target, inbound.behind(all))).collect()
-}
-
-fn encode<'a>(target: &Target, messages: &'a [Message]) -> impl Iterator<Item = Words<'a>> {
-    messages.iter().flat_map(|message| items(target, message))
 }
 
 /// Thinking goes to who thought it; without a code nobody could read it.
@@ -147,67 +145,10 @@ fn include(target: &Target, request: &ChatRequest, inbound: Option<&Inbound>) ->
         Some(Value::Array(callers)) => callers,
         _ => Vec::new(),
     };
-    if thinks && !request.tools.is_empty() && !included.iter().any(|name| name == CODE) {
+    let own_tools = inbound.map_or(0, |inbound| inbound.own_tools.len());
+    let has_tools = !request.tools.is_empty() || own_tools > 0;
+    if thinks && has_tools && !included.iter().any(|name| name == CODE) {
         included.push(json!(CODE));
     }
     (!included.is_empty()).then_some(Value::Array(included))
-}
-
-/// A call is an item beside the message that it came with, and so is thinking. Content goes out as one text if it
-/// can: as parts, what an assistant said would need an id.
-fn items<'a>(target: &Target, message: &'a Message) -> Vec<Words<'a>> {
-    match message.role {
-        Role::User => vec![json!({"role": "user", "content": content(message)}).into()],
-        Role::Tool => {
-            let result = json!({
-                "type": "function_call_output",
-                "call_id": message.tool_call_id,
-                "output": content(message),
-            });
-            vec![result.into()]
-        }
-        Role::Assistant => {
-            let full_name = target.full_name();
-            let text = message.text();
-            let said = (!text.is_empty()).then(|| json!({"role": "assistant", "content": text}));
-            let said = thoughts(&full_name, message).chain(said).map(Words::from);
-            let calls = message.tool_calls.iter().map(|call| function_call(&full_name, call));
-            said.chain(calls).collect()
-        }
-    }
-}
-
-fn thoughts(full_name: &str, message: &Message) -> impl Iterator<Item = Value> {
-    message.content.iter().filter_map(move |part| match part {
-        Part::Thought(thought) => thought.for_model(full_name).cloned(),
-        Part::Text { .. } | Part::Image { .. } | Part::ImageUrl { .. } => None,
-    })
-}
-
-/// A text, or parts in their order if there are images: texts may say which is which. The result of a tool may have them
-/// as well: <https://platform.openai.com/docs/guides/function-calling>
-fn content(message: &Message) -> Value {
-    if message.images().next().is_none() {
-        return json!(result_text(message));
-    }
-    let text = |text: &str| json!({"type": "input_text", "text": text});
-    let part = |part: &Part| match part.as_text() {
-        Some(words) => (!words.is_empty()).then(|| text(words)),
-        None => part
-            .as_image()
-            .map(|image| json!({"type": "input_image", "image_url": image_url(image)})),
-    };
-    let failure = message.is_error.then(|| text("Error:"));
-    failure.into_iter().chain(message.content.iter().filter_map(part)).collect()
-}
-
-fn function_call<'a>(full_name: &str, call: &'a ToolCall) -> Words<'a> {
-    let item = [
-        ("type", json!("function_call").into()),
-        ("call_id", json!(call.id).into()),
-        ("name", json!(call.name).into()),
-        ("arguments", json!(call.arguments.as_str()).into()),
-    ];
-    let further = call.further_for_model(Protocol::Responses, full_name);
-    RequestBody::from(item).with_further(further).into()
 }

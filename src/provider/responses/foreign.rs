@@ -16,6 +16,9 @@ const KNOWN_ITEMS: &[&str] = &["message", "reasoning", "function_call"];
 
 const KNOWN_OF_CALL: &[&str] = &["type", "id", "status", "call_id", "name", "arguments"];
 
+/// Those whose beginning is told.
+const APART: &[&str] = &["message", "reasoning"];
+
 /// Events that say again what other events say.
 const REPEATING: &[&str] = &[
     "response.created",
@@ -50,25 +53,52 @@ pub(super) fn of_event(kind: &str, event: &SseEvent) -> Option<ChatEvent> {
     (!REPEATING.contains(&kind)).then(|| foreign(&event.event, event.data.clone(), false))
 }
 
-/// An item that begins, if it is not known. Of thinking its id is told: what is encrypted of it is bound to that.
+/// An item that begins or ends, if it is not known.
 pub(super) fn of_item_event(item_kind: &str, event: &SseEvent) -> Option<ChatEvent> {
-    let is_told = !KNOWN_ITEMS.contains(&item_kind) || item_kind == "reasoning";
-    let is_content = item_kind != "reasoning";
-    is_told.then(|| foreign(&event.event, event.data.clone(), is_content))
+    let is_told = !KNOWN_ITEMS.contains(&item_kind);
+    is_told.then(|| foreign(&event.event, event.data.clone(), true))
 }
 
-/// The items of a whole answer that are not known, as events; what stands at the same place is known.
-pub(super) fn of_item(place: usize, item: &Value) -> Vec<ChatEvent> {
-    let kind = item["type"].as_str().unwrap_or_default();
-    let event = |name: &str| {
-        let data = json!({"type": name, "output_index": place, "item": item});
-        foreign(name, data.to_string(), kind != "reasoning")
-    };
-    match kind {
-        "reasoning" => vec![event("response.output_item.added")],
-        known if KNOWN_ITEMS.contains(&known) => Vec::new(),
-        _ => vec![event("response.output_item.added"), event("response.output_item.done")],
+/// The beginning of an item. That of messages and of thinking is told, too, so that they stand apart; and what is encrypted
+/// of thinking is bound to its id.
+pub(super) fn of_item_begun_event(item_kind: &str, event: &SseEvent) -> Option<ChatEvent> {
+    if APART.contains(&item_kind) {
+        return Some(foreign(&event.event, event.data.clone(), false));
     }
+    of_item_event(item_kind, event)
+}
+
+/// The end of a message that says more than its text.
+pub(super) fn of_message_event(event: &SseEvent) -> ChatEvent {
+    foreign(&event.event, event.data.clone(), false)
+}
+
+/// The same of a whole answer, whose items are no events.
+pub(super) fn of_item_begun(place: usize, item: &Value) -> Option<ChatEvent> {
+    let (kind, name) = (item["type"].as_str().unwrap_or_default(), "response.output_item.added");
+    if APART.contains(&kind) {
+        // What it says is told by itself.
+        return Some(item_event(name, place, &json!({"type": kind, "id": item["id"]})));
+    }
+    (!KNOWN_ITEMS.contains(&kind)).then(|| item_event(name, place, item))
+}
+
+pub(super) fn of_item_ended(place: usize, item: &Value) -> ChatEvent {
+    item_event("response.output_item.done", place, item)
+}
+
+fn item_event(name: &str, place: usize, item: &Value) -> ChatEvent {
+    let is_content = !item["type"].as_str().is_some_and(|kind| APART.contains(&kind));
+    let data = json!({"type": name, "output_index": place, "item": item});
+    foreign(name, data.to_string(), is_content)
+}
+
+/// Another part of the thinking that is told.
+pub(super) fn of_thinking_part(output_index: Option<u64>, part: u64) -> ChatEvent {
+    let name = "response.reasoning_summary_part.added";
+    let data = json!({"type": name, "output_index": output_index, "summary_index": part,
+        "part": {"type": "summary_text", "text": ""}});
+    foreign(name, data.to_string(), false)
 }
 
 /// What a function call says besides, such as the namespace of its tool. `event` holds its item, and is as it is written.

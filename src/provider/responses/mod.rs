@@ -5,6 +5,9 @@ mod calls;
 mod decode;
 mod encode;
 mod foreign;
+mod foreign_call;
+mod item_words;
+mod items;
 mod told;
 mod wire;
 
@@ -12,6 +15,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
+
+pub use foreign_call::{foreign_call, foreign_result};
 
 use super::dialect::{Decoder, Dialect, bearer};
 use super::request_body::RequestBody;

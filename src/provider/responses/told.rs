@@ -15,12 +15,22 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Whether a delta begins another part of the current item.
+    pub fn begins_part(&self, part: u64, delta: &str) -> bool {
+        !delta.is_empty() && self.is_in_item() && part != self.part
+    }
+
+    /// Whether words of the current item were told.
+    pub fn is_in_item(&self) -> bool {
+        self.words.len() > self.item_start
+    }
+
     /// Takes a delta; returns what to tell.
     pub fn add(&mut self, part: u64, delta: &str) -> Option<String> {
         if delta.is_empty() {
             return None;
         }
-        let is_first_of_item = self.words.len() == self.item_start;
+        let is_first_of_item = !self.is_in_item();
         let is_behind_another =
             if is_first_of_item { self.item_start > 0 } else { part != self.part };
         self.part = part;

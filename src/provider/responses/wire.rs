@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::provider::lenient::{null_is_default, text, text_or_json, texts};
@@ -50,6 +51,12 @@ pub(super) struct ItemEvent {
     pub output_index: Option<u64>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub item: Item,
+}
+
+/// The same with the item as it is written.
+#[derive(Debug, Deserialize)]
+pub(super) struct WrittenItem {
+    pub item: Option<Box<RawValue>>,
 }
 
 /// A message, reasoning, a function call, or what is not known here.
@@ -113,7 +120,7 @@ impl Item {
 }
 
 /// A piece of an item, or all arguments of a call.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the wire's")]
 pub(super) struct Delta {
     pub output_index: Option<u64>,

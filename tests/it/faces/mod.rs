@@ -5,6 +5,7 @@ mod calls;
 mod conversions;
 mod fuzz;
 mod idempotency;
+mod kept_items;
 mod message_details;
 mod openai;
 mod refusals;

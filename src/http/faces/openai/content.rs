@@ -40,3 +40,8 @@ pub(super) fn read_image(url: &str, pointer: &str) -> Result<Part, ApiError> {
 pub(super) fn unknown_part(kind: &str) -> Part {
     Part::text(format!("(A part of the type `{kind}` cannot be shown to this model.)"))
 }
+
+/// The same of an item, where it is all that is said.
+pub(super) fn unknown_item(kind: &str) -> Part {
+    Part::text(format!("(An item of the type `{kind}` cannot be shown to this model.)"))
+}

@@ -7,11 +7,13 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::item::{self, ReadInput};
 use super::item_id::run_of_response;
 use super::response::Repeated;
+use super::{input, item};
 use crate::access::Caller;
-use crate::chat::{AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice, WrittenFields};
+use crate::chat::{
+    AnswerFormat, Inbound, Parameters, Protocol, Tool, ToolChoice, WrittenFields, written_items,
+};
 use crate::conversation::{Addressee, ConversationRef, InConversation, NewRun, RunRef};
 use crate::http::error::ApiError;
 use crate::http::error_code::ErrorCode;
@@ -125,13 +127,14 @@ impl CreateResponse {
         let repeated = Repeated::of_request(&whole);
         let is_text = matches!(self.input, Some(Value::String(_)));
         let mut items = item::as_items(self.input)?;
-        let ReadInput { instructions, messages } = item::read_all(&items)?;
-        if messages.is_empty() {
-            return Err(ApiError::invalid_field("/input", "must say something"));
-        }
         // Else the items stay as they are written.
         if item::remove_own_ids(&mut items) || is_text {
-            whole.insert("input".into(), Value::Array(items).to_string().into());
+            whole.insert("input".into(), json!(items).to_string().into());
+        }
+        let written = whole.get("input").map_or_else(Vec::new, |input| written_items(input));
+        let messages = input::read_all(&items, &written)?;
+        if messages.is_empty() {
+            return Err(ApiError::invalid_field("/input", "must say something"));
         }
         let (tools, own): (Vec<ToolBody>, Vec<ToolBody>) =
             self.tools.unwrap_or_default().into_iter().partition(|tool| tool.kind == "function");
@@ -157,8 +160,7 @@ impl CreateResponse {
             parallel_tool_calls: self.parallel_tool_calls,
             answer_format: self.text.map(TextBody::read).transpose()?.flatten(),
         };
-        let instructions: Vec<String> = self.instructions.into_iter().chain(instructions).collect();
-        let instructions = instructions.join("\n\n");
+        let instructions = self.instructions.unwrap_or_default();
         let inbound = Some(Arc::new(inbound));
         let (is_background, message_count) = (self.background.unwrap_or(false), messages.len());
         let prompt = PromptInput { instructions, messages, tools, parameters, inbound };

@@ -1,10 +1,14 @@
 //! OpenAI's Responses, towards callers. <https://platform.openai.com/docs/api-reference/responses>
 
 mod body;
+mod content;
 mod frames;
+mod input;
+mod input_items;
 mod item;
 mod item_id;
 mod output;
+mod plain;
 mod reference;
 mod response;
 mod stored;
@@ -16,10 +20,10 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 pub use body::CreateResponse;
+pub use input_items::{__path_list_response_input_items, list_response_input_items};
 pub use stored::{
-    __path_cancel_response, __path_delete_response, __path_get_response,
-    __path_list_response_input_items, cancel_response, delete_response, get_response,
-    list_response_input_items,
+    __path_cancel_response, __path_delete_response, __path_get_response, cancel_response,
+    delete_response, get_response,
 };
 
 use crate::access::Caller;
@@ -115,7 +119,7 @@ async fn begin(
             let headers = run_headers(&run, Some(handle.roster_revision));
             Ok((headers, Json(response(&run, repeated, Vec::new()))).into_response())
         }
-        StartedRun::Repeated(run) => Ok(stored::show(&run)),
+        StartedRun::Repeated(run) => stored::show(conversations, &run).await,
     }
 }
 

@@ -22,12 +22,29 @@ pub(super) struct Output {
     thoughts: usize,
     /// The id of the next thinking, by its provider: what is encrypted of it is bound to the id.
     announced: Option<String>,
+    /// Whether what comes next stands in an item, or a part, of its own. The text is told with a gap before it, for those who
+    /// know of no items.
+    is_apart: bool,
 }
+
+/// What stands between the texts of two items, and of two parts of thinking, where they are told as one.
+const GAP: &str = "\n\n";
 
 #[derive(Debug)]
 enum OpenItem {
-    Message { id: ItemId, text: String, annotations: Vec<Value> },
-    Reasoning { id: String, text: String },
+    Message {
+        id: ItemId,
+        text: String,
+        annotations: Vec<Value>,
+        /// The item in the words of a provider that speaks the protocol.
+        own_words: Option<Value>,
+    },
+    Reasoning {
+        id: String,
+        /// The parts that are whole.
+        parts: Vec<Value>,
+        text: String,
+    },
 }
 
 impl Output {
@@ -36,6 +53,7 @@ impl Output {
     }
 
     pub fn add_text(&mut self, delta: &str) {
+        let delta = self.without_gap(delta, self.messages > 0);
         if !matches!(self.open, Some(OpenItem::Message { .. })) {
             self.open_message();
         }
@@ -56,6 +74,7 @@ impl Output {
     }
 
     pub fn add_thinking(&mut self, delta: &str) {
+        let delta = self.without_gap(delta, self.thoughts > 0);
         if !matches!(self.open, Some(OpenItem::Reasoning { .. })) {
             self.open_reasoning();
         }
@@ -81,9 +100,43 @@ impl Output {
         self.close_reasoning(Some(code));
     }
 
-    /// The next thinking has that id.
+    /// Thinking begins, and has that id.
     pub fn announce_thinking(&mut self, id: Option<&str>) {
+        self.close("completed");
         self.announced = id.map(str::to_owned);
+        self.is_apart = true;
+    }
+
+    /// Another part of the thinking begins.
+    pub fn begin_thinking_part(&mut self) {
+        self.end_thinking_part();
+        self.is_apart = true;
+    }
+
+    /// A message begins.
+    pub fn announce_message(&mut self) {
+        self.close("completed");
+        self.is_apart = true;
+    }
+
+    /// What the message has become, by a provider that speaks the protocol. It counts if it says what was told.
+    pub fn complete_message(&mut self, mut item: Value) {
+        let content = item["content"].as_array().into_iter().flatten();
+        let texts = content.filter_map(|part| part["text"].as_str().or(part["refusal"].as_str()));
+        let said: String = texts.collect();
+        match &mut self.open {
+            Some(OpenItem::Message { text, own_words, .. }) if *text == said => {
+                *own_words = Some(item);
+            }
+            Some(OpenItem::Message { .. }) => {}
+            _ if said.is_empty() => {
+                self.close("completed");
+                item["id"] = json!(self.next_message_id().to_string());
+                self.add_item(&item);
+                self.end_item(item);
+            }
+            _ => {}
+        }
     }
 
     pub fn add_call(&mut self, place: usize, call: &ToolCall) {
@@ -147,12 +200,24 @@ impl Output {
 
     fn open_message(&mut self) {
         self.close("completed");
-        let id = ItemId { kind: ItemKind::Message, run_id: self.run_id, place: self.messages };
-        self.messages += 1;
+        let id = self.next_message_id();
         self.add_item(&json!({"id": id.to_string(), "type": "message", "role": "assistant",
             "status": "in_progress", "content": []}));
-        self.open = Some(OpenItem::Message { id, text: String::new(), annotations: Vec::new() });
+        let (text, annotations) = (String::new(), Vec::new());
+        self.open = Some(OpenItem::Message { id, text, annotations, own_words: None });
         self.tell_part("response.content_part.added", &json!({"part": self.part("", &[])}));
+    }
+
+    fn next_message_id(&mut self) -> ItemId {
+        let id = ItemId { kind: ItemKind::Message, run_id: self.run_id, place: self.messages };
+        self.messages += 1;
+        id
+    }
+
+    /// A text that stands in an item of its own, if it is behind another.
+    fn without_gap<'a>(&mut self, delta: &'a str, is_behind_another: bool) -> &'a str {
+        let is_apart = std::mem::take(&mut self.is_apart) && is_behind_another;
+        delta.strip_prefix(GAP).filter(|_| is_apart).unwrap_or(delta)
     }
 
     fn open_reasoning(&mut self) {
@@ -161,7 +226,7 @@ impl Output {
         self.thoughts += 1;
         let id = self.announced.take().unwrap_or_else(|| id.to_string());
         self.add_item(&json!({"id": id, "type": "reasoning", "summary": []}));
-        self.open = Some(OpenItem::Reasoning { id, text: String::new() });
+        self.open = Some(OpenItem::Reasoning { id, parts: Vec::new(), text: String::new() });
     }
 
     /// Begins an item that becomes whole later.
@@ -183,9 +248,16 @@ impl Output {
     }
 
     fn close_message(&mut self, status: &str) {
-        let Some(OpenItem::Message { id, text, annotations }) = &self.open else { return };
+        let Some(OpenItem::Message { id, text, annotations, own_words }) = &self.open else {
+            return;
+        };
         let part = self.part(text, annotations);
-        let item = message(*id, &part, status);
+        let mut item = message(*id, &part, status);
+        for (name, value) in own_words.iter().filter_map(Value::as_object).flatten() {
+            if !["id", "status"].contains(&name.as_str()) {
+                item[name] = value.clone();
+            }
+        }
         let (kind, done) = if self.is_refusing {
             ("response.refusal.done", json!({"refusal": text}))
         } else {
@@ -198,20 +270,27 @@ impl Output {
     }
 
     fn close_reasoning(&mut self, code: Option<Value>) {
-        let Some(OpenItem::Reasoning { id, text }) = &self.open else { return };
-        let mut item = json!({"id": id, "type": "reasoning", "summary": []});
+        self.end_thinking_part();
+        let Some(OpenItem::Reasoning { id, parts, .. }) = self.open.take() else { return };
+        let mut item = json!({"id": id, "type": "reasoning", "summary": parts});
         if let Some(code) = code {
             item["encrypted_content"] = code;
         }
-        if !text.is_empty() {
-            let part = summary_part(text);
-            item["summary"] = json!([part["part"]]);
-            let text = json!({"text": text});
-            self.tell_summary("response.reasoning_summary_text.done", &text);
-            self.tell_summary("response.reasoning_summary_part.done", &part);
-        }
-        self.open = None;
         self.end_item(item);
+    }
+
+    fn end_thinking_part(&mut self) {
+        let Some(OpenItem::Reasoning { text, .. }) = &self.open else { return };
+        if text.is_empty() {
+            return;
+        }
+        let (whole, mut part) = (json!({"text": text}), summary_part(text));
+        self.tell_summary("response.reasoning_summary_text.done", &whole);
+        self.tell_summary("response.reasoning_summary_part.done", &part);
+        if let Some(OpenItem::Reasoning { parts, text, .. }) = &mut self.open {
+            text.clear();
+            parts.push(part["part"].take());
+        }
     }
 
     /// The only part of a message that says this.
@@ -227,10 +306,11 @@ impl Output {
         self.frames.tell(kind, joined(about, fields));
     }
 
-    /// Tells of the only part of the summary of the thinking that is open.
+    /// Tells of the last part of the summary of the thinking that is open.
     fn tell_summary(&mut self, kind: &str, fields: &Value) {
-        let Some(OpenItem::Reasoning { id, .. }) = &self.open else { return };
-        let about = json!({"item_id": id, "output_index": self.place(), "summary_index": 0});
+        let Some(OpenItem::Reasoning { id, parts, .. }) = &self.open else { return };
+        let about =
+            json!({"item_id": id, "output_index": self.place(), "summary_index": parts.len()});
         self.frames.tell(kind, joined(about, fields));
     }
 }

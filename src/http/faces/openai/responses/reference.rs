@@ -7,13 +7,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::item_id::ItemId;
-use super::response::output_on_record;
+use super::response::Repeated;
+use super::voice::ResponseVoice;
 use crate::access::Caller;
 use crate::conversation::Conversations;
 use crate::http::error::ApiError;
 
-/// Puts the items in the place of references to them. Thinking stays out, and so does what a provider's own tools did:
-/// no provider is asked with what it keeps itself. False if there is none.
+/// Puts the items in the place of references to them. What has an id of its provider's stays out, such as what a provider's
+/// own tools did: no provider is asked with what it keeps itself. False if there is none.
 pub(super) async fn resolve(
     conversations: &Conversations,
     caller: &Caller,
@@ -57,6 +58,10 @@ async fn find_output(
     run_id: Uuid,
 ) -> Result<Option<Vec<Value>>, ApiError> {
     let found = conversations.find_run(run_id).await?;
-    let found = found.filter(|found| caller.may_see(found.key_id));
-    Ok(found.map(|found| output_on_record(&found.run)))
+    let Some(found) = found.filter(|found| caller.may_see(found.key_id)) else { return Ok(None) };
+    let events = conversations.list_run_events(run_id).await?;
+    let repeated = Repeated::of_run(&found.run);
+    let mut response = ResponseVoice::new(repeated).response(events, &found.run);
+    let Some(Value::Array(output)) = response.remove("output") else { return Ok(None) };
+    Ok(Some(output))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::item_id::{ItemId, ItemKind, response_id};
+use super::item_id::{ItemId, response_id};
 use crate::chat::{FinishReason, Protocol, ToolCall, Usage, WrittenFields};
 use crate::conversation::{Run, RunStatus};
 use crate::http::error::ApiError;
@@ -112,21 +112,6 @@ pub(super) fn response(run: &Run, repeated: &Repeated, output: Vec<Value>) -> Ma
     put("store", json!(run.asked_as_response.is_some()));
     put("rolecall", json!(RolecallField::from(run)));
     fields
-}
-
-/// The output of a run that is over, of which no more is known than what it is on record with.
-pub(super) fn output_on_record(run: &Run) -> Vec<Value> {
-    let text = run.output.as_deref().filter(|text| !text.is_empty());
-    let said = text.map(|text| {
-        let id = ItemId { kind: ItemKind::Message, run_id: run.id, place: 0 };
-        let part = if run.refused_in_words { refusal(text) } else { output_text(text, &[]) };
-        message(id, &part, item_status(run))
-    });
-    let calls = run.tool_calls.iter().enumerate().map(|(place, call)| {
-        let id = ItemId { kind: ItemKind::FunctionCall, run_id: run.id, place };
-        function_call(id, call)
-    });
-    said.into_iter().chain(calls).collect()
 }
 
 pub(super) fn message(id: ItemId, part: &Value, status: &str) -> Value {

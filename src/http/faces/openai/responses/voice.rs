@@ -61,6 +61,13 @@ impl ResponseVoice {
             "response.output_item.added" if told["item"]["type"] == "reasoning" => {
                 return self.output.announce_thinking(told["item"]["id"].as_str());
             }
+            "response.reasoning_summary_part.added" => return self.output.begin_thinking_part(),
+            "response.output_item.added" if told["item"]["type"] == "message" => {
+                return self.output.announce_message();
+            }
+            "response.output_item.done" if told["item"]["type"] == "message" => {
+                return self.output.complete_message(told["item"].take());
+            }
             "response.completed" | "response.incomplete" => {
                 let further = told["response"].as_object_mut().map(std::mem::take);
                 return self.further.extend(further.unwrap_or_default());
@@ -99,6 +106,15 @@ impl ResponseVoice {
         let place = place.unwrap_or_else(|| self.output.reserve_place());
         self.output.put(place, item);
         place
+    }
+
+    /// The response of a run of which that has been told.
+    pub fn response(&mut self, events: Vec<RunEvent>, run: &Run) -> Map<String, Value> {
+        self.output.run_id = run.id;
+        for event in events {
+            self.hear(event);
+        }
+        self.finish(run)
     }
 
     /// Ends the last item, adds the calls that the caller is to answer, and makes the response of it.
@@ -169,10 +185,6 @@ impl Voice for ResponseVoice {
     }
 
     fn whole(&mut self, events: Vec<RunEvent>, run: &Run) -> String {
-        self.output.run_id = run.id;
-        for event in events {
-            self.hear(event);
-        }
-        Value::Object(self.finish(run)).to_string()
+        Value::Object(self.response(events, run)).to_string()
     }
 }
