@@ -16,7 +16,7 @@ use super::score::{Evidence, Query, Scored, saturate, score};
 const AMBIGUOUS_WITHIN: f32 = 0.015;
 
 /// Of a first candidate that is less than this ahead of the second it is open whether it is right, whatever speaks for both.
-const TIED_WITHIN: f32 = 0.05;
+const TIED_WITHIN: f32 = 0.02;
 
 /// A request that is less like one that was found to be nobody's does not remind of it.
 const LIKE_NOBODYS_FROM: f32 = 0.55;
@@ -159,7 +159,7 @@ impl Signals {
     fn is_first_right(&self) -> f64 {
         let prose = self.evidence.words_and_meaning();
         let tied = (1.0 - self.margin / TIED_WITHIN).max(0.0);
-        let sum = 1.53 + 4.17 * self.margin + 2.52 * prose - 0.51 * self.roster_size - 1.7 * tied;
+        let sum = 1.53 + 4.17 * self.margin + 2.52 * prose - 0.51 * self.roster_size - 1.5 * tied;
         logistic(f64::from(sum))
     }
 
