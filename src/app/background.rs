@@ -3,10 +3,11 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +24,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// How often changes by other processes are looked for, in case that one was not heard of.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long one look for changes waits for another one to end.
+const TURN_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often what happens in the background is put on record.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -55,7 +59,7 @@ impl Background {
     pub fn start(state: &AppState) -> Self {
         let background = Self::default();
         let changes = background.listen(state.pool.clone());
-        let look = Look { background: &background, state, changes };
+        let look = Look { background: &background, state, changes, turn: Arc::default() };
         look.keep("conversations that are free", |state| async move {
             state.conversations.look_for_turns();
             Ok::<_, Infallible>(())
@@ -124,6 +128,7 @@ struct Look<'a> {
     background: &'a Background,
     state: &'a AppState,
     changes: watch::Receiver<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Look<'_> {
@@ -134,8 +139,9 @@ impl Look<'_> {
         E: Error + Send + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let changes = self.changes.clone();
-        self.background.spawn(keep_current(self.state.clone(), changes, kind, look));
+        let (state, changes, turn) =
+            (self.state.clone(), self.changes.clone(), Arc::clone(&self.turn));
+        self.background.spawn(keep_current(state, changes, turn, kind, look));
     }
 }
 
@@ -143,6 +149,7 @@ impl Look<'_> {
 async fn keep_current<E: Error + 'static, F: Future<Output = Result<(), E>>>(
     state: AppState,
     mut changes: watch::Receiver<()>,
+    turn: Arc<Mutex<()>>,
     kind: &'static str,
     look: fn(AppState) -> F,
 ) {
@@ -152,10 +159,13 @@ async fn keep_current<E: Error + 'static, F: Future<Output = Result<(), E>>>(
             Ok(()) = changes.changed() => {}
             _ = poll.tick() => {}
         }
+        // One after the other: connections are few. One that gets no answer does not keep the turn from the others.
+        let turn = tokio::time::timeout(TURN_PATIENCE, turn.lock()).await;
         // What fails is made up for by the next tick; `/readyz` tells of the database.
         if let Err(error) = look(state.clone()).await {
             tracing::debug!(error = causes(&error), "failed to look for {kind}");
         }
+        drop(turn);
     }
 }
 

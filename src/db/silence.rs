@@ -16,7 +16,7 @@ pub const READ_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for what is asked of the database, for `patience` at most: for what must go on, or holds up others.
 ///
-/// What was asked is dropped then. It is safe to: its connection [comes back](may_come_back) only if the server still
+/// What was asked is dropped then. It is safe to: its connection comes back to the pool only if the server still
 /// answers, and whoever drops a beginning uses [`begin`](super::begin).
 pub async fn in_time<T, E: From<sqlx::Error>>(
     patience: Duration,

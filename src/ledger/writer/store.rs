@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::copy::{copy_dispatches, copy_run_events, copy_runs};
 use super::{Record, Taken};
+use crate::db;
 use crate::ledger::nul::json_text;
 use crate::ledger::record::{DispatchRecord, RunRecord};
 use crate::ledger::usage::spending;
@@ -37,8 +38,7 @@ pub async fn write_batch(
         }
     }
     let runs: Vec<&RunRecord<&str>> = runs.into_values().collect();
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db::begin(pool).await?;
     let stored_ids = stored_ids(&runs, &dispatches);
     forgotten::lock(&mut transaction, &stored_ids).await?;
     copy_dispatches(&mut transaction, &dispatches).await?;
@@ -55,10 +55,9 @@ pub async fn write_batch(
     spending::add_records(&mut transaction, &ended).await?;
     // Last, because other instances wait for the rows of sums until the commit.
     usage::count_records(&mut transaction, &ended).await?;
-    transaction.commit().await?;
     // Each connection of the pool would come to hold the largest statement that it has sent.
-    connection.shrink_buffers();
-    Ok(())
+    transaction.shrink_buffers();
+    transaction.commit().await
 }
 
 /// The conversations that the records are of, and the runs in them.
