@@ -234,10 +234,10 @@ async fn remove_old(ledger: Ledger, conversations: Conversations, days: u32) {
                 tracing::info!(records, conversations, "what was older than it is kept is removed");
             }
             (Err(error), _) => {
-                tracing::warn!(error = causes(&error), "failed to remove old records")
+                tracing::warn!(error = causes(&error), "failed to remove old records");
             }
             (_, Err(error)) => {
-                tracing::warn!(error = causes(&error), "failed to remove old conversations")
+                tracing::warn!(error = causes(&error), "failed to remove old conversations");
             }
         }
     }

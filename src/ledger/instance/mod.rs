@@ -87,7 +87,7 @@ impl Ledger {
         match timeout_at(deadline, signed_off).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = causes(&error), "failed to sign the instance off")
+                tracing::warn!(error = causes(&error), "failed to sign the instance off");
             }
             Err(_) => {
                 tracing::warn!("the database does not answer: the instance is not signed off");

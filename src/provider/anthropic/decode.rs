@@ -144,7 +144,7 @@ impl Decoder for StreamDecoder {
                 let events = broken_calls.chain(foreign).chain(usage);
                 events.chain(reason.map(ChatEvent::Finished)).collect()
             }
-            "error" => return Err(stream_error(read(data)?)),
+            "error" => return Err(stream_error(&read(data)?)),
             "ping" | "message_stop" => Vec::new(),
             _ => vec![foreign(event, false)],
         };
@@ -386,7 +386,7 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-fn stream_error(body: wire::ErrorBody) -> ProviderError {
+fn stream_error(body: &wire::ErrorBody) -> ProviderError {
     match body.error.kind.as_str() {
         "overloaded_error" => ProviderError::Overloaded { retry_after: None },
         "rate_limit_error" => ProviderError::RateLimited { retry_after: None },
