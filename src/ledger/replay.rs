@@ -50,7 +50,9 @@ async fn replay_folder(pool: &PgPool, folder: &Folder, taken: u64) -> Result<usi
         loop {
             let batch: Vec<_> = frames.by_ref().take(BATCH_RECORDS).collect();
             if batch.is_empty() {
-                break;
+                let Some(bytes) = frames.skip_damaged() else { break };
+                tracing::error!(bytes, "a record in a journal is damaged, and is lost");
+                continue;
             }
             position = start + frames.position as u64;
             let read: Vec<Record> = batch.into_iter().filter_map(Record::read).collect();

@@ -112,7 +112,7 @@ pub(super) fn overlaps(index: &Index, exchanges: &[Exchange]) -> Vec<Overlap> {
     let overlap =
         |((one, other), (similarity, confused)): ((usize, usize), (Option<f32>, usize))| Overlap {
             agents: [one, other].map(|place: usize| descriptions[place].0.to_owned()).into(),
-            similarity: similarity.map(|similarity| digits(f64::from(similarity))),
+            similarity: similarity.map(|similarity| digits(f64::from(similarity.min(1.0)))),
             confused,
         };
     pairs.into_iter().map(overlap).collect()

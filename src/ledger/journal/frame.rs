@@ -87,6 +87,16 @@ impl<'a> Frames<'a> {
     pub fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
+
+    /// Goes on behind a frame that is damaged, if there is a whole one behind it. Returns how many bytes are passed over.
+    pub fn skip_damaged(&mut self) -> Option<usize> {
+        let (length, _) = self.bytes.get(self.position..)?.split_first_chunk()?;
+        let damaged = usize::try_from(u32::from_le_bytes(*length)).ok()?.checked_add(HEAD_BYTES)?;
+        let behind = self.bytes.get(self.position.checked_add(damaged)?..)?;
+        Self::of(behind).next()?;
+        self.position += damaged;
+        Some(damaged)
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -163,5 +173,19 @@ mod tests {
             damaged[place] ^= 1;
             assert_eq!(Frames::of(&damaged).count(), 1, "another byte at {place}");
         }
+    }
+
+    #[test]
+    fn what_is_behind_a_damaged_frame_is_read() {
+        let (mut bytes, first) = two_frames();
+        bytes[first - 1] ^= 1;
+        let mut frames = Frames::of(&bytes);
+        assert!(frames.next().is_none());
+        assert_eq!(frames.skip_damaged(), Some(first));
+        assert_eq!(frames.next().map(|frame| frame.label.number), Some(7));
+        // At the end there is nothing to go on with, and a length that is none leads nowhere.
+        assert_eq!(frames.skip_damaged(), None);
+        bytes[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(Frames::of(&bytes).skip_damaged(), None);
     }
 }
