@@ -153,7 +153,7 @@ pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -
 fn fit_to_foreign(roster: &Roster, corrections: &Corrections, built: &Index) -> Fit {
     let usual = Fit { fitted_to: built.revisions(), ..Fit::default() };
     let index = Index::fitted(roster, corrections, &usual, Some(built));
-    let foreign = Strangers::to(&index);
+    let foreign = Strangers::far_from(&index);
     let mut belongs: Vec<f64> =
         foreign.texts().map(|text| Signals::of_text(&index, text).belongs()).collect();
     belongs.sort_by(f64::total_cmp);

@@ -59,7 +59,7 @@ fn what_says_nothing_is_worth_no_more_than_a_guess() {
         let request = DispatchRequest { input: input.to_owned(), ..DispatchRequest::default() };
         let decision = decide(&index, &request, &Settings::default()).expect("nothing is named");
         assert_eq!(decision.outcome, Outcome::None);
-        assert!(decision.confidence < 0.1, "{input:.20} {}", decision.confidence);
+        assert!(decision.confidence < 0.15, "{input:.20} {}", decision.confidence);
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 /// What the stage that builds copies out of the checkout.
 fn copied() -> Vec<String> {
     let (build, _) =
-        include_str!("../../Dockerfile").split_once("\nFROM ").expect("there are two stages");
+        include_str!("../../Dockerfile").rsplit_once("\nFROM ").expect("there are two stages");
     let lines = build.lines().filter_map(|line| line.strip_prefix("COPY "));
     let names = lines.flat_map(|line| {
         let (names, _destination) = line.rsplit_once(' ').expect("there is a destination");
