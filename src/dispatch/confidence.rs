@@ -63,8 +63,6 @@ pub(super) struct Signals {
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
     roster_texts: f32,
-    /// How likely any of the candidates is right if nothing speaks for one.
-    even_guess: f64,
     /// What was said of a request in the same words.
     pub said: Said,
     is_empty: bool,
@@ -96,11 +94,10 @@ impl Signals {
         let examples = scored.iter().map(|candidate| candidate.evidence.example);
         let nearest = examples.fold(0.0, f32::max);
         #[expect(clippy::cast_precision_loss, reason = "a roster is small")]
-        let (agents, requests, unknown, candidates) = (
+        let (agents, requests, unknown) = (
             index.documents.len() as f32,
             index.requests() as f32,
             query.unknown_technologies.len() as f32,
-            scored.len() as f64,
         );
         let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
         Self {
@@ -119,7 +116,6 @@ impl Signals {
             unknown_technologies: unknown.min(MAX_UNKNOWN_TECHNOLOGIES),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
-            even_guess: candidates.recip(),
             said: Said::Nothing,
             is_empty: false,
         }
@@ -178,9 +174,7 @@ pub(super) fn confidence(signals: &Signals, fit: &Fit) -> f64 {
     if signals.is_empty {
         return 0.0;
     }
-    let confidence = fit.calibration.apply(signals.confidence());
-    // Who says no word has given nothing to be sure of.
-    if signals.asked > 0.0 { confidence } else { confidence.min(signals.even_guess) }
+    fit.calibration.apply(signals.confidence())
 }
 
 /// `None` if there is nothing foreign to compare with.

@@ -53,13 +53,13 @@ fn styling_is_not_backend_work() {
 }
 
 #[test]
-fn what_says_nothing_is_worth_no_more_than_a_guess() {
+fn what_says_nothing_is_nobodys() {
     let index = index();
     for input in ["", "😀", ".", "1234567890", "the of and", &"x".repeat(10_000)] {
         let request = DispatchRequest { input: input.to_owned(), ..DispatchRequest::default() };
         let decision = decide(&index, &request, &Settings::default()).expect("nothing is named");
         assert_eq!(decision.outcome, Outcome::None);
-        assert!(decision.confidence < 0.15, "{input:.20} {}", decision.confidence);
+        assert!(decision.confidence < 0.3, "{input:.20} {}", decision.confidence);
     }
 }
 
