@@ -219,8 +219,8 @@ fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     ))
 }
 
-/// What serde says of a value that it cannot use, without the value: a text in the wrong place may be a secret, or a
-/// prompt.
+/// What serde says of a value that it cannot use, in words of JSON and without the value: a text in the wrong place may be a
+/// secret, or a prompt.
 pub fn without_values(message: &str) -> String {
     let message = match (message.find("string \""), message.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => {
