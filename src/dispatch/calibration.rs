@@ -42,13 +42,6 @@ impl Calibration {
     /// How many requests that belong to nobody come with one that belongs to the roster, as far as anybody knows.
     const FOREIGN_SHARE: f64 = 0.05;
 
-    /// The map that moves all of them so that this one becomes one half.
-    pub fn with_middle_at(confidence: f64) -> Self {
-        let mut map = Self::default();
-        map.weights[0] -= log_odds(confidence);
-        map
-    }
-
     pub fn apply(self, confidence: f64) -> f64 {
         logistic(product(&self.weights, &features(confidence)))
     }
@@ -221,13 +214,6 @@ mod tests {
         let calibrated: Vec<f64> =
             (1..1_000).map(|part| calibration.apply(f64::from(part) / 1_000.0)).collect();
         assert!(calibrated.is_sorted_by(|one, other| one < other));
-    }
-
-    #[test]
-    fn the_middle_is_where_it_is_put() {
-        let calibration = Calibration::with_middle_at(0.1);
-        assert!((calibration.apply(0.1) - 0.5).abs() < 1e-9);
-        assert!((calibration.apply(0.5) - 0.9).abs() < 1e-9);
     }
 
     #[test]

@@ -41,11 +41,6 @@ const REJECTED_PERCENT: usize = 97;
 /// Bounds of where "none" begins: a roster's own requests alone cannot tell what strangers are like.
 const NONE_BELOW: std::ops::RangeInclusive<f64> = 0.45..=0.9;
 
-/// How many times likelier than what is foreign a request must be to belong to a roster that has few of its own to show,
-/// and how likely at the least.
-const CLEARLY_BEYOND: f64 = 3.0;
-const LEAST_NONE_BELOW: f64 = 0.1;
-
 /// What is fitted. The default is what is usual.
 #[derive(Debug, Clone)]
 pub struct Fit {
@@ -94,12 +89,6 @@ impl Fit {
         Self { scatter, strangers: self.strangers.without_boundary(), ..self.clone() }
     }
 
-    /// Whether picks by either are the same, of which nothing but where "none" begins was fitted.
-    pub(super) fn is_as_usual_as(&self, other: &Self) -> bool {
-        let begin_alike = self.none_below.total_cmp(&other.none_below).is_eq();
-        self.accuracy.is_none() && other.accuracy.is_none() && begin_alike
-    }
-
     /// Whether the same was chosen for both.
     fn is_made_like(&self, other: &Self) -> bool {
         let is_of_all = |fit: &Self| !matches!(fit.scatter, Scatter::OwnTexts);
@@ -107,14 +96,10 @@ impl Fit {
     }
 }
 
-/// Fits anew: to what is foreign alone, if there are too few requests of the roster's own; what is usual, if there are too
-/// many agents.
+/// Fits anew: what is usual, if there are too few requests to fit to or too many agents.
 pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -> Fit {
-    if built.documents.len() > MAX_AGENTS || built.documents.is_empty() {
+    if built.documents.len() > MAX_AGENTS || count_cases(roster, corrections) < MIN_CASES {
         return Fit::default();
-    }
-    if count_cases(roster, corrections) < MIN_CASES {
-        return fit_to_foreign(roster, corrections, built);
     }
     let usual = Fit { strangers: strangers(roster, corrections, built), ..Fit::default() };
     let mut tried = try_out(roster, corrections, &usual, built, &TRUSTS);
@@ -146,20 +131,6 @@ pub(super) fn refit(roster: &Roster, corrections: &Corrections, built: &Index) -
         fitted_to: built.revisions(),
         ..fit
     }
-}
-
-/// Where "none" begins for a roster that has few requests to show: its prose is far from any request, and what is foreign
-/// to it is further.
-fn fit_to_foreign(roster: &Roster, corrections: &Corrections, built: &Index) -> Fit {
-    let usual = Fit { fitted_to: built.revisions(), ..Fit::default() };
-    let index = Index::fitted(roster, corrections, &usual, Some(built));
-    let foreign = Strangers::far_from(&index);
-    let mut belongs: Vec<f64> =
-        foreign.texts().map(|text| Signals::of_text(&index, text).belongs()).collect();
-    belongs.sort_by(f64::total_cmp);
-    let Some(ends) = belongs.get(belongs.len() * REJECTED_PERCENT / 100) else { return usual };
-    let none_below = (ends * CLEARLY_BEYOND).clamp(LEAST_NONE_BELOW, usual.none_below);
-    Fit { none_below, calibration: Calibration::with_middle_at(none_below), ..usual }
 }
 
 /// What is foreign to the roster, whatever is live: by an index that was not fitted. The texts that folds hold out are in

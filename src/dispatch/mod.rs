@@ -282,7 +282,7 @@ impl Dispatcher {
         let fit = fit::refit(&roster, &corrections, &index);
         tracing::debug!(roster_revision = roster.revision, accuracy = ?fit.accuracy, "fitted");
         *fitted_to = index.revisions();
-        if fit.is_as_usual_as(index.fit()) {
+        if fit.accuracy.is_none() && index.fit().accuracy.is_none() {
             return;
         }
         let _building = building.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,16 +41,6 @@ impl Strangers {
         Self::of(TOPICS.iter().filter(|topic| !topic.is_served_by(index)).collect())
     }
 
-    /// Four fifths of all topics, those that are furthest from a roster of few requests: its prose does not tell well which
-    /// it is for, and the nearest may be.
-    pub fn far_from(index: &Index) -> Self {
-        let mut topics: Vec<(f64, &Topic)> =
-            TOPICS.iter().map(|topic| (topic.belongs_to(index), topic)).collect();
-        topics.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        topics.truncate(topics.len() * 4 / 5);
-        Self::of(topics.into_iter().map(|(_, topic)| topic).collect())
-    }
-
     fn of(topics: Vec<&'static Topic>) -> Self {
         let requests = topics.iter().flat_map(|topic| &topic.requests);
         let requests = requests.map(|(_, embedding)| embedding.clone()).collect();
@@ -69,10 +59,6 @@ impl Strangers {
 
     pub fn without_boundary(&self) -> Self {
         Self { boundary: None, ..self.clone() }
-    }
-
-    pub fn texts(&self) -> impl Iterator<Item = &'static str> {
-        self.topics.iter().flat_map(|topic| &topic.requests).map(|(text, _)| *text)
     }
 
     /// In as many parts as there are folds: the requests of some topics, and the strangers without them.
@@ -100,15 +86,10 @@ impl Strangers {
 
 impl Topic {
     fn is_served_by(&self, index: &Index) -> bool {
-        self.belongs_to(index) >= SERVED_FROM
-    }
-
-    /// How likely its requests belong to a roster, in their mean.
-    fn belongs_to(&self, index: &Index) -> f64 {
         let belongs = self.requests.iter().map(|(text, _)| Signals::of_text(index, text).belongs());
         #[expect(clippy::cast_precision_loss, reason = "a topic has few requests")]
         let count = self.requests.len() as f64;
-        belongs.sum::<f64>() / count
+        belongs.sum::<f64>() >= SERVED_FROM * count
     }
 }
 
