@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use error::LedgerError;
-pub use forgotten::{forget_texts, forget_texts_of_run};
+pub use forgotten::forget_texts;
 pub use nul::{json_text, plain_text};
 pub use record::{
     Charge, DecidedFilter, DecidedRequest, DispatchRecord, RunEvents, RunFilter, RunRecord,

@@ -66,8 +66,6 @@ pub struct ModelCall {
     attempts: Vec<Attempt>,
     request_usages: Vec<RequestUsage>,
     requests_left: u32,
-    /// How many there may be in all.
-    requests_allowed: u32,
     retries_here: u32,
     has_content: bool,
     /// Whether the caller has been told content that cannot be taken back.
@@ -88,7 +86,6 @@ impl ModelCall {
         let now = Instant::now();
         Self {
             requests_left: providers.retry_settings().attempts.max(1),
-            requests_allowed: providers.retry_settings().attempts.max(1),
             providers,
             parameters: request.parameters.clone(),
             request: Some(request),
@@ -163,7 +160,6 @@ impl ModelCall {
         self.targets = present.iter().chain(others).cloned().collect();
         self.mode.can_restart = can_restart;
         self.requests_left += 1;
-        self.requests_allowed += 1;
         (self.began, self.due) = (Instant::now(), Instant::now());
         (self.is_over, self.has_content, self.is_shown) = (false, false, false);
         (self.retries_here, self.first_error) = (0, None);
@@ -199,11 +195,6 @@ impl ModelCall {
     /// The request, as long as it may be sent again.
     pub fn request(&self) -> Option<&ChatRequest> {
         self.request.as_ref()
-    }
-
-    /// How many requests have been sent, the one under way included.
-    pub fn request_count(&self) -> u32 {
-        self.requests_allowed - self.requests_left
     }
 
     /// Parameters that were left out because the model or the protocol does not take them.

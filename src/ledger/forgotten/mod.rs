@@ -6,22 +6,10 @@ mod store;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Takes the texts out of the records of a conversation's runs and decisions, in the transaction of its deletion.
-pub async fn forget_texts(
-    connection: &mut PgConnection,
-    conversation_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    store::put_down(connection, conversation_id).await?;
-    store::take_out_of_conversation(connection, conversation_id).await
-}
-
-/// Takes the texts out of the record of a run and of its decision, in the transaction of their deletion.
-pub async fn forget_texts_of_run(
-    connection: &mut PgConnection,
-    run_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    store::put_down(connection, run_id).await?;
-    store::take_out_of_run(connection, run_id).await
+/// Takes the texts out of the records of a run, or of a conversation with all its runs, in the transaction of their deletion.
+pub async fn forget_texts(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    store::put_down(connection, id).await?;
+    store::take_out(connection, id).await
 }
 
 /// Begins to write records of stored runs, and of conversations: who deletes them meanwhile waits.
@@ -40,10 +28,8 @@ pub(super) async fn forget_again(
     if stored_ids.is_empty() && run_ids.is_empty() {
         return Ok(());
     }
-    // Each is a run or a conversation, and nothing is found of the other.
     for id in store::list(connection, stored_ids, run_ids).await? {
-        store::take_out_of_conversation(connection, id).await?;
-        store::take_out_of_run(connection, id).await?;
+        store::take_out(connection, id).await?;
     }
     Ok(())
 }

@@ -52,22 +52,21 @@ pub(super) async fn list(
     .await
 }
 
-/// Takes the texts out of the records of a conversation's runs and decisions. What remains are figures.
-pub(super) async fn take_out_of_conversation(
-    connection: &mut PgConnection,
-    conversation_id: Uuid,
-) -> Result<(), sqlx::Error> {
+/// Takes the texts out of the records of a run and its decision, or of all runs and decisions of a conversation: an id is of
+/// one of both, and nothing is found of the other. What remains are figures.
+pub(super) async fn take_out(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "DELETE FROM run_events USING runs WHERE runs.id = run_id AND conversation_id = $1",
-        conversation_id
+        "DELETE FROM run_events USING runs
+         WHERE runs.id = run_id AND (runs.id = $1 OR conversation_id = $1)",
+        id
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "UPDATE runs SET record = ((record::jsonb - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
             #- '{error,provider_message}')::json
-         WHERE conversation_id = $1",
-        conversation_id
+         WHERE id = $1 OR conversation_id = $1",
+        id
     )
     .execute(&mut *connection)
     .await?;
@@ -75,35 +74,8 @@ pub(super) async fn take_out_of_conversation(
     sqlx::query!(
         r#"UPDATE dispatches
          SET input = NULL, decision = (decision::jsonb - 'unknown_technologies' || '{"ranked": []}')::json
-         WHERE conversation_id = $1"#,
-        conversation_id
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
-/// The same for one run.
-pub(super) async fn take_out_of_run(
-    connection: &mut PgConnection,
-    run_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM run_events WHERE run_id = $1", run_id)
-        .execute(&mut *connection)
-        .await?;
-    let dispatch_id = sqlx::query_scalar!(
-        "UPDATE runs SET record = ((record::jsonb - 'output' - 'tool_calls' - 'turns' - 'metadata' - 'asked_as_response')
-            #- '{error,provider_message}')::json
-         WHERE id = $1 RETURNING dispatch_id",
-        run_id
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    sqlx::query!(
-        r#"UPDATE dispatches
-         SET input = NULL, decision = (decision::jsonb - 'unknown_technologies' || '{"ranked": []}')::json
-         WHERE id = $1"#,
-        dispatch_id
+         WHERE conversation_id = $1 OR id = (SELECT dispatch_id FROM runs WHERE runs.id = $1)"#,
+        id
     )
     .execute(&mut *connection)
     .await?;

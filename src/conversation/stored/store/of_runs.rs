@@ -165,7 +165,7 @@ pub(in crate::conversation::stored) async fn delete_run(
     )
     .execute(&mut *transaction)
     .await?;
-    ledger::forget_texts_of_run(&mut transaction, run_id).await?;
+    ledger::forget_texts(&mut transaction, run_id).await?;
     transaction.commit().await?;
     Ok(if found.is_empty() { Deleted::NotFound } else { Deleted::Yes })
 }
