@@ -329,7 +329,10 @@ pub(super) fn complete(
     } else {
         let mut asked = requests(messages);
         request.input = asked.next().unwrap_or_default();
-        request.later = asked.take(MAX_LATER_REQUESTS).collect();
+        // Who names the agent asks for no pick.
+        if request.agent.is_none() {
+            request.later = asked.take(MAX_LATER_REQUESTS).collect();
+        }
         request.is_under_way = has_answer(messages);
     }
 }
