@@ -10,14 +10,14 @@ use futures_util::{FutureExt, StreamExt};
 
 use super::end::End;
 use super::figures::RunClock;
-use super::funds::{BUDGET_EXCEEDED, Funds};
+use super::funds::Funds;
 use super::live_run::LiveRun;
 use super::places::Place;
 use super::run::RunStatus;
 use super::stored::Exchange;
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
-use super::{Conversations, RunEvent};
+use super::{Conversations, RunEvent, Warning};
 use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
 use crate::dispatch::Decision;
 use crate::provider::{ModelCall, ProviderError};
@@ -105,7 +105,7 @@ impl Execution {
             self.note();
             self.begin_turn(messages);
             if !self.funds.reserve_turn(&self.call) {
-                self.cut_short(BUDGET_EXCEEDED);
+                self.cut_short(Warning::BudgetExceeded);
                 return Ok(());
             }
         }
@@ -120,7 +120,7 @@ impl Execution {
             let Some(event) = event? else { return Ok(()) };
             // The answer that was cut is paid for, and another one may cost as much.
             if matches!(event, ChatEvent::Restarted) && !self.funds.reserve_turn(&self.call) {
-                self.live.update(|run| run.warnings.push(BUDGET_EXCEEDED.to_owned()));
+                self.live.update(|run| run.warnings.push(Warning::BudgetExceeded));
                 return Err(self.call.give_up());
             }
             let is_first = event.is_content() && self.is_connecting();
@@ -296,14 +296,14 @@ impl Execution {
             self.end_call(index, CallEnd { place: *place, outcome, ms: 0 })
         });
         let results = left.collect();
-        self.cut_short("max_turns_reached");
+        self.cut_short(Warning::MaxTurnsReached);
         results
     }
 
     /// What there is has to do: a limit is in the way of more.
-    fn cut_short(&self, warning: &str) {
+    fn cut_short(&self, warning: Warning) {
         self.live.update(|run| {
-            run.warnings.push(warning.to_owned());
+            run.warnings.push(warning);
             // As of any answer that a limit has cut: there is no call that the caller could answer.
             run.finish_reason = Some(FinishReason::Length);
         });

@@ -7,12 +7,6 @@ use crate::limits::{Amounts, Hold, LimitError};
 use crate::prompt::{ANSWER_TOKENS, estimate_tokens};
 use crate::provider::{ModelCall, RequestUsage, Target};
 
-/// What is told of a run whose model has no known price, where the key has a budget.
-pub(super) const PRICE_UNKNOWN: &str = "price_unknown";
-
-/// What is told of a run that a budget has ended between two turns or two requests.
-pub(super) const BUDGET_EXCEEDED: &str = "budget_exceeded";
-
 #[derive(Debug)]
 pub(super) struct Funds {
     hold: Hold,

@@ -24,6 +24,7 @@ mod start;
 mod stored;
 mod tool_loop;
 mod turn;
+mod warning;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,7 @@ pub use stored::{
     StoredSettings, WhenBusy,
 };
 pub use turn::{ExecutedCall, Turn};
+pub use warning::Warning;
 
 use live_run::{CancelledBy, LiveRun};
 use places::Places;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{RunFailure, Turn};
+use super::{RunFailure, Turn, Warning};
 use crate::chat::{FinishReason, ToolCall, Usage};
 use crate::dispatch::{AgentRef, Decision, HandOver};
 use crate::provider::{Attempt, ResolutionRule, ResolvedModel};
@@ -102,7 +102,8 @@ pub struct Run {
     pub cost_usd: Option<f64>,
     /// Every request to a provider, in order.
     pub attempts: Vec<Attempt>,
-    pub warnings: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub warnings: Vec<Warning>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunFailure>,
     pub metadata: Option<Value>,

@@ -2,17 +2,15 @@
 
 use chrono::Utc;
 
-use super::RunEvent;
 use super::charges;
 use super::end::{End, invites_another_try, log_failure, outcome};
 use super::execution::Execution;
 use super::figures::count_usage;
-use super::funds::PRICE_UNKNOWN;
 use super::run::RunStatus;
 use super::spans;
-use super::start::parameter_dropped;
 use super::stored::{FLUSH_PATIENCE, NotKept};
 use super::turn::Turn;
+use super::{RunEvent, Warning};
 use crate::chat::{FinishReason, Usage};
 
 impl Execution {
@@ -40,9 +38,9 @@ impl Execution {
             run.turns.extend(cut_turn);
             run.usage = usage;
             run.attempts = call.attempts().to_vec();
-            run.warnings.extend(is_price_missed.then(|| PRICE_UNKNOWN.to_owned()));
+            run.warnings.extend(is_price_missed.then_some(Warning::PriceUnknown));
             let dropped = call.dropped_parameters().iter().copied();
-            run.warnings.extend(dropped.map(parameter_dropped));
+            run.warnings.extend(dropped.map(Warning::ParameterDropped));
             // Some compatible servers say `stop` when the model has called tools.
             if run.finish_reason == Some(FinishReason::Stop) && has_calls {
                 run.finish_reason = Some(FinishReason::ToolCalls);
@@ -50,7 +48,7 @@ impl Execution {
             // What the caller is to answer first is no answer yet.
             let has_answer = matches!(end, End::Finished) && !has_calls;
             if has_answer && tools.was_tool_skipped() {
-                run.warnings.push("required_tool_skipped".to_owned());
+                run.warnings.push(Warning::RequiredToolSkipped);
             }
             (run.status, run.error) = outcome(&end, names_model);
             run.cost_usd = charges::total(&run.turns);
@@ -115,7 +113,7 @@ impl Execution {
         self.exchange = None;
         self.live.update(|run| {
             run.conversation_id = None;
-            run.warnings.extend(result.is_err().then(|| "conversation_not_kept".to_owned()));
+            run.warnings.extend(result.is_err().then_some(Warning::ConversationNotKept));
         });
         Ok(())
     }

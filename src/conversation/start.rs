@@ -19,7 +19,7 @@ use super::spans;
 use super::stored::{self, Before, Exchange, InConversation};
 use super::tool_loop::ToolLoop;
 use super::turn::OpenTurn;
-use super::{Conversations, Registration, Run, RunStatus};
+use super::{Conversations, Registration, Run, RunStatus, Warning};
 use crate::chat::{ChatRequest, Message, Parameter, Tool, ToolChoice, Usage};
 use crate::dispatch::{
     AgentRef, Candidates, Decision, DispatchRequest, Judging, OnAmbiguous, Outcome,
@@ -85,7 +85,7 @@ pub struct PromptPreview {
     /// What was asked for and is left out of it.
     pub dropped_parameters: Vec<Parameter>,
     pub estimated_tokens: usize,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// A run that is decided on but not begun.
@@ -95,7 +95,7 @@ struct Prepared {
     model: ResolvedModel,
     request: ChatRequest,
     tools: ToolLoop,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Conversations {
@@ -209,7 +209,7 @@ impl Conversations {
         let (request, dropped_parameters) =
             self.inner.providers.encode(prepared.model.first(), &prepared.request);
         let mut warnings = prepared.warnings;
-        warnings.extend(dropped_parameters.iter().copied().map(parameter_dropped));
+        warnings.extend(dropped_parameters.iter().copied().map(Warning::ParameterDropped));
         Ok(PromptPreview {
             agent: AgentRef::to(&prepared.agent),
             dispatch_id: prepared.decision.id,
@@ -268,7 +268,7 @@ impl Conversations {
         let must_call = new.prompt.parameters.forces_call();
         let mut request = prompt::compose(&agent.definition, offered_tools(&offer), new.prompt);
         if must_call && !request.parameters.forces_call() {
-            warnings.push(parameter_dropped(Parameter::ToolChoice));
+            warnings.push(Warning::ParameterDropped(Parameter::ToolChoice));
         }
         if is_stored {
             let assumed = self.inner.settings.stored.context_tokens;
@@ -277,7 +277,7 @@ impl Conversations {
         }
         drop(span);
         if is_shortened {
-            warnings.push("conversation_shortened".to_owned());
+            warnings.push(Warning::ConversationShortened);
         }
         let servers = self.inner.tool_servers.clone();
         let max_turns = agent.definition.max_turns;
@@ -318,21 +318,16 @@ impl Conversations {
     }
 }
 
-fn warnings(model: &ResolvedModel, offer: &Offer) -> Vec<String> {
+fn warnings(model: &ResolvedModel, offer: &Offer) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if model.rule == ResolutionRule::Fallback {
-        warnings.push("model_fallback".to_owned());
+        warnings.push(Warning::ModelFallback);
     }
     if model.first().is_offline() {
-        warnings.push("no_model_configured".to_owned());
+        warnings.push(Warning::NoModelConfigured);
     }
-    warnings.extend(offer.missing.iter().map(|server| format!("tool_server_unavailable:{server}")));
+    warnings.extend(offer.missing.iter().cloned().map(Warning::ToolServerUnavailable));
     warnings
-}
-
-/// The warning of a parameter that was asked for and is left out.
-pub(super) fn parameter_dropped(parameter: Parameter) -> String {
-    format!("parameter_dropped:{}", parameter.as_str())
 }
 
 /// The names of the caller's tools. None may be a server's: a call must have one owner.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::runs::CreateRun;
 use crate::access::Caller;
 use crate::chat::Parameter;
-use crate::conversation::{Conversations, ModelUse};
+use crate::conversation::{Conversations, ModelUse, Warning};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::extract::ApiJson;
 
@@ -27,7 +27,8 @@ pub struct PromptBody {
     /// Parameters that were asked for and are left out, because the model or its protocol does not take them.
     dropped_parameters: Vec<Parameter>,
     tokens: TokensBody,
-    warnings: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    warnings: Vec<Warning>,
 }
 
 /// How long the prompt is.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::access::{Caller, Scope};
 use crate::chat::{FinishReason, Usage};
-use crate::conversation::{Conversations, FoundRun, ModelUse, Run, RunFailure, RunStatus};
+use crate::conversation::{Conversations, FoundRun, ModelUse, Run, RunFailure, RunStatus, Warning};
 use crate::dispatch::{AgentRef, HandOver};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
@@ -34,7 +34,8 @@ pub struct RunSummary {
     finish_reason: Option<FinishReason>,
     usage: Usage,
     cost_usd: Option<f64>,
-    warnings: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    warnings: Vec<Warning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<RunFailure>,
     metadata: Option<Value>,
