@@ -12,12 +12,13 @@ use super::stored::{FLUSH_PATIENCE, NotKept};
 use super::turn::Turn;
 use super::{RunEvent, Warning};
 use crate::chat::{FinishReason, Usage};
+use crate::provider::AttemptOutcome;
 
 impl Execution {
     /// Whatever has ended the run: its status, its usage, its place and its record.
     pub(super) async fn settle(mut self: Box<Self>, mut end: End) {
         // The provider first: it should not write on for nobody.
-        self.call.finish("cancelled");
+        self.call.finish(AttemptOutcome::Cancelled);
         let (spent, is_priced) = self.funds.settle(self.call.request_usages());
         let is_price_missed = !is_priced && self.funds.has_budget();
         self.live.recorded.set_spent(spent);

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, AttemptOutcome};
 use super::catalog::full_name;
 use super::error::Remedy;
-use super::open_attempt::{OK, OpenAttempt};
+use super::open_attempt::OpenAttempt;
 use super::random::random_unit;
 use super::request_usage::{RequestUsage, answer_bytes};
 use super::spans;
@@ -134,7 +134,7 @@ impl ModelCall {
                     if let Some(open) = &mut self.open {
                         open.admission.succeed();
                     }
-                    self.finish(OK);
+                    self.finish(AttemptOutcome::Ok);
                     return Ok(None);
                 }
                 Err(error) => {
@@ -166,11 +166,12 @@ impl ModelCall {
     }
 
     /// Ends the call for a reason of the caller's, and closes the provider's connection.
-    pub fn finish(&mut self, outcome: &str) {
+    pub fn finish(&mut self, outcome: AttemptOutcome) {
         self.is_over = true;
-        self.request.take_if(|_| outcome != OK || !self.mode.can_go_on);
+        let is_ok = outcome == AttemptOutcome::Ok;
+        self.request.take_if(|_| !is_ok || !self.mode.can_go_on);
         if let Some(open) = self.open.take() {
-            self.request_usages.extend(open.request_usage(outcome == OK));
+            self.request_usages.extend(open.request_usage(is_ok));
             self.note(open.told(outcome, None));
         }
     }
@@ -292,13 +293,13 @@ impl ModelCall {
                     open.admission.fail();
                 }
                 self.request_usages.extend(open.request_usage(false));
-                self.note(open.told(error.word(), Some(error.to_string())));
+                self.note(open.told(error.outcome(), Some(error.to_string())));
             }
             // It was spared the request.
             None => self.note(Attempt {
                 provider: target.provider.clone(),
                 model: target.model.clone(),
-                outcome: error.word().to_owned(),
+                outcome: error.outcome(),
                 detail: Some(error.to_string()),
                 ms: 0,
                 usage: None,
@@ -324,7 +325,8 @@ impl ModelCall {
     fn note(&mut self, attempt: Attempt) {
         let model = self.providers.catalog().label(&attempt.provider, &attempt.model);
         let took = Duration::from_millis(attempt.ms);
-        metrics::provider_answered(&attempt.provider, &model, &attempt.outcome, took);
+        let outcome = attempt.outcome.as_str();
+        metrics::provider_answered(&attempt.provider, &model, outcome, took);
         self.attempts.push(attempt);
     }
 

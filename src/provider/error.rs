@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attempt::SPARED;
+use super::attempt::AttemptOutcome;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
@@ -123,22 +123,22 @@ impl ProviderError {
         )
     }
 
-    /// A stable word for it.
-    pub(super) fn word(&self) -> &'static str {
+    /// What it makes of the request that met it.
+    pub(super) fn outcome(&self) -> AttemptOutcome {
         match self {
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Overloaded { .. } => "overloaded",
-            Self::ContextTooLong { .. } => "context_length_exceeded",
-            Self::ContentFiltered { .. } => "content_filtered",
-            Self::CredentialsRefused { .. } => "credentials_refused",
-            Self::RequestRefused { .. } => "request_refused",
-            Self::Failed { .. } | Self::FailedInStream { .. } => "failed",
-            Self::Unreachable(_) => "unreachable",
-            Self::Silent { .. } => "silent",
-            Self::Malformed(_) => "malformed",
-            Self::Truncated => "truncated",
-            Self::BreakerOpen { .. } => SPARED,
-            Self::OfflineNotAllowed => "unavailable",
+            Self::RateLimited { .. } => AttemptOutcome::RateLimited,
+            Self::Overloaded { .. } => AttemptOutcome::Overloaded,
+            Self::ContextTooLong { .. } => AttemptOutcome::ContextLengthExceeded,
+            Self::ContentFiltered { .. } => AttemptOutcome::ContentFiltered,
+            Self::CredentialsRefused { .. } => AttemptOutcome::CredentialsRefused,
+            Self::RequestRefused { .. } => AttemptOutcome::RequestRefused,
+            Self::Failed { .. } | Self::FailedInStream { .. } => AttemptOutcome::Failed,
+            Self::Unreachable(_) => AttemptOutcome::Unreachable,
+            Self::Silent { .. } => AttemptOutcome::Silent,
+            Self::Malformed(_) => AttemptOutcome::Malformed,
+            Self::Truncated => AttemptOutcome::Truncated,
+            Self::BreakerOpen { .. } => AttemptOutcome::BreakerOpen,
+            Self::OfflineNotAllowed => AttemptOutcome::Unavailable,
         }
     }
 

@@ -43,7 +43,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-pub use attempt::Attempt;
+pub use attempt::{Attempt, AttemptOutcome};
 pub use breaker::{BreakerHealth, BreakerSettings, BreakerState};
 pub use call::{CallMode, ModelCall, RetrySettings};
 pub use catalog::{Catalog, ResolutionRule, ResolvedModel, Target};

@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, AttemptOutcome};
 use super::breaker::Admission;
 use super::request_usage::RequestUsage;
 use super::{ChatStream, Target, spans};
 use crate::chat::Usage;
 use crate::telemetry::traces::Span;
-
-/// The outcome of a request whose answer is whole.
-pub(super) const OK: &str = "ok";
 
 /// The request that is under way.
 #[derive(Debug)]
@@ -43,19 +40,20 @@ impl OpenAttempt {
         })
     }
 
-    pub fn told(self, outcome: &str, detail: Option<String>) -> Attempt {
+    pub fn told(self, outcome: AttemptOutcome, detail: Option<String>) -> Attempt {
         spans::tell_usage(&self.span, self.usage);
         if self.stream.is_some() {
             self.span.set(spans::RESPONSE_MODEL, self.model);
         }
-        if outcome != OK {
-            self.span.fail(outcome);
+        let is_ok = outcome == AttemptOutcome::Ok;
+        if !is_ok {
+            self.span.fail(outcome.as_str());
         }
         Attempt {
             provider: self.target.provider.clone(),
             model: self.target.model.clone(),
-            usage: self.usage.filter(|_| outcome != OK),
-            outcome: outcome.to_owned(),
+            usage: self.usage.filter(|_| !is_ok),
+            outcome,
             detail,
             ms: self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         }

@@ -33,13 +33,13 @@ pub use guard::{GUARD_VERB, guard};
 pub use offer::{Offer, Wanted};
 pub use outcome::{ToolContent, ToolOutcome};
 pub use settings::{Connection, MAX_SERVERS, Secrets, ServerSettings, Settings, check_name};
-pub use state::{Condition, ServerState, ToolSummary};
+pub use state::{Condition, ServerState, Source, ToolSummary, Transport};
 pub use stored::{NewServer, Put, StoredToolServers};
 pub use tool::ServerTool;
 
 use offer::Candidate;
 use process::Spawner;
-use server::{Server, Source, Surroundings};
+use server::{Server, Surroundings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

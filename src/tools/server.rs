@@ -16,7 +16,8 @@ use super::connection::{Connection, MAX_CALLS, News, Opening, list_tools};
 use super::process::Spawner;
 use super::redaction::Redaction;
 use super::{
-    Condition, ServerSettings, ServerState, ServerTool, ToolOutcome, ToolSummary, failure,
+    Condition, ServerSettings, ServerState, ServerTool, Source, ToolOutcome, ToolSummary,
+    Transport, failure,
 };
 use crate::telemetry::traces;
 
@@ -43,13 +44,6 @@ pub(super) struct Server {
     /// Somebody has reason to believe that the server is not well.
     doubted: Notify,
     places: Semaphore,
-}
-
-/// Who has named a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
-    Config,
-    Api,
 }
 
 /// What a server's task needs of its surroundings.
@@ -108,10 +102,7 @@ impl Server {
             name: self.settings.name.clone(),
             transport: self.settings.connection.transport(),
             default: self.settings.is_default,
-            source: match self.source {
-                Source::Config => "config",
-                Source::Api => "api",
-            },
+            source: self.source,
             state: view.condition,
             since: view.since,
             error: view.error.clone(),
@@ -186,7 +177,7 @@ impl Server {
                     let is_up = self.view().condition == Condition::Up;
                     if !is_up
                         || failed >= FAILED_PROBES
-                        || self.settings.connection.transport() == "http"
+                        || self.settings.connection.transport() == Transport::Http
                     {
                         return error;
                     }

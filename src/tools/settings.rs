@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::Transport;
+
 /// The settings of all tool servers.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -81,11 +83,10 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// `stdio` or `http`.
-    pub(super) fn transport(&self) -> &'static str {
+    pub(super) fn transport(&self) -> Transport {
         match self {
-            Self::Command { .. } => "stdio",
-            Self::Url { .. } => "http",
+            Self::Command { .. } => Transport::Stdio,
+            Self::Url { .. } => Transport::Http,
         }
     }
 }

@@ -14,16 +14,38 @@ pub enum Condition {
     Down,
 }
 
+/// How a server is spoken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// It is a child process.
+    Stdio,
+    /// It has a URL.
+    Http,
+}
+
+/// Who has named a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The configuration file.
+    Config,
+    /// Somebody, by the admin API.
+    Api,
+}
+
 /// A tool server and its condition.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ServerState {
     pub name: String,
     /// `stdio` for a child process, `http` for a URL.
-    pub transport: &'static str,
+    #[schema(value_type = String)]
+    pub transport: Transport,
     /// Whether agents that name no tools have it.
     pub default: bool,
     /// `config` if the configuration file names it, `api` if it came by the admin API.
-    pub source: &'static str,
+    #[schema(value_type = String)]
+    pub source: Source,
     pub state: Condition,
     /// Since when it is so.
     pub since: DateTime<Utc>,

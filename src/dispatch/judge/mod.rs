@@ -19,7 +19,9 @@ use super::decision::{AgentRef, Decision, Outcome, Strategy};
 use super::score::round;
 use super::{DispatchRequest, Index, OnAmbiguous, OnNone, Settings, local};
 use crate::chat::{ChatEvent, ChatRequest, FinishReason, Money, Usage};
-use crate::provider::{Attempt, CallMode, ModelCall, Providers, ResolvedModel, Target};
+use crate::provider::{
+    Attempt, AttemptOutcome, CallMode, ModelCall, Providers, ResolvedModel, Target,
+};
 use crate::registry::Agent;
 use answer::Verdict;
 use memory::{Memory, Said};
@@ -227,7 +229,7 @@ impl Judge {
             Err(_) => Err(JudgeOutcome::TimedOut),
         };
         // The connection first: nobody reads on.
-        call.finish("timed_out");
+        call.finish(AttemptOutcome::TimedOut);
         Asked::new(verdict, &model, call.attempts(), usage, started)
     }
 }
@@ -242,7 +244,7 @@ impl Asked {
         started: Instant,
     ) -> Self {
         let counted =
-            |attempt: &Attempt| attempt.usage.or_else(|| usage.filter(|_| attempt.outcome == "ok"));
+            |attempt: &Attempt| attempt.usage.or_else(|| usage.filter(|_| attempt.is_ok()));
         let (mut input_tokens, mut output_tokens) = (0, 0);
         let mut cost_usd = None;
         let mut is_price_known = true;
