@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::place::Place;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("failed to read {}", .path.display())]
@@ -18,16 +20,12 @@ pub enum ConfigError {
         .path.display()
     )]
     UnsetVariable { path: PathBuf, line: usize, key: String, variable: String },
+    #[error("{place}: `{key}: judge` needs a judge, and `dispatch.judge` is not set")]
+    NoJudge { place: Place, key: &'static str },
     #[error(
-        "{} line {line}: `{key}: judge` needs a judge, and `dispatch.judge` is not set",
-        .path.display()
+        "{place}: `on_none: default_agent` needs an agent, and `dispatch.default_agent` is not set"
     )]
-    NoJudge { path: PathBuf, line: usize, key: &'static str },
-    #[error(
-        "{} line {line}: `on_none: default_agent` needs an agent, and `dispatch.default_agent` is not set",
-        .path.display()
-    )]
-    NoDefaultAgent { path: PathBuf, line: usize },
+    NoDefaultAgent { place: Place },
     #[error(
         "`dispatch.judge.model` is `{0}`, which is no alias, no known model's id, and no `provider/model`"
     )]
@@ -38,8 +36,8 @@ pub enum ConfigError {
     UnknownProvider(String),
     #[error("provider `{provider}`: {message}")]
     Provider { provider: String, message: String },
-    #[error("{} line {line}: tool server `{name}`: {message}", .path.display())]
-    ToolServer { path: PathBuf, line: usize, name: String, message: String },
+    #[error("{place}: tool server `{name}`: {message}")]
+    ToolServer { place: Place, name: String, message: String },
     #[error("there can be {0} tool servers at most")]
     TooManyToolServers(usize),
     #[error("{0}")]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::entries::distinct;
 use super::limits::Limits;
+use super::place::Place;
 use super::variables::Variables;
 use super::{ConfigError, Target};
 use crate::conversation::WhenBusy;
@@ -265,20 +266,20 @@ impl ConfigFile {
         })?;
         variables.check(path, &yaml)?;
         if let Some(key) = file.dispatch.key_without_judge() {
-            return Err(ConfigError::NoJudge {
-                path: path.to_owned(),
-                line: line_of("dispatch", key, &yaml),
-                key,
-            });
+            let place = Place::in_yaml(path, &yaml, &["dispatch", key]);
+            return Err(ConfigError::NoJudge { place, key });
         }
         if file.dispatch.on_none == OnNone::DefaultAgent && file.dispatch.default_agent.is_none() {
-            return Err(ConfigError::NoDefaultAgent {
-                path: path.to_owned(),
-                line: line_of("dispatch", "on_none", &yaml),
-            });
+            let place = Place::in_yaml(path, &yaml, &["dispatch", "on_none"]);
+            return Err(ConfigError::NoDefaultAgent { place });
         }
         (file.path, file.text) = (path.to_owned(), yaml);
         Ok(file)
+    }
+
+    /// The line of a key, see [`Place::in_yaml`].
+    pub fn place(&self, keys: &[&str]) -> Place {
+        Place::in_yaml(&self.path, &self.text, keys)
     }
 
     pub fn model_targets(&self) -> BTreeMap<String, Vec<Target>> {
@@ -298,15 +299,4 @@ fn describe(error: &serde_yaml::Error) -> String {
         }
         _ => message,
     }
-}
-
-/// The line on which a key stands that a section of the file has once.
-pub(super) fn line_of(section: &str, key: &str, text: &str) -> usize {
-    let holds = |line: &str, key: &str| {
-        let line = line.split('#').next().unwrap_or_default();
-        line.contains(&format!("{key}:")) || line.contains(&format!("{key}\":"))
-    };
-    let start = text.lines().position(|line| holds(line, section)).unwrap_or(0);
-    let position = text.lines().skip(start).position(|line| holds(line, key));
-    start + position.unwrap_or(0) + 1
 }

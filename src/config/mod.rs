@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod flags;
 mod limits;
+mod place;
 mod providers;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::file::{ConfigFile, McpServerEntry, line_of};
+use super::file::{ConfigFile, McpServerEntry};
+use super::place::Place;
 use super::variables::{Expanded, Variables};
 use crate::tools::{Connection, MAX_SERVERS, Secrets, ServerSettings, check_name};
 
@@ -19,7 +20,10 @@ const INHERITED: &[&str] =
 /// A file that clients such as Claude Code read (`.mcp.json`).
 #[derive(Debug, Deserialize)]
 struct McpFile {
-    #[serde(default, rename = "mcpServers", alias = "servers")]
+    #[serde(default, rename = "mcpServers")]
+    mcp_servers: Map<String, Value>,
+    /// As some clients name them.
+    #[serde(default)]
     servers: Map<String, Value>,
 }
 
@@ -43,11 +47,13 @@ struct McpFileEntry {
     headers: BTreeMap<String, String>,
 }
 
-/// Where an entry stands, for what is said of it.
-struct Place<'a> {
-    path: &'a Path,
-    text: &'a str,
-    section: &'static str,
+/// Where entries stand, for what is said of them.
+#[derive(Clone, Copy)]
+enum Entries<'a> {
+    /// Below `mcp_servers` of the configuration file.
+    Own(&'a ConfigFile),
+    /// In a file that other programs read too.
+    Shared { path: &'a Path, text: &'a str, section: &'static str },
 }
 
 /// All tool servers, by name. An entry of `rolecall.yaml` stands in for one of that name in the other file.
@@ -57,9 +63,9 @@ pub(super) fn configured(
     notices: &mut Vec<String>,
 ) -> Result<Vec<ServerSettings>, ConfigError> {
     let mut servers = Vec::new();
-    let place = Place { path: &file.path, text: &file.text, section: "mcp_servers" };
+    let own = Entries::Own(file);
     for (name, entry) in &file.mcp_servers {
-        servers.extend(place.read(name, entry, variables, notices)?);
+        servers.extend(own.read(name, entry, variables, notices)?);
     }
     if let Some(path) = &file.mcp_config {
         // Beside the file that names it.
@@ -80,7 +86,7 @@ pub(super) fn configured(
         _ => None,
     });
     if let Some(name) = twice {
-        return Err(place.refuse(name, "two tool servers have this name"));
+        return Err(own.refuse(name, "two tool servers have this name"));
     }
     if servers.len() > MAX_SERVERS {
         return Err(ConfigError::TooManyToolServers(MAX_SERVERS));
@@ -111,11 +117,13 @@ fn from_mcp_file(
         ),
     })?;
     variables.check(path, &text)?;
-    let place = Place { path, text: &text, section: "mcpServers" };
+    let of = |section| Entries::Shared { path, text: &text, section };
+    let mcp_servers = file.mcp_servers.into_iter().map(|entry| (of("mcpServers"), entry));
+    let others = file.servers.into_iter().map(|entry| (of("servers"), entry));
     let mut servers = Vec::new();
-    for (name, value) in file.servers {
+    for (shared, (name, value)) in mcp_servers.chain(others) {
         let entry: McpFileEntry = serde_json::from_value(value)
-            .map_err(|_| place.refuse(&name, "it has a value of the wrong kind"))?;
+            .map_err(|_| shared.refuse(&name, "it has a value of the wrong kind"))?;
         if entry.disabled {
             continue;
         }
@@ -134,12 +142,12 @@ fn from_mcp_file(
             headers: entry.headers,
             default: entry.default.unwrap_or(true),
         };
-        servers.extend(place.read(&name, &entry, variables, notices)?);
+        servers.extend(shared.read(&name, &entry, variables, notices)?);
     }
     Ok(servers)
 }
 
-impl Place<'_> {
+impl Entries<'_> {
     /// `None` if the entry refers to an optional variable that is not set, where it cannot do without.
     fn read(
         &self,
@@ -209,12 +217,11 @@ impl Place<'_> {
     }
 
     fn refuse(&self, name: &str, message: &str) -> ConfigError {
-        ConfigError::ToolServer {
-            path: self.path.to_owned(),
-            line: line_of(self.section, name, self.text),
-            name: name.to_owned(),
-            message: message.to_owned(),
-        }
+        let place = match self {
+            Self::Own(file) => file.place(&["mcp_servers", name]),
+            Self::Shared { path, text, section } => Place::in_json(path, text, &[section, name]),
+        };
+        ConfigError::ToolServer { place, name: name.to_owned(), message: message.to_owned() }
     }
 }
 
