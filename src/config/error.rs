@@ -1,8 +1,29 @@
 //! What is wrong with the configuration. No text holds a secret.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use super::place::Place;
+
+/// Where something is set, and under which name.
+#[derive(Debug)]
+pub enum Origin {
+    Key {
+        place: Place,
+        key: String,
+    },
+    /// A variable of the environment, or a flag that it stands in for.
+    Variable(&'static str),
+}
+
+impl Display for Origin {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { place, key } => write!(formatter, "{place}: `{key}`"),
+            Self::Variable(name) => write!(formatter, "`{name}`"),
+        }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -27,23 +48,23 @@ pub enum ConfigError {
     )]
     NoDefaultAgent { place: Place },
     #[error(
-        "`dispatch.judge.model` is `{0}`, which is no alias, no known model's id, and no `provider/model`"
+        "{origin} is `{model}`, which is no alias, no known model's id, and no `provider/model`"
     )]
-    JudgeModel(String),
-    #[error("the default model must be `provider/model`, not `{0}`")]
-    DefaultModel(String),
-    #[error("a model names the provider `{0}`, which is neither built in nor under `providers`")]
-    UnknownProvider(String),
-    #[error("provider `{provider}`: {message}")]
-    Provider { provider: String, message: String },
+    JudgeModel { origin: Origin, model: String },
+    #[error("{origin} must be `provider/model`, not `{model}`")]
+    DefaultModel { origin: Origin, model: String },
+    #[error(
+        "{origin} names the provider `{provider}`, which is neither built in nor under `providers`"
+    )]
+    UnknownProvider { origin: Origin, provider: String },
+    #[error("{origin} of the provider `{provider}` {message}")]
+    Provider { origin: Origin, provider: String, message: String },
     #[error("{place}: tool server `{name}`: {message}")]
     ToolServer { place: Place, name: String, message: String },
     #[error("there can be {0} tool servers at most")]
     TooManyToolServers(usize),
     #[error("{0}")]
     Models(String),
-    #[error(
-        "telemetry.otlp_endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, is no URL that begins with http:// or https://"
-    )]
-    OtlpEndpoint,
+    #[error("{0} is no URL that begins with http:// or https://")]
+    OtlpEndpoint(Origin),
 }

@@ -8,11 +8,12 @@ use indexmap::IndexMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use super::Target;
 use super::entries::distinct;
+use super::error::{ConfigError, Origin};
 use super::limits::Limits;
 use super::place::Place;
 use super::variables::Variables;
-use super::{ConfigError, Target};
 use crate::conversation::WhenBusy;
 use crate::dispatch::{OnAmbiguous, OnDegraded, OnNone};
 use crate::http::without_values;
@@ -280,6 +281,12 @@ impl ConfigFile {
     /// The line of a key, see [`Place::in_yaml`].
     pub fn place(&self, keys: &[&str]) -> Place {
         Place::in_yaml(&self.path, &self.text, keys)
+    }
+
+    /// A key of it, as errors name it.
+    pub fn origin(&self, keys: &[&str]) -> Origin {
+        let key = keys.last().copied().unwrap_or_default().to_owned();
+        Origin::Key { place: self.place(keys), key }
     }
 
     pub fn model_targets(&self) -> BTreeMap<String, Vec<Target>> {

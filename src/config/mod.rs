@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod flags;
 mod limits;
+mod models;
 mod place;
 mod providers;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::http::Uri;
 use secrecy::SecretString;
 
 pub use error::ConfigError;
@@ -24,12 +26,13 @@ pub use flags::Flags;
 
 use crate::definition::{KnownWorld, RENAMED_SERVER_TOOLS};
 use crate::dispatch::{DEFAULT_HAND_OVER_MARGIN, JudgeSettings};
-use crate::provider::{BreakerSettings, Catalog, Clocks, ResolutionRule, RetrySettings, Target};
+use crate::provider::{BreakerSettings, Catalog, Clocks, ProviderSettings, RetrySettings, Target};
 use crate::telemetry::traces;
 use crate::tools::ServerSettings;
 use crate::{
     conversation, db, dispatch, http, ledger, limits as key_limits, provider, registry, tools,
 };
+use error::Origin;
 use file::ConfigFile;
 use variables::Variables;
 
@@ -71,63 +74,19 @@ impl Config {
 
     fn build(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
         let file = ConfigFile::read(flags.config.as_deref(), variables)?;
-        let limits = &file.limits;
-        let milliseconds = Duration::from_millis;
-        let data_dir = flags.data_dir.clone().unwrap_or_else(|| PathBuf::from("./.rolecall"));
-        let default_model = flags
-            .default_model
-            .as_ref()
-            .or(file.default_model.as_ref())
-            .filter(|text| !text.is_empty());
-        let mut default_model = default_model
-            .map(|text| Target::parse(text).ok_or_else(|| ConfigError::DefaultModel(text.clone())))
-            .transpose()?;
-        let providers = providers::configured(&file, variables)?;
         let mut notices = Vec::new();
-        for target in file.models.values().flat_map(|model| &model.targets) {
-            providers::check_known(&file, &target.provider)?;
-        }
-        if let Some(target) = &default_model {
-            providers::check_known(&file, &target.provider)?;
-            if !providers.iter().any(|provider| provider.name == target.provider) {
-                notices.push(format!(
-                    "the provider of the default model `{}/{}` is not configured, so another answers",
-                    target.provider, target.model
-                ));
-                default_model = None;
-            }
-        }
-        let names = providers.iter().map(|provider| provider.name.clone()).collect();
-        let catalog = Catalog::new(names, file.model_targets(), default_model.clone())
-            .map_err(ConfigError::Models)?;
-        let provider = provider::Settings {
-            providers,
-            models: file.model_targets(),
-            default_model,
-            is_offline_allowed: file.allow_offline,
-            clocks: Clocks {
-                connect: milliseconds(limits.connect_timeout_ms),
-                response_header: milliseconds(limits.response_header_timeout_ms),
-                first_token: milliseconds(limits.first_token_timeout_ms),
-                idle: milliseconds(limits.idle_timeout_ms),
-            },
-            retry: RetrySettings {
-                attempts: limits.retry_attempts.max(1),
-                budget: milliseconds(limits.retry_budget_ms),
-            },
-            breaker: BreakerSettings {
-                failures: limits.breaker_failures.max(1),
-                open: milliseconds(limits.breaker_open_ms),
-            },
-        };
-        let judge = configured_judge(&file, &catalog, &mut notices)?;
+        let providers = providers::configured(&file, variables)?;
+        models::check_aliases(&file)?;
+        let default_model = models::default_model(flags, &file, &providers, &mut notices)?;
+        let catalog = models::catalog(&file, &providers, default_model.as_ref())?;
+        let judge = models::judge(&file, &catalog, &mut notices)?;
         let servers = tool_servers::configured(&file, variables, &mut notices)?;
-        let stores_content = file.storage.content;
+        let data_dir = flags.data_dir.clone().unwrap_or_else(|| PathBuf::from("./.rolecall"));
         Ok(Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             // No flag: a process list would show it.
             admin_key: variables.get("ROLECALL_ADMIN_KEY").map(SecretString::from),
-            shutdown_grace: milliseconds(limits.shutdown_grace_ms),
+            shutdown_grace: Duration::from_millis(file.limits.shutdown_grace_ms),
             retention_days: file.storage.retention_days.map(NonZeroU32::get),
             follows_folder: true,
             db: db::Settings {
@@ -136,32 +95,14 @@ impl Config {
             },
             registry: registry::Settings {
                 agents_dir: flags.agents_dir.clone().unwrap_or_else(|| PathBuf::from("./agents")),
-                definition_bytes: limits.definition_bytes.get(),
+                definition_bytes: file.limits.definition_bytes.get(),
                 known_world: known_world(&catalog, &servers),
             },
-            provider,
-            tools: tools::Settings {
-                servers,
-                call_timeout: milliseconds(limits.tool_call_timeout_ms.max(1)),
-                result_bytes: limits.tool_result_bytes,
-                renamed: RENAMED_SERVER_TOOLS,
-                environment: tool_servers::inherited(variables),
-                ..tools::Settings::default()
-            },
-            dispatch: dispatch::Settings {
-                on_none: file.dispatch.on_none,
-                on_ambiguous: file.dispatch.on_ambiguous,
-                default_agent: file.dispatch.default_agent.clone(),
-                judge,
-                on_degraded: file.dispatch.degraded,
-                hand_over_margin: file
-                    .dispatch
-                    .hand_over_margin
-                    .unwrap_or(DEFAULT_HAND_OVER_MARGIN),
-                stores_content,
-            },
+            provider: provider_settings(&file, providers, default_model),
+            tools: tools_settings(&file, variables, servers),
+            dispatch: dispatch_settings(&file, judge),
             conversation: conversation_settings(&file),
-            limits: key_limits::Settings { for_all: limits.keys.applied() },
+            limits: key_limits::Settings { for_all: file.limits.keys.applied() },
             ledger: ledger::Settings { journal_bytes: file.storage.journal_bytes },
             http: http_settings(&file),
             traces: traces_settings(&file, variables)?,
@@ -171,24 +112,94 @@ impl Config {
     }
 }
 
+/// A URL of a service that is spoken to over HTTP.
+fn http_url(text: &str) -> Option<Uri> {
+    let is_usable =
+        |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    text.parse().ok().filter(is_usable)
+}
+
+fn provider_settings(
+    file: &ConfigFile,
+    providers: Vec<ProviderSettings>,
+    default_model: Option<Target>,
+) -> provider::Settings {
+    let limits = &file.limits;
+    provider::Settings {
+        providers,
+        models: file.model_targets(),
+        default_model,
+        is_offline_allowed: file.allow_offline,
+        clocks: Clocks {
+            connect: Duration::from_millis(limits.connect_timeout_ms),
+            response_header: Duration::from_millis(limits.response_header_timeout_ms),
+            first_token: Duration::from_millis(limits.first_token_timeout_ms),
+            idle: Duration::from_millis(limits.idle_timeout_ms),
+        },
+        retry: RetrySettings {
+            attempts: limits.retry_attempts.max(1),
+            budget: Duration::from_millis(limits.retry_budget_ms),
+        },
+        breaker: BreakerSettings {
+            failures: limits.breaker_failures.max(1),
+            open: Duration::from_millis(limits.breaker_open_ms),
+        },
+    }
+}
+
+fn tools_settings(
+    file: &ConfigFile,
+    variables: &Variables,
+    servers: Vec<ServerSettings>,
+) -> tools::Settings {
+    tools::Settings {
+        servers,
+        call_timeout: Duration::from_millis(file.limits.tool_call_timeout_ms.max(1)),
+        result_bytes: file.limits.tool_result_bytes,
+        renamed: RENAMED_SERVER_TOOLS,
+        environment: tool_servers::inherited(variables),
+        ..tools::Settings::default()
+    }
+}
+
+fn dispatch_settings(file: &ConfigFile, judge: Option<JudgeSettings>) -> dispatch::Settings {
+    let of_file = &file.dispatch;
+    dispatch::Settings {
+        on_none: of_file.on_none,
+        on_ambiguous: of_file.on_ambiguous,
+        default_agent: of_file.default_agent.clone(),
+        judge,
+        on_degraded: of_file.degraded,
+        hand_over_margin: of_file.hand_over_margin.unwrap_or(DEFAULT_HAND_OVER_MARGIN),
+        stores_content: file.storage.content,
+    }
+}
+
 /// By the names that OpenTelemetry gives the variables.
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
 fn traces_settings(
     file: &ConfigFile,
     variables: &Variables,
 ) -> Result<Option<traces::Settings>, ConfigError> {
-    let set = |name| variables.get(name).filter(|value| !value.is_empty());
-    let whole = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(str::to_owned);
-    let base = set("OTEL_EXPORTER_OTLP_ENDPOINT").or(file.telemetry.otlp_endpoint.as_deref());
+    let set = |name| {
+        let value = variables.get(name).filter(|value| !value.is_empty());
+        value.map(|value| (Origin::Variable(name), value))
+    };
+    let in_file = || {
+        let endpoint = file.telemetry.otlp_endpoint.as_deref()?;
+        Some((file.origin(&["telemetry", "otlp_endpoint"]), endpoint))
+    };
     let below = |base: &str| format!("{}/v1/traces", base.trim_end_matches('/'));
-    let Some(endpoint) = whole.or_else(|| base.map(below)) else { return Ok(None) };
-    let is_usable = endpoint.parse::<::http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
-    });
-    if !is_usable {
-        return Err(ConfigError::OtlpEndpoint);
+    let whole = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    let whole = whole.map(|(origin, endpoint)| (origin, endpoint.to_owned()));
+    let base = || set("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(in_file);
+    let endpoint = whole.or_else(|| base().map(|(origin, base)| (origin, below(base))));
+    let Some((origin, endpoint)) = endpoint else { return Ok(None) };
+    if http_url(&endpoint).is_none() {
+        return Err(ConfigError::OtlpEndpoint(origin));
     }
-    let service_name = set("OTEL_SERVICE_NAME").unwrap_or("rolecall").to_owned();
+    let service_name = variables.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
+    let service_name = service_name.unwrap_or("rolecall").to_owned();
     Ok(Some(traces::Settings { endpoint, service_name }))
 }
 
@@ -214,35 +225,6 @@ fn conversation_settings(file: &ConfigFile) -> conversation::Settings {
             context_tokens: file.conversations.context_tokens.get(),
         },
     }
-}
-
-/// The judge's settings. Its model is looked up now, so that a misspelt one does not wait for the first close pick.
-fn configured_judge(
-    file: &ConfigFile,
-    catalog: &Catalog,
-    notices: &mut Vec<String>,
-) -> Result<Option<JudgeSettings>, ConfigError> {
-    let Some(entry) = &file.dispatch.judge else { return Ok(None) };
-    let model = &entry.model;
-    if !catalog.knows(model) {
-        let target = Target::parse(model).ok_or_else(|| ConfigError::JudgeModel(model.clone()))?;
-        providers::check_known(file, &target.provider)?;
-    }
-    let resolved = catalog.resolve(Some(model));
-    if resolved.first().is_offline() {
-        notices
-            .push("a judge is set and no provider to ask it of, so nothing is judged".to_owned());
-    } else if resolved.rule == ResolutionRule::Fallback {
-        notices.push(format!(
-            "the provider of the judge's model `{model}` is not configured, so `{}` judges",
-            resolved.first().full_name()
-        ));
-    }
-    Ok(Some(JudgeSettings {
-        model: model.clone(),
-        timeout: Duration::from_millis(entry.timeout_ms.get()),
-        margin_below: entry.margin_below,
-    }))
 }
 
 fn known_world(catalog: &Catalog, servers: &[ServerSettings]) -> KnownWorld {

@@ -3,8 +3,9 @@
 use http::{HeaderName, HeaderValue, Uri};
 use secrecy::SecretString;
 
-use super::ConfigError;
+use super::error::{ConfigError, Origin};
 use super::file::{ConfigFile, ProviderEntry};
+use super::http_url;
 use super::variables::{Expanded, Variables};
 use crate::provider::{DialectName, ProviderSettings};
 
@@ -47,7 +48,8 @@ pub(super) fn configured(
 ) -> Result<Vec<ProviderSettings>, ConfigError> {
     let mut providers = Vec::new();
     for (name, entry) in &file.providers {
-        providers.extend(from_file(name, entry, variables)?);
+        let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
+        providers.extend(InFile { file, name, entry, built_in, variables }.read()?);
     }
     for built_in in BUILT_IN {
         let Some(key) = variables.get(built_in.key_variable) else { continue };
@@ -58,7 +60,10 @@ pub(super) fn configured(
         providers.push(ProviderSettings {
             name: built_in.name.to_owned(),
             dialect: built_in.dialect,
-            base_url: parse_base_url(built_in.name, base_url)?,
+            base_url: http_url(base_url).ok_or_else(|| {
+                let origin = Origin::Variable(built_in.base_url_variable);
+                bad_base_url(origin, built_in.name)
+            })?,
             base_url_secrets: Vec::new(),
             api_key: Some(SecretString::from(key)),
             headers: Vec::new(),
@@ -67,76 +72,129 @@ pub(super) fn configured(
     Ok(providers)
 }
 
-/// Refuses a name that no provider has, configured or not.
-pub(super) fn check_known(file: &ConfigFile, name: &str) -> Result<(), ConfigError> {
+/// Refuses a name that no provider has, configured or not. `origin` is where it is named.
+pub(super) fn check_known(
+    file: &ConfigFile,
+    name: &str,
+    origin: impl FnOnce() -> Origin,
+) -> Result<(), ConfigError> {
     let is_built_in = BUILT_IN.iter().any(|built_in| built_in.name == name);
     if is_built_in || file.providers.contains_key(name) {
         return Ok(());
     }
-    Err(ConfigError::UnknownProvider(name.to_owned()))
+    Err(ConfigError::UnknownProvider { origin: origin(), provider: name.to_owned() })
 }
 
-/// `None` if the entry refers to an optional variable that is not set.
-fn from_file(
-    name: &str,
-    entry: &ProviderEntry,
-    variables: &Variables,
-) -> Result<Option<ProviderSettings>, ConfigError> {
-    let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
-    let refuse = |message: String| ConfigError::Provider { provider: name.to_owned(), message };
-    let dialect = entry.dialect.or(built_in.map(|built_in| built_in.dialect)).ok_or_else(|| {
-        let dialects = "`anthropic`, `openai`, `openai_responses` or `gemini`";
-        refuse(format!("`dialect` is missing: {dialects}"))
-    })?;
-    // What the environment says of a built-in provider comes before what the file says.
-    let from_environment = |variable: fn(&BuiltIn) -> &'static str| {
-        built_in.and_then(|built_in| variables.get(variable(built_in)))
-    };
-    let mut base_url_secrets = Vec::new();
-    let base_url = match from_environment(|built_in| built_in.base_url_variable) {
-        Some(base_url) => base_url.to_owned(),
-        None => match &entry.base_url {
-            Some(text) => match variables.expand(text) {
-                Expanded::Text(expanded) => {
-                    let given = variables.given_to(text);
-                    base_url_secrets.extend(given.map(|(_, value)| SecretString::from(value)));
-                    expanded
-                }
-                Expanded::NotConfigured => return Ok(None),
+/// A provider that the file names.
+struct InFile<'a> {
+    file: &'a ConfigFile,
+    name: &'a str,
+    entry: &'a ProviderEntry,
+    /// The built-in provider of its name: what the environment says of that comes before what the file says.
+    built_in: Option<&'static BuiltIn>,
+    variables: &'a Variables,
+}
+
+/// A base URL as it is given, and by which variable if by one.
+struct BaseUrl {
+    text: String,
+    secrets: Vec<SecretString>,
+    variable: Option<&'static str>,
+}
+
+impl InFile<'_> {
+    /// `None` if the entry refers to an optional variable that is not set.
+    fn read(&self) -> Result<Option<ProviderSettings>, ConfigError> {
+        let dialect = self.dialect()?;
+        let Some(base_url) = self.base_url(dialect) else { return Ok(None) };
+        let key_variable = self.built_in.map(|built_in| built_in.key_variable);
+        let api_key = match key_variable.and_then(|name| self.variables.get(name)) {
+            Some(key) => Some(SecretString::from(key)),
+            None => match self.entry.api_key.as_deref().map(|text| self.variables.expand(text)) {
+                Some(Expanded::NotConfigured) => return Ok(None),
+                Some(Expanded::Text(key)) => Some(SecretString::from(key)),
+                None => None,
             },
-            None => BUILT_IN
-                .iter()
-                .find(|built_in| built_in.dialect == of_vendor(dialect))
-                .map(|built_in| built_in.base_url.to_owned())
-                .unwrap_or_default(),
-        },
-    };
-    let api_key = match from_environment(|built_in| built_in.key_variable) {
-        Some(key) => Some(SecretString::from(key)),
-        None => match entry.api_key.as_deref().map(|text| variables.expand(text)) {
-            Some(Expanded::NotConfigured) => return Ok(None),
-            Some(Expanded::Text(key)) => Some(SecretString::from(key)),
-            None => None,
-        },
-    };
-    let mut headers = Vec::new();
-    for (header, value) in &entry.headers {
-        let Expanded::Text(value) = variables.expand(value) else { return Ok(None) };
-        let parsed = HeaderName::try_from(header).ok().zip(HeaderValue::try_from(value).ok());
-        let (header, mut value) =
-            parsed.ok_or_else(|| refuse(format!("`{header}` cannot be sent as a header")))?;
-        value.set_sensitive(true);
-        headers.push((header, value));
+        };
+        let Some(headers) = self.headers()? else { return Ok(None) };
+        Ok(Some(ProviderSettings {
+            name: self.name.to_owned(),
+            dialect,
+            base_url: self.parse(&base_url)?,
+            base_url_secrets: base_url.secrets,
+            api_key,
+            headers,
+        }))
     }
-    let base_url = parse_base_url(name, &base_url)?;
-    Ok(Some(ProviderSettings {
-        name: name.to_owned(),
-        dialect,
-        base_url,
-        base_url_secrets,
-        api_key,
-        headers,
-    }))
+
+    fn dialect(&self) -> Result<DialectName, ConfigError> {
+        let dialect = self.entry.dialect.or(self.built_in.map(|built_in| built_in.dialect));
+        dialect.ok_or_else(|| {
+            let dialects = "`anthropic`, `openai`, `openai_responses` or `gemini`";
+            self.refuse(&["dialect"], format!("is missing: {dialects}"))
+        })
+    }
+
+    fn base_url(&self, dialect: DialectName) -> Option<BaseUrl> {
+        let variable = self.built_in.map(|built_in| built_in.base_url_variable);
+        if let Some(value) = variable.and_then(|name| self.variables.get(name)) {
+            return Some(BaseUrl { text: value.to_owned(), secrets: Vec::new(), variable });
+        }
+        let Some(written) = &self.entry.base_url else {
+            let mut of_vendor =
+                BUILT_IN.iter().filter(|built_in| built_in.dialect == of_vendor(dialect));
+            let text = of_vendor.next().map(|built_in| built_in.base_url.to_owned());
+            return Some(BaseUrl {
+                text: text.unwrap_or_default(),
+                secrets: Vec::new(),
+                variable: None,
+            });
+        };
+        let Expanded::Text(text) = self.variables.expand(written) else { return None };
+        let given = self.variables.given_to(written);
+        let secrets = given.map(|(_, value)| SecretString::from(value)).collect();
+        Some(BaseUrl { text, secrets, variable: None })
+    }
+
+    fn parse(&self, base_url: &BaseUrl) -> Result<Uri, ConfigError> {
+        http_url(&base_url.text).ok_or_else(|| {
+            let origin = match base_url.variable {
+                Some(name) => Origin::Variable(name),
+                None => self.origin(&["base_url"]),
+            };
+            bad_base_url(origin, self.name)
+        })
+    }
+
+    /// `None` if one refers to an optional variable that is not set.
+    fn headers(&self) -> Result<Option<Vec<(HeaderName, HeaderValue)>>, ConfigError> {
+        let mut headers = Vec::new();
+        for (header, value) in &self.entry.headers {
+            let Expanded::Text(value) = self.variables.expand(value) else { return Ok(None) };
+            let parsed = HeaderName::try_from(header).ok().zip(HeaderValue::try_from(value).ok());
+            let (name, mut value) = parsed.ok_or_else(|| {
+                self.refuse(&["headers", header], "cannot be sent as a header".to_owned())
+            })?;
+            value.set_sensitive(true);
+            headers.push((name, value));
+        }
+        Ok(Some(headers))
+    }
+
+    fn refuse(&self, keys: &[&str], message: String) -> ConfigError {
+        let origin = self.origin(keys);
+        ConfigError::Provider { origin, provider: self.name.to_owned(), message }
+    }
+
+    /// Where a key of the entry stands.
+    fn origin(&self, keys: &[&str]) -> Origin {
+        self.file.origin(&[&["providers", self.name], keys].concat())
+    }
+}
+
+fn bad_base_url(origin: Origin, provider: &str) -> ConfigError {
+    let message = "must be `http://…` or `https://…`".to_owned();
+    ConfigError::Provider { origin, provider: provider.to_owned(), message }
 }
 
 /// The dialect of the built-in provider whose vendor speaks the given one too.
@@ -145,14 +203,4 @@ fn of_vendor(dialect: DialectName) -> DialectName {
         DialectName::OpenaiResponses => DialectName::Openai,
         own => own,
     }
-}
-
-fn parse_base_url(provider: &str, text: &str) -> Result<Uri, ConfigError> {
-    text.parse::<Uri>()
-        .ok()
-        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
-        .ok_or_else(|| ConfigError::Provider {
-            provider: provider.to_owned(),
-            message: "the base URL must be `http://…` or `https://…`".to_owned(),
-        })
 }

@@ -113,6 +113,55 @@ fn what_could_not_work_is_named_with_its_line() {
 }
 
 #[test]
+fn what_is_wrong_with_a_provider_is_named_with_key_and_line() {
+    for (entry, named) in [
+        ("base_url: ftp://x", "line 4: `base_url` of the provider `near` must be"),
+        ("base_url: 'https://'", "line 4: `base_url` of the provider `near` must be"),
+        ("headers: {'a b': c}", "line 4: `a b` of the provider `near` cannot be sent"),
+        ("headers: {a: \"b\\nc\"}", "line 4: `a` of the provider `near` cannot be sent"),
+        ("base_urls: http://x", "`base_urls`"),
+        ("api_key: '${NOPE}'", "line 4: `api_key` refers to the environment variable `NOPE`"),
+    ] {
+        let text = refusal(&format!(
+            "# near: {{base_url: x}}\nproviders:\n  near: {{dialect: openai,\n    {entry}}}\n"
+        ));
+        assert!(text.contains(named) && text.contains("line 4"), "{text}");
+    }
+    let text = refusal("providers:\n  nearest: {dialect: openai}\n  near: {base_url: http://x}\n");
+    assert!(text.contains("line 3: `dialect` of the provider `near` is missing"), "{text}");
+    let text = refusal("providers:\n  near: {base_url: http://x,\n    dialect: grok}\n");
+    assert!(text.contains("dialect") && text.contains("line 3"), "{text}");
+}
+
+#[test]
+fn a_base_url_of_the_environment_is_named_by_its_variable() {
+    for yaml in ["", "providers: {openai: {base_url: 'http://x'}}\n"] {
+        let variables = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "localhost")];
+        let text = load(yaml, &variables).expect_err("is refused").to_string();
+        assert!(text.starts_with("`OPENAI_BASE_URL` of the provider `openai` must be"), "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_provider_is_named_with_key_and_line() {
+    let models = "models:\n  a:\n    targets:\n    - {provider: openai, model: x}\n    - model: y\n      provider: antropic\n";
+    for (yaml, named) in [
+        (models, "line 6: `provider` names the provider `antropic`"),
+        ("\ndefault_model: antropic/x\n", "line 2: `default_model` names the provider `antropic`"),
+        ("\ndefault_model: x\n", "line 2: `default_model` must be `provider/model`, not `x`"),
+        ("dispatch:\n  judge:\n    model: a/x\n", "line 3: `model` names the provider `a`"),
+        ("dispatch:\n  judge:\n    model: a\n", "line 3: `model` is `a`, which is no alias"),
+        ("telemetry:\n  otlp_endpoint: a\n", "line 2: `otlp_endpoint` is no URL"),
+    ] {
+        let text = refusal(yaml);
+        assert!(text.contains(named), "{text}");
+    }
+    let flags = Flags { default_model: Some("x".to_owned()), ..Flags::default() };
+    let refused = Config::build(&flags, &Variables::of(&[])).expect_err("is refused").to_string();
+    assert_eq!(refused, "`ROLECALL_DEFAULT_MODEL` must be `provider/model`, not `x`");
+}
+
+#[test]
 fn a_reference_behind_a_number_sign_in_quotes_is_checked() {
     let text = refusal("providers:\n  a: {dialect: openai, api_key: \"a # ${NOPE}\"}\n");
     assert!(text.contains("NOPE") && text.contains("line 2"), "{text}");

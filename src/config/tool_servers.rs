@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::file::{ConfigFile, McpServerEntry};
+use super::http_url;
 use super::place::Place;
 use super::variables::{Expanded, Variables};
 use crate::tools::{Connection, MAX_SERVERS, Secrets, ServerSettings, check_name};
@@ -198,11 +199,8 @@ impl Entries<'_> {
         variables: &Variables,
     ) -> Result<Option<Connection>, ConfigError> {
         let Expanded::Text(url) = variables.expand(url) else { return Ok(None) };
-        let url = url.parse::<Uri>().ok().filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
-        });
-        let url =
-            url.ok_or_else(|| self.refuse(name, "`url` must be `http://…` or `https://…`"))?;
+        let url = http_url(&url)
+            .ok_or_else(|| self.refuse(name, "`url` must be `http://…` or `https://…`"))?;
         let mut headers = Vec::new();
         for (header, value) in &entry.headers {
             let Expanded::Text(value) = variables.expand(value) else { continue };
