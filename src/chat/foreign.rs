@@ -1,6 +1,7 @@
 //! What has no neutral word: kept in the words of its protocol, for providers and callers that speak it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Part, Protocol};
 
@@ -31,4 +32,13 @@ pub struct ForeignEvent {
     pub data: String,
     /// Whether a caller waits for it, as for text.
     pub is_content: bool,
+}
+
+/// Whether an object of a protocol says nothing beside what these fields do: whatever else it has is empty.
+pub fn has_no_more_than(object: &Map<String, Value>, names: &[&str]) -> bool {
+    object.iter().all(|(name, value)| {
+        names.contains(&name.as_str())
+            || value.is_null()
+            || value.as_array().is_some_and(Vec::is_empty)
+    })
 }

@@ -15,7 +15,7 @@ mod written;
 mod written_json;
 
 pub use event::{ChatEvent, FinishReason};
-pub use foreign::{ForeignEvent, ForeignItem};
+pub use foreign::{ForeignEvent, ForeignItem, has_no_more_than};
 pub use inbound::{Inbound, Protocol};
 pub use message::{
     ChatRequest, Image, Message, Part, Role, has_answer, join_instructions, opening_request,

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::foreign_call::{foreign_call, foreign_result};
-use crate::chat::{ChatEvent, ForeignItem, Part, Protocol};
+use crate::chat::{ChatEvent, ForeignItem, Part, Protocol, has_no_more_than};
 
 /// An item that is whole, in its own words; `None` if `text`, or what is read of it elsewhere, says all of it.
 pub(super) fn of_item(written: &str, text: String, is_behind_another: bool) -> Option<ChatEvent> {
@@ -31,15 +31,6 @@ fn is_plain(message: &Map<String, Value>) -> bool {
         fields.is_some_and(|fields| has_no_more_than(fields, &["type", "text"]))
     };
     is_known && parts.len() <= 1 && parts.iter().all(is_text)
-}
-
-/// Whether whatever else an object has is empty.
-fn has_no_more_than(object: &Map<String, Value>, names: &[&str]) -> bool {
-    object.iter().all(|(name, value)| {
-        names.contains(&name.as_str())
-            || value.is_null()
-            || value.as_array().is_some_and(Vec::is_empty)
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::chat::has_no_more_than;
+
 type Fields = Map<String, Value>;
 
 pub(super) fn is_plain_message(message: &Fields) -> bool {
@@ -22,15 +24,6 @@ pub(super) fn is_plain_result(result: &Fields) -> bool {
         && has_no_more_than(result, &["type", "call_id", "output", "status"])
         && is_whole(result)
         && result.get("output").is_none_or(is_plain_content)
-}
-
-/// Whether all else is empty.
-fn has_no_more_than(fields: &Fields, names: &[&str]) -> bool {
-    fields.iter().all(|(name, value)| {
-        names.contains(&name.as_str())
-            || value.is_null()
-            || value.as_array().is_some_and(Vec::is_empty)
-    })
 }
 
 fn is_whole(item: &Fields) -> bool {
