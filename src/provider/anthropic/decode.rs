@@ -116,7 +116,7 @@ impl Decoder for StreamDecoder {
         let events = match kind.as_str() {
             "message_start" => {
                 let start: wire::MessageStart = read(data)?;
-                let foreign = starts_with_more(&event.data).then(|| foreign(event, false));
+                let foreign = starts_with_more(&event.data).then(|| foreign(event));
                 let usage = start.message.usage.map(|usage| self.take_usage(usage));
                 let model = ChatEvent::Model(start.message.model);
                 std::iter::once(model).chain(foreign).chain(usage).collect()
@@ -126,7 +126,7 @@ impl Decoder for StreamDecoder {
             "content_block_stop" => {
                 let stop: wire::BlockStop = read(data)?;
                 if self.foreign_blocks.remove(&stop.index) {
-                    return Ok(vec![foreign(event, true)]);
+                    return Ok(vec![foreign_content(event)]);
                 }
                 self.close_block(stop.index)
             }
@@ -135,7 +135,7 @@ impl Decoder for StreamDecoder {
                 let usage = delta.usage.map(|usage| self.take_usage(usage));
                 let reason = delta.delta.stop_reason.map(|reason| finish_reason(&reason));
                 // Before the finish reason, behind which nothing is told of an answer.
-                let foreign = says_more(&event.data).then(|| foreign(event, false));
+                let foreign = says_more(&event.data).then(|| foreign(event));
                 let mut broken_calls = std::mem::take(&mut self.broken_calls);
                 if reason == Some(FinishReason::Length) {
                     broken_calls.clear();
@@ -146,7 +146,7 @@ impl Decoder for StreamDecoder {
             }
             "error" => return Err(stream_error(&read(data)?)),
             "ping" | "message_stop" => Vec::new(),
-            _ => vec![foreign(event, false)],
+            _ => vec![foreign(event)],
         };
         Ok(events)
     }
@@ -177,7 +177,7 @@ impl StreamDecoder {
             "text" => {
                 // Where a text ends is known by the next one's beginning, to who cares.
                 let is_another = std::mem::replace(&mut self.has_text, true);
-                let start = is_another.then(|| foreign(event, false));
+                let start = is_another.then(|| foreign(event));
                 let text = (!block.text.is_empty()).then_some(ChatEvent::Text(block.text));
                 start.into_iter().chain(text).collect()
             }
@@ -189,7 +189,7 @@ impl StreamDecoder {
             "redacted_thinking" => vec![redacted(&block)],
             _ => {
                 self.foreign_blocks.insert(start.index);
-                vec![foreign(event, true)]
+                vec![foreign_content(event)]
             }
         }
     }
@@ -210,7 +210,7 @@ impl StreamDecoder {
     fn take_delta(&mut self, event: &SseEvent, delta: wire::BlockDelta) -> Vec<ChatEvent> {
         let wire::BlockDelta { index, delta } = delta;
         if self.foreign_blocks.contains(&index) {
-            return vec![foreign(event, true)];
+            return vec![foreign_content(event)];
         }
         match delta.kind.as_str() {
             "text_delta" => vec![ChatEvent::Text(delta.text)],
@@ -232,7 +232,7 @@ impl StreamDecoder {
                 }
                 Vec::new()
             }
-            _ => vec![foreign(event, true)],
+            _ => vec![foreign_content(event)],
         }
     }
 
@@ -289,13 +289,18 @@ fn has_another(object: &Value, is_known: impl Fn(&str, &Value) -> bool) -> bool 
 }
 
 /// What has no neutral word, as it came.
-fn foreign(event: &SseEvent, is_content: bool) -> ChatEvent {
-    ChatEvent::Foreign(ForeignEvent {
-        protocol: Protocol::Messages,
-        name: event.event.clone(),
-        data: event.data.clone(),
-        is_content,
-    })
+fn foreign(event: &SseEvent) -> ChatEvent {
+    ChatEvent::Foreign(foreign_event(event))
+}
+
+/// The same of what a caller waits for, as for text.
+fn foreign_content(event: &SseEvent) -> ChatEvent {
+    ChatEvent::Foreign(ForeignEvent { is_content: true, ..foreign_event(event) })
+}
+
+fn foreign_event(event: &SseEvent) -> ForeignEvent {
+    let (protocol, name) = (Protocol::Messages, event.event.clone());
+    ForeignEvent { protocol, name, data: event.data.clone(), is_content: false }
 }
 
 /// A block of a whole answer that has no neutral word, as a stream would tell it.
@@ -303,21 +308,21 @@ fn foreign_block(index: usize, block: &Value) -> [ChatEvent; 2] {
     let start = json!({"type": "content_block_start", "index": index, "content_block": block});
     let stop = json!({"type": "content_block_stop", "index": index});
     [("content_block_start", start), ("content_block_stop", stop)]
-        .map(|(name, data)| foreign(&event(name, &data), true))
+        .map(|(name, data)| foreign_content(&event(name, &data)))
 }
 
 /// The start of a block of text of a whole answer, as a stream would tell it.
 fn foreign_text_start(index: usize) -> ChatEvent {
     let block = json!({"type": "text", "text": ""});
     let data = json!({"type": "content_block_start", "index": index, "content_block": block});
-    foreign(&event("content_block_start", &data), false)
+    foreign(&event("content_block_start", &data))
 }
 
 /// What a text of a whole answer goes back to, as a stream would tell it.
 fn foreign_citation(index: usize, citation: &Value) -> ChatEvent {
     let delta = json!({"type": "citations_delta", "citation": citation});
     let data = json!({"type": "content_block_delta", "index": index, "delta": delta});
-    foreign(&event("content_block_delta", &data), true)
+    foreign_content(&event("content_block_delta", &data))
 }
 
 /// What the end of a whole answer says besides, as a stream would tell it.
@@ -330,7 +335,7 @@ fn foreign_end(body: &[u8]) -> Option<ChatEvent> {
     delta.retain(|name, _| !is_told_elsewhere(name));
     let data = json!({"type": "message_delta", "delta": delta, "usage": usage});
     let event = event("message_delta", &data);
-    says_more(&event.data).then(|| foreign(&event, false))
+    says_more(&event.data).then(|| foreign(&event))
 }
 
 fn event(name: &str, data: &Value) -> SseEvent {

@@ -50,27 +50,27 @@ const SUMS: &[&str] = &["input_tokens", "output_tokens", "total_tokens"];
 
 /// An event of a type that is not known.
 pub(super) fn of_event(kind: &str, event: &SseEvent) -> Option<ChatEvent> {
-    (!REPEATING.contains(&kind)).then(|| foreign(&event.event, event.data.clone(), false))
+    (!REPEATING.contains(&kind)).then(|| foreign(&event.event, event.data.clone()))
 }
 
 /// An item that begins or ends, if it is not known.
 pub(super) fn of_item_event(item_kind: &str, event: &SseEvent) -> Option<ChatEvent> {
     let is_told = !KNOWN_ITEMS.contains(&item_kind);
-    is_told.then(|| foreign(&event.event, event.data.clone(), true))
+    is_told.then(|| foreign_content(&event.event, event.data.clone()))
 }
 
 /// The beginning of an item. That of messages and of thinking is told, too, so that they stand apart; and what is encrypted
 /// of thinking is bound to its id.
 pub(super) fn of_item_begun_event(item_kind: &str, event: &SseEvent) -> Option<ChatEvent> {
     if APART.contains(&item_kind) {
-        return Some(foreign(&event.event, event.data.clone(), false));
+        return Some(foreign(&event.event, event.data.clone()));
     }
     of_item_event(item_kind, event)
 }
 
 /// The end of a message that says more than its text.
 pub(super) fn of_message_event(event: &SseEvent) -> ChatEvent {
-    foreign(&event.event, event.data.clone(), false)
+    foreign(&event.event, event.data.clone())
 }
 
 /// The same of a whole answer, whose items are no events.
@@ -88,9 +88,9 @@ pub(super) fn of_item_ended(place: usize, item: &Value) -> ChatEvent {
 }
 
 fn item_event(name: &str, place: usize, item: &Value) -> ChatEvent {
-    let is_content = !item["type"].as_str().is_some_and(|kind| APART.contains(&kind));
-    let data = json!({"type": name, "output_index": place, "item": item});
-    foreign(name, data.to_string(), is_content)
+    let is_apart = item["type"].as_str().is_some_and(|kind| APART.contains(&kind));
+    let data = json!({"type": name, "output_index": place, "item": item}).to_string();
+    if is_apart { foreign(name, data) } else { foreign_content(name, data) }
 }
 
 /// Another part of the thinking that is told.
@@ -98,7 +98,7 @@ pub(super) fn of_thinking_part(output_index: Option<u64>, part: u64) -> ChatEven
     let name = "response.reasoning_summary_part.added";
     let data = json!({"type": name, "output_index": output_index, "summary_index": part,
         "part": {"type": "summary_text", "text": ""}});
-    foreign(name, data.to_string(), false)
+    foreign(name, data.to_string())
 }
 
 /// What a function call says besides, such as the namespace of its tool. `event` holds its item, and is as it is written.
@@ -135,10 +135,18 @@ pub(super) fn of_response(response: &Value) -> Option<ChatEvent> {
     further.extend(usage.map(|usage| ("usage".to_owned(), usage)));
     let kind = "response.completed";
     let data = json!({"type": kind, "response": further});
-    (!further.is_empty()).then(|| foreign(kind, data.to_string(), false))
+    (!further.is_empty()).then(|| foreign(kind, data.to_string()))
 }
 
-fn foreign(name: &str, data: String, is_content: bool) -> ChatEvent {
-    let (protocol, name) = (Protocol::Responses, name.to_owned());
-    ChatEvent::Foreign(ForeignEvent { protocol, name, data, is_content })
+fn foreign(name: &str, data: String) -> ChatEvent {
+    ChatEvent::Foreign(foreign_event(name, data))
+}
+
+/// The same of what a caller waits for, as for text.
+fn foreign_content(name: &str, data: String) -> ChatEvent {
+    ChatEvent::Foreign(ForeignEvent { is_content: true, ..foreign_event(name, data) })
+}
+
+fn foreign_event(name: &str, data: String) -> ForeignEvent {
+    ForeignEvent { protocol: Protocol::Responses, name: name.to_owned(), data, is_content: false }
 }
