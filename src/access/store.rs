@@ -25,6 +25,27 @@ struct Row {
     limits: Value,
 }
 
+/// Asks for keys that are found by a condition, or that are changed by a statement.
+macro_rules! query_keys {
+    (found by $condition:tt $(, $argument:expr)* $(,)?) => {
+        query_keys!(["", "SELECT"], [" FROM api_keys ", $condition] $(, $argument)*)
+    };
+    (changed by $statement:tt $(, $argument:expr)* $(,)?) => {
+        query_keys!([$statement, " RETURNING"], ["", ""] $(, $argument)*)
+    };
+    ([$statement:tt, $verb:tt], [$from:tt, $condition:tt] $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            $statement
+                + $verb
+                + " id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits"
+                + $from
+                + $condition
+            $(, $argument)*
+        )
+    };
+}
+
 impl From<Row> for ApiKey {
     fn from(row: Row) -> Self {
         Self {
@@ -58,13 +79,7 @@ pub(super) async fn find_keys_revision(pool: &PgPool) -> Result<i64, sqlx::Error
 }
 
 pub(super) async fn list_active(pool: &PgPool) -> Result<Vec<ApiKey>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits
-         FROM api_keys WHERE revoked_at IS NULL"
-    )
-    .fetch_all(pool)
-    .await?;
+    let rows = query_keys!(found by "WHERE revoked_at IS NULL").fetch_all(pool).await?;
     Ok(rows.into_iter().map(ApiKey::from).collect())
 }
 
@@ -73,10 +88,8 @@ pub(super) async fn list_page(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<ApiKey>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits
-         FROM api_keys WHERE revoked_at IS NULL AND ($1::uuid IS NULL OR id > $1)
+    let rows = query_keys!(found by
+        "WHERE revoked_at IS NULL AND ($1::uuid IS NULL OR id > $1)
          ORDER BY id LIMIT $2",
         after,
         limit
@@ -95,11 +108,9 @@ pub(super) async fn insert(
 ) -> Result<ApiKey, sqlx::Error> {
     let mut transaction = db::begin(pool).await?;
     let scopes: Vec<String> = key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
-    let row = sqlx::query_as!(
-        Row,
+    let row = query_keys!(changed by
         "INSERT INTO api_keys (id, public_id, secret_hash, name, scopes, agents, origin, expires_at, limits)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         Uuid::now_v7(),
         secret.public_id,
         secret.hash,
@@ -139,19 +150,15 @@ pub(super) async fn replace_environment_key(
     if is_stored {
         return transaction.rollback().await;
     }
-    let revoked = sqlx::query_as!(
-        Row,
-        "UPDATE api_keys SET revoked_at = now() WHERE origin = 'environment' AND revoked_at IS NULL
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits"
+    let revoked = query_keys!(changed by
+        "UPDATE api_keys SET revoked_at = now() WHERE origin = 'environment' AND revoked_at IS NULL"
     )
     .fetch_all(&mut *transaction)
     .await?;
     let id = Uuid::now_v7();
-    let made = sqlx::query_as!(
-        Row,
+    let made = query_keys!(changed by
         "INSERT INTO api_keys (id, public_id, secret_hash, name, scopes, origin)
-         VALUES ($1, $2, $3, 'ROLECALL_ADMIN_KEY', '{admin}', 'environment')
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits",
+         VALUES ($1, $2, $3, 'ROLECALL_ADMIN_KEY', '{admin}', 'environment')",
         id,
         // No key that is presented can name it: public ids of made keys are shorter.
         id.to_string(),
@@ -175,14 +182,9 @@ pub(super) async fn change_limits(
     author: &Author,
 ) -> Result<Option<ApiKey>, sqlx::Error> {
     let mut transaction = db::begin(pool).await?;
-    let found = sqlx::query_as!(
-        Row,
-        "SELECT id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits
-         FROM api_keys WHERE id = $1 AND revoked_at IS NULL FOR UPDATE",
-        id
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
+    let found = query_keys!(found by "WHERE id = $1 AND revoked_at IS NULL FOR UPDATE", id)
+        .fetch_optional(&mut *transaction)
+        .await?;
     let Some(row) = found else {
         transaction.rollback().await?;
         return Ok(None);
@@ -207,10 +209,8 @@ pub(super) async fn change_limits(
 /// Ends a key. False if there is none with that id.
 pub(super) async fn revoke(pool: &PgPool, id: Uuid, author: &Author) -> Result<bool, sqlx::Error> {
     let mut transaction = db::begin(pool).await?;
-    let row = sqlx::query_as!(
-        Row,
-        "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL
-         RETURNING id, public_id, secret_hash, name, scopes, agents, origin, expires_at, created_at, limits",
+    let row = query_keys!(changed by
+        "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL",
         id
     )
     .fetch_optional(&mut *transaction)

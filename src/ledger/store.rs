@@ -11,6 +11,22 @@ use super::record::{
     RunFilter, RunRecord,
 };
 
+/// Asks for runs, of which `$record` is what is read of their JSON. What is written and not read again is left out.
+macro_rules! query_runs {
+    ($record:tt, $behind:tt $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            RunRecord,
+            "SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status, "
+                + $record
+                + r#" AS "record!", created_at, ended_at, idempotency_key, request_sha256, event_count,
+                NULL AS "charges: Json<Vec<Charge>>", NULL::bigint AS spent_nano_usd
+                FROM runs "#
+                + $behind
+            $(, $argument)*
+        )
+    };
+}
+
 /// Texts of decided requests that are held at once.
 const LIST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -102,17 +118,7 @@ fn earliest_id(since: DateTime<Utc>) -> Uuid {
 }
 
 pub(super) async fn find_run(pool: &PgPool, id: Uuid) -> Result<Option<RunRecord>, sqlx::Error> {
-    sqlx::query_as!(
-        RunRecord,
-        r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS "charges: Json<Vec<Charge>>",
-                NULL::bigint AS spent_nano_usd
-         FROM runs WHERE id = $1"#,
-        id
-    )
-    .fetch_optional(pool)
-    .await
+    query_runs!("record::text", "WHERE id = $1", id).fetch_optional(pool).await
 }
 
 pub(super) async fn find_run_of_request(
@@ -120,13 +126,9 @@ pub(super) async fn find_run_of_request(
     key_id: Uuid,
     idempotency_key: &str,
 ) -> Result<Option<RunRecord>, sqlx::Error> {
-    sqlx::query_as!(
-        RunRecord,
-        r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                record::text AS "record!", created_at, ended_at, idempotency_key, request_sha256,
-                event_count, NULL AS "charges: Json<Vec<Charge>>",
-                NULL::bigint AS spent_nano_usd
-         FROM runs WHERE key_id = $1 AND idempotency_key = $2"#,
+    query_runs!(
+        "record::text",
+        "WHERE key_id = $1 AND idempotency_key = $2",
         key_id,
         idempotency_key
     )
@@ -143,16 +145,11 @@ pub(super) async fn list_runs(
 ) -> Result<Vec<RunRecord>, sqlx::Error> {
     // Two queries, so that each has its index.
     if let Some(key_id) = filter.key_id {
-        return sqlx::query_as!(
-            RunRecord,
-            r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                    (record::jsonb - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                    request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>",
-                NULL::bigint AS spent_nano_usd
-             FROM runs
-             WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
+        return query_runs!(
+            "(record::jsonb - 'output' - 'tool_calls' - 'turns')::text",
+            "WHERE key_id = $1 AND id < $2 AND ($3::text IS NULL OR agent_name = $3)
                 AND ($4::text IS NULL OR status = $4)
-             ORDER BY id DESC LIMIT $5"#,
+             ORDER BY id DESC LIMIT $5",
             key_id,
             before,
             filter.agent_name,
@@ -162,15 +159,10 @@ pub(super) async fn list_runs(
         .fetch_all(pool)
         .await;
     }
-    sqlx::query_as!(
-        RunRecord,
-        r#"SELECT id, key_id, instance_id, dispatch_id, conversation_id, agent_name, agent_revision, agent_sha256, status,
-                (record::jsonb - 'output' - 'tool_calls' - 'turns')::text AS "record!", created_at, ended_at, idempotency_key,
-                request_sha256, event_count, NULL AS "charges: Json<Vec<Charge>>",
-                NULL::bigint AS spent_nano_usd
-         FROM runs
-         WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
-         ORDER BY id DESC LIMIT $4"#,
+    query_runs!(
+        "(record::jsonb - 'output' - 'tool_calls' - 'turns')::text",
+        "WHERE id < $1 AND ($2::text IS NULL OR agent_name = $2) AND ($3::text IS NULL OR status = $3)
+         ORDER BY id DESC LIMIT $4",
         before,
         filter.agent_name,
         filter.status,

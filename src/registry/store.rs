@@ -46,6 +46,20 @@ struct HeadRow {
     updated_at: DateTime<Utc>,
 }
 
+/// Asks for agents with their live revisions.
+macro_rules! query_heads {
+    ($condition:tt $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            HeadRow,
+            "SELECT name, display_name, agents.source, state, was_disabled, live_revision, sha256, format, folder_labels,
+                updated_at
+             FROM agents JOIN revisions ON agent_name = name AND revision = live_revision "
+                + $condition
+            $(, $argument)*
+        )
+    };
+}
+
 impl From<HeadRow> for Head {
     fn from(row: HeadRow) -> Self {
         Self {
@@ -115,16 +129,7 @@ pub(super) async fn list_heads(
     connection: &mut PgConnection,
     behind: i64,
 ) -> Result<Vec<Head>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        HeadRow,
-        "SELECT name, display_name, agents.source, state, was_disabled, live_revision, sha256,
-            format, folder_labels, updated_at
-         FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
-         WHERE roster_revision > $1",
-        behind
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows = query_heads!("WHERE roster_revision > $1", behind).fetch_all(connection).await?;
     Ok(rows.into_iter().map(Head::from).collect())
 }
 
@@ -132,16 +137,7 @@ pub(super) async fn find_head(
     connection: &mut PgConnection,
     name: &str,
 ) -> Result<Option<Head>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        HeadRow,
-        "SELECT name, display_name, agents.source, state, was_disabled, live_revision, sha256,
-            format, folder_labels, updated_at
-         FROM agents JOIN revisions ON agent_name = name AND revision = live_revision
-         WHERE name = $1",
-        name
-    )
-    .fetch_optional(connection)
-    .await?;
+    let row = query_heads!("WHERE name = $1", name).fetch_optional(connection).await?;
     Ok(row.map(Head::from))
 }
 

@@ -19,6 +19,20 @@ struct Row {
     is_live: bool,
 }
 
+/// Asks for revisions of agents.
+macro_rules! query_revisions {
+    ($condition:tt $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT revision, sha256, revisions.created_at, author, revisions.source, format, parse_mode,
+                revision = live_revision AS "is_live!"
+             FROM revisions JOIN agents ON name = agent_name "#
+                + $condition
+            $(, $argument)*
+        )
+    };
+}
+
 impl From<Row> for Revision {
     fn from(row: Row) -> Self {
         let is_scan = row.parse_mode == ParseMode::Scan.as_str();
@@ -57,13 +71,9 @@ pub(super) async fn list(
     before: Option<i32>,
     limit: i64,
 ) -> Result<Vec<Revision>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT revision, sha256, revisions.created_at, author, revisions.source, format,
-            parse_mode, revision = live_revision AS "is_live!"
-           FROM revisions JOIN agents ON name = agent_name
-           WHERE agent_name = $1 AND ($2::integer IS NULL OR revision < $2)
-           ORDER BY revision DESC LIMIT $3"#,
+    let rows = query_revisions!(
+        "WHERE agent_name = $1 AND ($2::integer IS NULL OR revision < $2)
+           ORDER BY revision DESC LIMIT $3",
         name,
         before,
         limit
@@ -78,17 +88,9 @@ pub(super) async fn find(
     name: &str,
     revision: i32,
 ) -> Result<Option<Revision>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT revision, sha256, revisions.created_at, author, revisions.source, format,
-            parse_mode, revision = live_revision AS "is_live!"
-           FROM revisions JOIN agents ON name = agent_name
-           WHERE agent_name = $1 AND revision = $2"#,
-        name,
-        revision
-    )
-    .fetch_optional(pool)
-    .await?;
+    let row = query_revisions!("WHERE agent_name = $1 AND revision = $2", name, revision)
+        .fetch_optional(pool)
+        .await?;
     Ok(row.map(Revision::from))
 }
 
