@@ -56,9 +56,9 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub fn start(state: &AppState) -> Self {
+    pub fn start(state: &AppState, pool: &PgPool) -> Self {
         let background = Self::default();
-        let changes = background.listen(state.pool.clone());
+        let changes = background.listen(pool.clone());
         let look = Look { background: &background, state, changes, turn: Arc::default() };
         look.keep("conversations that are free", |state| async move {
             state.conversations.look_for_turns();
@@ -75,7 +75,7 @@ impl Background {
         look.keep("changes of the tool servers", |state| async move {
             state.stored_tool_servers.refresh().await
         });
-        background.spawn(probe_database(state.pool.clone(), state.readiness.clone()));
+        background.spawn(probe_database(pool.clone(), state.readiness.clone()));
         background.spawn(store_progress(state.conversations.clone()));
         background.spawn(put_down_left_runs(state.conversations.clone()));
         background.spawn(keep_prepared(state.dispatcher.clone()));

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,7 @@ pub struct App {
     retention_days: Option<u32>,
     follows_folder: bool,
     traces: Option<Traces>,
+    pool: PgPool,
     /// The admin key, if this start has made the first one.
     pub first_key: FirstKey,
 }
@@ -91,12 +93,11 @@ impl App {
             registry,
             tool_servers,
             stored_tool_servers,
-            pool,
             readiness: Readiness::default(),
             settings: config.http,
         });
         let Config { shutdown_grace, retention_days, follows_folder, .. } = config;
-        Ok(Self { state, shutdown_grace, retention_days, follows_folder, traces, first_key })
+        Ok(Self { state, shutdown_grace, retention_days, follows_folder, traces, pool, first_key })
     }
 
     /// Whether no model is configured.
@@ -111,7 +112,7 @@ impl App {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let background = Background::start(&self.state);
+        let background = Background::start(&self.state, &self.pool);
         if let Some(days) = self.retention_days {
             background.remove_old(&self.state, days);
         }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use sqlx::PgPool;
 
 use crate::access::Access;
 use crate::audit::Audit;
@@ -82,7 +81,6 @@ handles! {
     registry: Registry,
     tool_servers: ToolServers,
     stored_tool_servers: StoredToolServers,
-    pool: PgPool,
     readiness: Readiness,
     settings: Settings,
 }
