@@ -7,6 +7,13 @@ use crate::limits::{Amounts, Hold, LimitError};
 use crate::prompt::{ANSWER_TOKENS, estimate_tokens};
 use crate::provider::{ModelCall, RequestUsage, Target};
 
+/// What a turn has used, and what that has cost; `None` if the price is not known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnUse {
+    pub usage: Usage,
+    pub cost: Option<Money>,
+}
+
 #[derive(Debug)]
 pub(super) struct Funds {
     hold: Hold,
@@ -66,14 +73,13 @@ impl Funds {
         })
     }
 
-    /// What the last answer has used, if it is one of the turn that was reserved last, and what that has cost. What
-    /// nobody has begun to answer costs nothing.
-    pub fn used_in_turn(&self, requests: &[RequestUsage]) -> (Usage, Option<Money>) {
+    /// What the last answer has used, if it is one of the turn that was reserved last. What nobody has begun to answer
+    /// costs nothing.
+    pub fn used_in_turn(&self, requests: &[RequestUsage]) -> TurnUse {
         let first = self.turns.last().map_or(0, |(first, _)| *first);
         let last = self.usages(requests).skip(first).last();
-        last.map_or((Usage::default(), Some(Money::ZERO)), |(target, usage)| {
-            (usage, target.price(usage))
-        })
+        let nothing = TurnUse { usage: Usage::default(), cost: Some(Money::ZERO) };
+        last.map_or(nothing, |(target, usage)| TurnUse { usage, cost: target.price(usage) })
     }
 
     /// What was used, and whether the price of all of it is known.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::RunEvent;
+use super::funds::TurnUse;
 use crate::chat::{
     BrokenCall, FinishReason, ForeignItem, Message, Money, Part, SealedThought, ToolCall, Usage,
     WrittenJson,
@@ -184,7 +185,7 @@ impl OpenTurn {
     }
 
     /// The turn as it is told of the run, now that the model has said all.
-    pub fn end(&mut self, used: (Usage, Option<Money>), tool_calls: Vec<ExecutedCall>) -> Turn {
+    pub fn end(&mut self, used: TurnUse, tool_calls: Vec<ExecutedCall>) -> Turn {
         self.is_over = true;
         self.told(used, tool_calls)
     }
@@ -195,12 +196,8 @@ impl OpenTurn {
         Message::assistant(self.content.clone(), calls.cloned().collect())
     }
 
-    /// The turn as it stands, with what it has used and what that has cost.
-    pub fn told(
-        &self,
-        (usage, cost): (Usage, Option<Money>),
-        tool_calls: Vec<ExecutedCall>,
-    ) -> Turn {
+    /// The turn as it stands.
+    pub fn told(&self, used: TurnUse, tool_calls: Vec<ExecutedCall>) -> Turn {
         // Some servers, and Gemini always, say `stop` when the model has called tools.
         let finish_reason = self.finish_reason.map(|reason| match reason {
             FinishReason::Stop if !self.asked.is_empty() => FinishReason::ToolCalls,
@@ -208,8 +205,8 @@ impl OpenTurn {
         });
         Turn {
             model: self.model.clone(),
-            usage,
-            cost_usd: cost.map(Money::to_usd),
+            usage: used.usage,
+            cost_usd: used.cost.map(Money::to_usd),
             ms: milliseconds_since(self.began),
             finish_reason,
             tool_calls,
