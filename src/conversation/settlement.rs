@@ -19,28 +19,49 @@ impl Execution {
     pub(super) async fn settle(mut self: Box<Self>, mut end: End) {
         // The provider first: it should not write on for nobody.
         self.call.finish(AttemptOutcome::Cancelled);
-        let (spent, is_priced) = self.funds.settle(self.call.request_usages());
-        let is_price_missed = !is_priced && self.funds.has_budget();
-        self.live.recorded.set_spent(spent);
-        self.count_usage();
+        let is_priced = self.charge();
         if self.keep_exchange(&end).await.is_err() {
             end = End::NotKept;
         }
         for event in self.turn.release() {
             self.live.tell(event);
         }
-        let (call, live, tools, names_model) =
-            (&self.call, &self.live, &self.tools, self.names_model);
+        self.complete_run(&end, is_priced);
+        self.tell_of_end(&end);
+        // On record first: what the caller is told to have ended must be found.
+        self.conversations.store_events(&self.live).await;
+        self.note();
+        self.conversations.inner.ledger.secure().await;
+        if let Some(exchange) = self.exchange.take() {
+            // Boxed, as whatever only runs of stored conversations need: all others would carry its room.
+            // Whoever has the conversation next, or deletes it, finds all that this run has left.
+            Box::pin(self.conversations.inner.ledger.flush(FLUSH_PATIENCE)).await;
+            Box::pin(exchange.release()).await;
+        }
+        self.live.end();
+    }
+
+    /// Charges the run's key with what was used, and counts it. False if the price of any of it is not known.
+    fn charge(&mut self) -> bool {
+        let (spent, is_priced) = self.funds.settle(self.call.request_usages());
+        self.live.recorded.set_spent(spent);
+        self.count_usage();
+        is_priced
+    }
+
+    /// The run as it is from now on.
+    fn complete_run(&self, end: &End, is_priced: bool) {
+        let is_price_missed = !is_priced && self.funds.has_budget();
         let cut_turn = self.cut_turn();
         let cut_usage = cut_turn.as_ref().map_or(Usage::default(), |turn| turn.usage);
         let usage = self.usage + cut_usage;
-        let has_calls = live.has_calls_for_caller();
-        live.update(|run| {
+        let has_calls = self.live.has_calls_for_caller();
+        self.live.update(|run| {
             run.turns.extend(cut_turn);
             run.usage = usage;
-            run.attempts = call.attempts().to_vec();
+            run.attempts = self.call.attempts().to_vec();
             run.warnings.extend(is_price_missed.then_some(Warning::PriceUnknown));
-            let dropped = call.dropped_parameters().iter().copied();
+            let dropped = self.call.dropped_parameters().iter().copied();
             run.warnings.extend(dropped.map(Warning::ParameterDropped));
             // Some compatible servers say `stop` when the model has called tools.
             if run.finish_reason == Some(FinishReason::Stop) && has_calls {
@@ -48,15 +69,22 @@ impl Execution {
             }
             // What the caller is to answer first is no answer yet.
             let has_answer = matches!(end, End::Finished) && !has_calls;
-            if has_answer && tools.was_tool_skipped() {
+            if has_answer && self.tools.was_tool_skipped() {
                 run.warnings.push(Warning::RequiredToolSkipped);
             }
-            (run.status, run.error) = outcome(&end, names_model);
+            (run.status, run.error) = outcome(end, self.names_model);
             run.cost_usd = charges::total(&run.turns);
             run.ended_at = Some(Utc::now());
         });
-        let run = live.run();
-        log_failure(&end, &run);
+        if !invites_another_try(end, &self.live.run()) {
+            self.live.recorded.keep_idempotency_key();
+        }
+    }
+
+    /// Tells all who look at the service, and those who follow the run, what it has come to.
+    fn tell_of_end(&self, end: &End) {
+        let run = self.live.run();
+        log_failure(end, &run);
         self.clock.stop(&run);
         spans::tell(&self.span, &run);
         // The line of a request that is answered in one piece says the same of a run that is completed.
@@ -70,22 +98,7 @@ impl Execution {
                 "run ended"
             );
         }
-        if !invites_another_try(&end, &run) {
-            self.live.recorded.keep_idempotency_key();
-        }
         self.live.tell(RunEvent::Usage(run.usage));
-        drop(run);
-        // On record first: what the caller is told to have ended must be found.
-        self.conversations.store_events(&self.live).await;
-        self.note();
-        self.conversations.inner.ledger.secure().await;
-        if let Some(exchange) = self.exchange.take() {
-            // Boxed, as whatever only runs of stored conversations need: all others would carry its room.
-            // Whoever has the conversation next, or deletes it, finds all that this run has left.
-            Box::pin(self.conversations.inner.ledger.flush(FLUSH_PATIENCE)).await;
-            Box::pin(exchange.release()).await;
-        }
-        self.live.end();
     }
 
     fn count_usage(&self) {
