@@ -1,6 +1,7 @@
 //! Runs: one request answered by one agent, from the pick to the settled record; and the stored conversations that runs
 //! go on with.
 
+mod addressee;
 mod carried;
 mod charges;
 mod end;
@@ -15,6 +16,7 @@ mod handle;
 mod idempotency;
 mod live_run;
 mod places;
+mod preparation;
 mod records;
 mod required;
 mod run;
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use addressee::{AUTO, Addressee};
 pub use error::{ConversationError, FailureCode, RunFailure};
 pub use event::{NumberedEvent, RunEvent};
 pub use follower::RunFollower;
@@ -42,7 +45,7 @@ pub use handle::RunHandle;
 pub use idempotency::Idempotency;
 pub use records::FoundRun;
 pub use run::{ModelUse, Run, RunStatus};
-pub use start::{AUTO, Addressee, NewRun, PromptPreview, StartedRun};
+pub use start::{NewRun, PromptPreview, StartedRun};
 pub use stored::{
     Conversation, ConversationMessage, ConversationRef, InConversation, NewConversation, RunRef,
     StoredSettings, WhenBusy,

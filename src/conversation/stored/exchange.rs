@@ -41,7 +41,8 @@ impl Exchange {
     pub fn begin(
         pool: PgPool,
         run_id: Uuid,
-        (keeping, conversation_id): (Keeping, Uuid),
+        keeping: Keeping,
+        conversation_id: Uuid,
         agent: &str,
         asked: Vec<Message>,
     ) -> Self {

@@ -19,7 +19,7 @@ pub use claim::WhenBusy;
 pub(super) use claim::{Claim, Claims};
 pub(super) use exchange::{Exchange, NotKept};
 pub(super) use history::History;
-pub(super) use join::Before;
+pub(super) use join::{Before, Joined};
 pub use join::{InConversation, RunRef};
 
 use store::{ConversationRow, Deleted, MessageRow, NewMessages};
