@@ -21,7 +21,6 @@ const TURN_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Change {
     pub author: Author,
     pub precondition: Precondition,
-    pub is_dry_run: bool,
 }
 
 /// What must be true of the agent before a change.

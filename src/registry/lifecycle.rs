@@ -40,34 +40,11 @@ impl Registry {
         finish(open, name, is_changed, &change.author).await
     }
 
-    /// Takes an agent out of service. Its revisions stay.
-    pub async fn archive(
-        &self,
-        name: &AgentName,
-        change: Change,
-    ) -> Result<ChangeOutcome, RegistryError> {
-        self.set_state(name, AgentState::Archived, change).await
-    }
-
-    /// Has an agent answer no more until it is enabled again.
-    pub async fn disable(
-        &self,
-        name: &AgentName,
-        change: Change,
-    ) -> Result<ChangeOutcome, RegistryError> {
-        self.set_state(name, AgentState::Disabled, change).await
-    }
-
-    /// Has a disabled agent answer again.
-    pub async fn enable(
-        &self,
-        name: &AgentName,
-        change: Change,
-    ) -> Result<ChangeOutcome, RegistryError> {
-        self.set_state(name, AgentState::Live, change).await
-    }
-
-    async fn set_state(
+    /// Takes an agent out of service, or back into it. Its revisions stay.
+    ///
+    /// # Errors
+    /// [`RegistryError::Archived`] if it is archived: only a revision revives it.
+    pub async fn set_state(
         &self,
         name: &AgentName,
         state: AgentState,

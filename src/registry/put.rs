@@ -62,43 +62,83 @@ impl Registry {
         name: &AgentName,
         source: &[u8],
         format: Option<Format>,
-        change: Change,
+        change: &Change,
     ) -> Result<PutOutcome, RegistryError> {
+        let mut put = self.begin_put(name, source, format, change).await?;
+        if put.is_live_already {
+            return put.leave().await;
+        }
+        let revision = store::NewRevision {
+            sha256: &put.sha256,
+            source_bytes: source,
+            parsed: &put.parsed,
+            folder_labels: &[],
+        };
+        let (open, author) = (&mut put.open, &change.author);
+        store::save_revisions(open.connection(), &[revision], AgentSource::Api, &author.name)
+            .await?;
+        let (agent, is_new) = (open.find_agent(name).await?, put.head.is_none());
+        open.record(author, trail::put(&agent, is_new)).await?;
+        put.open.commit().await?;
+        Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
+    }
+
+    /// What [`put`](Self::put) would do, which is not done.
+    pub async fn preview_put(
+        &self,
+        name: &AgentName,
+        source: &[u8],
+        format: Option<Format>,
+        change: &Change,
+    ) -> Result<PutOutcome, RegistryError> {
+        let mut put = self.begin_put(name, source, format, change).await?;
+        if put.is_live_already {
+            return put.leave().await;
+        }
+        let last = store::last_revisions(put.open.connection(), &[name.to_string()]).await?;
+        put.open.abandon().await?;
+        let next = last.into_values().next().unwrap_or(0) + 1;
+        let mut agent = Agent::unsaved(put.parsed, put.sha256, next);
+        agent.state = put.head.as_ref().map_or(AgentState::Live, Head::next_state);
+        let is_new = put.head.is_none();
+        Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
+    }
+
+    async fn begin_put(
+        &self,
+        name: &AgentName,
+        source: &[u8],
+        format: Option<Format>,
+        change: &Change,
+    ) -> Result<OpenPut<'_>, RegistryError> {
         let parsed = self.check_named(name, source, format)?;
         let sha256 = sha256_hex(source);
         let mut open = OpenChange::begin(self).await?;
         let head = store::find_head(open.connection(), name.as_str()).await?;
         change.precondition.check(head.as_ref())?;
-
-        let is_new = head.is_none();
         let is_live_already = head.as_ref().is_some_and(|head| {
             let is_format_kept = format.is_none_or(|format| format.as_str() == head.format);
             head.sha256 == sha256 && is_format_kept && head.state != AgentState::Archived
         });
-        if is_live_already {
-            let agent = open.find_agent(name).await?;
-            open.abandon().await?;
-            return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: false });
-        }
-        if change.is_dry_run {
-            let last = store::last_revisions(open.connection(), &[name.to_string()]).await?;
-            open.abandon().await?;
-            let next = last.into_values().next().unwrap_or(0) + 1;
-            let mut agent = Agent::unsaved(parsed, sha256, next);
-            agent.state = head.as_ref().map_or(AgentState::Live, Head::next_state);
-            return Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true });
-        }
-        let revision = store::NewRevision {
-            sha256: &sha256,
-            source_bytes: source,
-            parsed: &parsed,
-            folder_labels: &[],
-        };
-        let author = &change.author.name;
-        store::save_revisions(open.connection(), &[revision], AgentSource::Api, author).await?;
-        let agent = open.find_agent(name).await?;
-        open.record(&change.author, trail::put(&agent, is_new)).await?;
-        open.commit().await?;
-        Ok(PutOutcome { agent: Arc::new(agent), is_new, is_changed: true })
+        Ok(OpenPut { open, parsed, sha256, head, is_live_already })
+    }
+}
+
+/// A put whose file and condition are right, and that has changed nothing yet.
+struct OpenPut<'a> {
+    open: OpenChange<'a>,
+    parsed: ParsedDefinition,
+    sha256: String,
+    /// The agent as it is, if it is known.
+    head: Option<Head>,
+    is_live_already: bool,
+}
+
+impl OpenPut<'_> {
+    /// Ends it where there is nothing to be changed.
+    async fn leave(mut self) -> Result<PutOutcome, RegistryError> {
+        let agent = self.open.find_agent(&self.parsed.definition.name).await?;
+        self.open.abandon().await?;
+        Ok(PutOutcome { agent: Arc::new(agent), is_new: false, is_changed: false })
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::agent_change::{AgentChange, known_name, read_change};
 use super::agent_condition::AgentCondition;
 use super::agents::{not_found, refuse_slash};
 use crate::access::Caller;
@@ -17,9 +18,9 @@ use crate::definition::{AgentDefinition, AgentName, Diagnostic, Format, ParseMod
 use crate::dispatch::{Dispatcher, Steal};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
-use crate::http::extract::{ApiBytes, ApiPath, ApiQuery, NoQuery};
+use crate::http::extract::{ApiBytes, ApiPath, ApiQuery};
 use crate::http::pagination::{Page, PageQuery};
-use crate::registry::{Agent, AgentSource, Change, ChangeOutcome, Precondition, Registry, Source};
+use crate::registry::{Agent, AgentSource, AgentState, ChangeOutcome, Registry, Source};
 
 /// An agent in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -217,8 +218,12 @@ pub async fn put_agent(
             format!("an agent's name in a path is made of a-z, 0-9 and single hyphens{slug}"),
         ));
     };
-    let change = Change { is_dry_run: query.dry_run, ..change(&caller, &headers)? };
-    let outcome = registry.put(&known, &source, format, change).await?;
+    let change = read_change(&caller, &headers)?;
+    let outcome = if query.dry_run {
+        registry.preview_put(&known, &source, format, &change).await?
+    } else {
+        registry.put(&known, &source, format, &change).await?
+    };
     let status =
         if outcome.is_new && !query.dry_run { StatusCode::CREATED } else { StatusCode::OK };
     let steals = dispatcher.find_steals(Arc::clone(&outcome.agent)).await;
@@ -239,26 +244,21 @@ pub async fn put_agent(
 pub async fn delete_agent(
     State(registry): State<Registry>,
     State(dispatcher): State<Dispatcher>,
-    Extension(caller): Extension<Caller>,
-    ApiPath(name): ApiPath<String>,
-    NoQuery: NoQuery,
-    headers: HeaderMap,
+    change: AgentChange,
 ) -> Result<Response, ApiError> {
-    let change = change(&caller, &headers)?;
-    let outcome = registry.archive(&known_name(&name)?, change).await?;
-    Ok(outcome_answer(&outcome, &dispatcher))
+    set_state(&registry, &dispatcher, &change, AgentState::Archived).await
 }
 
-/// A name in a path that may be an agent's.
-pub(super) fn known_name(name: &str) -> Result<AgentName, ApiError> {
-    refuse_slash(name)?;
-    AgentName::parse(name).ok_or_else(|| not_found(name))
-}
-
-/// A change that a caller asks for, on the condition in the headers.
-pub(super) fn change(caller: &Caller, headers: &HeaderMap) -> Result<Change, ApiError> {
-    let precondition = precondition(headers)?;
-    Ok(Change { author: caller.author(), precondition, is_dry_run: false })
+/// Has an agent answer again, or no more.
+pub(super) async fn set_state(
+    registry: &Registry,
+    dispatcher: &Dispatcher,
+    change: &AgentChange,
+    state: AgentState,
+) -> Result<Response, ApiError> {
+    let (name, change) = change.read()?;
+    let outcome = registry.set_state(&name, state, change).await?;
+    Ok(outcome_answer(&outcome, dispatcher))
 }
 
 /// The agent that a change has left, and whether it was changed.
@@ -307,32 +307,6 @@ fn named_format(headers: &HeaderMap) -> Result<Option<Format>, ApiError> {
             format!(
                 "send the agent file as `text/markdown`, `application/json` or `application/toml`, not `{essence}`"
             ),
-        )),
-    }
-}
-
-fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
-    let text = |name| {
-        headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim())
-    };
-    if let Some(etag) = text(header::IF_MATCH) {
-        if etag == "*" {
-            return Ok(Precondition::Present);
-        }
-        let revision = etag.trim_start_matches("W/").trim_matches('"').parse();
-        return revision.map(Precondition::LiveRevision).map_err(|_| {
-            ApiError::new(
-                ErrorCode::InvalidRequest,
-                "`If-Match` must be the ETag of a revision, such as \"3\"",
-            )
-        });
-    }
-    match text(header::IF_NONE_MATCH) {
-        None => Ok(Precondition::None),
-        Some("*") => Ok(Precondition::Absent),
-        Some(_) => Err(ApiError::new(
-            ErrorCode::InvalidRequest,
-            "`If-None-Match` is understood as `*` only: create, and do not overwrite",
         )),
     }
 }

@@ -1,19 +1,17 @@
 //! What becomes of an agent without a new file: an earlier revision goes live again, or it is switched off and on.
 
-use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::admin_agents::{AdminAgentBody, change, known_name, outcome_answer};
+use super::admin_agents::{AdminAgentBody, outcome_answer, set_state};
+use super::agent_change::AgentChange;
 use super::revisions::revision_not_found;
-use crate::access::Caller;
 use crate::dispatch::Dispatcher;
 use crate::http::error::{ApiError, ProblemBody};
-use crate::http::extract::{ApiJson, ApiPath, NoQuery};
-use crate::registry::Registry;
+use crate::http::extract::ApiJson;
+use crate::registry::{AgentState, Registry};
 
 /// Which revision goes live.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -43,16 +41,13 @@ pub struct Nothing {}
 pub async fn activate_agent(
     State(registry): State<Registry>,
     State(dispatcher): State<Dispatcher>,
-    Extension(caller): Extension<Caller>,
-    ApiPath(name): ApiPath<String>,
-    NoQuery: NoQuery,
-    headers: HeaderMap,
+    change: AgentChange,
     ApiJson(body): ApiJson<ActivateAgent>,
 ) -> Result<Response, ApiError> {
     let revision =
         i32::try_from(body.revision).map_err(|_| revision_not_found(&body.revision.to_string()))?;
-    let change = change(&caller, &headers)?;
-    let outcome = registry.activate(&known_name(&name)?, revision, change).await?;
+    let (name, change) = change.read()?;
+    let outcome = registry.activate(&name, revision, change).await?;
     Ok(outcome_answer(&outcome, &dispatcher))
 }
 
@@ -68,15 +63,10 @@ pub async fn activate_agent(
 pub async fn disable_agent(
     State(registry): State<Registry>,
     State(dispatcher): State<Dispatcher>,
-    Extension(caller): Extension<Caller>,
-    ApiPath(name): ApiPath<String>,
-    NoQuery: NoQuery,
-    headers: HeaderMap,
+    change: AgentChange,
     ApiJson(Nothing {}): ApiJson<Nothing>,
 ) -> Result<Response, ApiError> {
-    let change = change(&caller, &headers)?;
-    let outcome = registry.disable(&known_name(&name)?, change).await?;
-    Ok(outcome_answer(&outcome, &dispatcher))
+    set_state(&registry, &dispatcher, &change, AgentState::Disabled).await
 }
 
 /// Switches a disabled agent on again. Takes `If-Match`.
@@ -91,13 +81,8 @@ pub async fn disable_agent(
 pub async fn enable_agent(
     State(registry): State<Registry>,
     State(dispatcher): State<Dispatcher>,
-    Extension(caller): Extension<Caller>,
-    ApiPath(name): ApiPath<String>,
-    NoQuery: NoQuery,
-    headers: HeaderMap,
+    change: AgentChange,
     ApiJson(Nothing {}): ApiJson<Nothing>,
 ) -> Result<Response, ApiError> {
-    let change = change(&caller, &headers)?;
-    let outcome = registry.enable(&known_name(&name)?, change).await?;
-    Ok(outcome_answer(&outcome, &dispatcher))
+    set_state(&registry, &dispatcher, &change, AgentState::Live).await
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod admin_agents;
 pub(super) mod admin_sync;
+mod agent_change;
 mod agent_condition;
 pub(super) mod agent_states;
 pub(super) mod agents;

@@ -8,7 +8,8 @@ use http::header;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admin_agents::{etag, known_name, source_answer};
+use super::admin_agents::{etag, source_answer};
+use super::agent_change::known_name;
 use crate::definition::{AgentDefinition, Diagnostic, ParseMode};
 use crate::http::error::{ApiError, ProblemBody};
 use crate::http::error_code::ErrorCode;
