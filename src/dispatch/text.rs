@@ -69,7 +69,22 @@ impl Analyzer {
 
     pub fn terms(&mut self, text: &str) -> Vec<Term> {
         let mut terms = Vec::new();
-        for word in text.unicode_words() {
+        let mut words = text.unicode_word_indices().peekable();
+        let mut paired_to = 0;
+        while let Some((start, word)) = words.next() {
+            if is_written_without_spaces(word) {
+                let end = start + word.len();
+                let next = words
+                    .peek()
+                    .filter(|(next, word)| *next == end && is_written_without_spaces(word));
+                let with_next = next.map_or(end, |(next, word)| next + word.len());
+                // The last of several stands in a pair already.
+                if with_next > end || start >= paired_to {
+                    self.push_unspaced(&text[start..with_next], &mut terms);
+                }
+                paired_to = with_next;
+                continue;
+            }
             // `Next.js` and `snake_case` are one word to Unicode: both the whole and its parts count.
             let parts: Vec<&str> = word
                 .split(['.', '_', '\'', '’', ':'])
@@ -88,6 +103,14 @@ impl Analyzer {
             }
         }
         terms
+    }
+
+    /// Of scripts without spaces each two characters that stand together are a term: one alone says little, and where words
+    /// begin would take a dictionary to know. Hiragana without another character is grammar for the most part.
+    fn push_unspaced(&mut self, characters: &str, terms: &mut Vec<Term>) {
+        if !characters.chars().all(is_hiragana) {
+            self.push(characters, terms);
+        }
     }
 
     fn push(&mut self, word: &str, terms: &mut Vec<Term>) {
@@ -116,6 +139,22 @@ impl Analyzer {
         });
         Some(Term { stem, word: Arc::from(word), weight })
     }
+}
+
+/// Whether it is a character of Chinese or Japanese, which Unicode takes for a word each.
+fn is_written_without_spaces(word: &str) -> bool {
+    let mut characters = word.chars();
+    let (first, rest) = (characters.next(), characters.next());
+    rest.is_none()
+        && first.is_some_and(|character| is_hiragana(character) || is_ideograph(character))
+}
+
+fn is_hiragana(character: char) -> bool {
+    ('\u{3041}'..='\u{309f}').contains(&character)
+}
+
+fn is_ideograph(character: char) -> bool {
+    matches!(character, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
 
 /// `routeHandler` is `route` and `Handler`; `JWT` and `GraphQL` stay mostly whole.
@@ -151,6 +190,14 @@ mod tests {
         );
         assert_eq!(stems("nextjs"), ["nextj"]);
         assert!(stems("what is it? 42").is_empty());
+    }
+
+    #[test]
+    fn of_scripts_without_spaces_two_characters_are_a_term() {
+        assert_eq!(stems("数据库设计"), ["数据", "据库", "库设", "设计"]);
+        assert_eq!(stems("請求書を送ってください"), ["請求", "求書", "書を", "を送", "送っ"]);
+        assert_eq!(stems("テストを書く API 本"), ["テスト", "を書", "書く", "api", "本"]);
+        assert!(stems("これはなんですか").is_empty());
     }
 
     #[test]
