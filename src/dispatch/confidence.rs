@@ -33,6 +33,10 @@ const MAX_UNKNOWN_TECHNOLOGIES: f32 = 2.0;
 /// A request whose words say less than this is no clearer for being short.
 const LEAST_ASKED: f32 = 2.0;
 
+/// How many nats speak for a request where hardly anything is known of the agents: it can be like a single sentence in few
+/// ways only.
+const TERSE: f32 = 3.0;
+
 /// Sizes of a roster beyond which its size changes nothing.
 const ROSTER_SIZES: std::ops::RangeInclusive<f32> = 15.0..=1_000.0;
 
@@ -59,6 +63,8 @@ pub(super) struct Signals {
     beyond: f32,
     /// How many technologies the request names that no agent mentions.
     unknown_technologies: f32,
+    /// How little is known of what the agents do, from 0 to 1.
+    terseness: f32,
     /// The logarithm of the roster's size.
     roster_size: f32,
     /// The same of its agents and their known requests: the more there are, the nearer one comes by chance.
@@ -114,6 +120,7 @@ impl Signals {
                 .map_or(0.0, |request| index.fit().strangers.beyond(request).min(BEYOND_AT_MOST)),
             like_strangers: like_strangers(index, query, scored, nearest).unwrap_or(0.0),
             unknown_technologies: unknown.min(MAX_UNKNOWN_TECHNOLOGIES),
+            terseness: index.terseness(),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
             said: Said::Nothing,
@@ -147,6 +154,7 @@ impl Signals {
             - 12.0 * self.like_nobodys
             - 10.0 * self.like_strangers
             - 0.5 * self.beyond
+            + TERSE * self.terseness
             - 2.0 * self.unknown_technologies;
         logistic(f64::from(match self.said {
             Said::Nothing => sum,
@@ -261,5 +269,30 @@ mod tests {
         let corrections = Corrections::new(1, [Correction { id: Uuid::nil(), text, agent }]);
         let known = decision([WEB, DATA], &corrections, "A page in Svelte");
         assert!(known.unknown_technologies.is_empty());
+    }
+
+    #[test]
+    fn agents_that_say_little_of_themselves_are_picked_all_the_same() {
+        let agents = [
+            "---\nname: billing\ndescription: Answers questions about invoices and payments.\n---\n",
+            "---\nname: shipping\ndescription: Tracks parcels and deliveries.\n---\n",
+            "---\nname: tests\ndescription: Writes unit tests in Python.\n---\n",
+        ];
+        let index = Index::build(&Roster::of_sources(agents), &Corrections::default(), None);
+        let pick = |input: &str| {
+            let request = DispatchRequest { input: input.to_owned(), ..DispatchRequest::default() };
+            let decision = decide(&index, &request, &Settings::default()).expect("names nothing");
+            decision.agent.map(|agent| agent.name)
+        };
+        for (request, agent) in [
+            ("My package has not arrived yet", "shipping"),
+            ("Can I pay the bill by card?", "billing"),
+            ("Our coverage is low, add some pytest cases", "tests"),
+        ] {
+            assert_eq!(pick(request).as_deref(), Some(agent), "{request}");
+        }
+        for stranger in ["Who was Napoleon?", "Will it rain in Oslo?", "A poem about autumn"] {
+            assert_eq!(pick(stranger), None, "{stranger}");
+        }
     }
 }
