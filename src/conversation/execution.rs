@@ -17,6 +17,7 @@ use super::run::RunStatus;
 use super::stored::Exchange;
 use super::tool_loop::{CallEnd, Step, ToolLoop, parts};
 use super::turn::{ExecutedCall, OpenTurn, Turn};
+use super::waiting::Beginning;
 use super::{Conversations, RunEvent, Warning};
 use crate::chat::{ChatEvent, FinishReason, Message, Protocol, Usage};
 use crate::dispatch::Decision;
@@ -46,6 +47,8 @@ pub(super) struct Execution {
     pub usage: Usage,
     /// What it adds to its conversation, if that is stored.
     pub exchange: Option<Exchange>,
+    /// What the conversation began with, if nothing of it is stored and the agent may call the caller's tools.
+    pub beginning: Option<Beginning>,
 }
 
 impl Execution {

@@ -12,6 +12,7 @@ use super::carried::Carried;
 use super::event_log::EventLog;
 use super::records::RecordedRun;
 use super::{Run, RunEvent, RunStatus};
+use crate::chat::ToolCall;
 use crate::ledger::RunEvents;
 
 #[derive(Debug)]
@@ -153,9 +154,9 @@ impl LiveRun {
         Arc::clone(&self.state().run)
     }
 
-    /// Whether there are calls that the caller is to answer.
-    pub fn has_calls_for_caller(&self) -> bool {
-        !self.state().log.calls_for_caller().is_empty()
+    /// The calls that the caller is to answer.
+    pub fn calls_for_caller(&self) -> Vec<ToolCall> {
+        self.state().log.calls_for_caller()
     }
 
     /// Waits until the run has ended; returns it with its result.

@@ -26,6 +26,7 @@ mod start;
 mod stored;
 mod tool_loop;
 mod turn;
+mod waiting;
 mod warning;
 
 use std::collections::{BTreeMap, HashMap};
@@ -56,6 +57,7 @@ pub use warning::Warning;
 use live_run::{CancelledBy, LiveRun};
 use places::Places;
 use stored::Claims;
+use waiting::WaitingAgents;
 
 use crate::dispatch::Dispatcher;
 use crate::ledger::{Ledger, LedgerError};
@@ -96,6 +98,7 @@ struct Inner {
     settings: Settings,
     places: Places,
     claims: Arc<Claims>,
+    waiting_agents: WaitingAgents,
     tasks: TaskTracker,
     /// Runs under way here.
     live: Mutex<HashMap<Uuid, Arc<LiveRun>>>,
@@ -128,6 +131,7 @@ impl Conversations {
             places: Places::new(settings.concurrent_runs),
             settings,
             claims,
+            waiting_agents: WaitingAgents::default(),
             tasks,
             live: Mutex::default(),
             closing,

@@ -8,6 +8,7 @@ use super::error::ConversationError;
 use super::required::Required;
 use super::stored::{self, Before, History};
 use super::tool_loop::ToolLoop;
+use super::waiting::Beginning;
 use super::{Conversations, Warning};
 use crate::chat::{ChatRequest, Parameter, Tool, ToolChoice};
 use crate::dispatch::{Decision, DispatchRequest, Judging, OnAmbiguous, Outcome};
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     pub model: ResolvedModel,
     pub request: ChatRequest,
     pub tools: ToolLoop,
+    /// See [`Execution`](super::execution::Execution).
+    pub beginning: Option<Beginning>,
     pub warnings: Vec<Warning>,
 }
 
@@ -49,6 +52,11 @@ impl Conversations {
             ..DispatchRequest::default()
         };
         stored::complete(&mut dispatch, &new.prompt.messages, history.as_ref());
+        let waiting_agents = &self.inner.waiting_agents;
+        let may_call = new.prompt.has_tools() && history.is_none();
+        let beginning = may_call.then(|| waiting_agents.beginning(new.key_id, &dispatch.input));
+        dispatch.waiting_agent =
+            beginning.and_then(|beginning| waiting_agents.find(beginning, &new.prompt.messages));
         let decision = self.inner.dispatcher.pick(dispatch, new.key_id).await?;
         let Some(agent) = self.agent_to_run(&decision) else {
             self.inner.ledger.try_secure().await?;
@@ -56,7 +64,8 @@ impl Conversations {
         };
         let requested = new.model.as_deref().or(agent.definition.model.as_deref());
         let model = self.inner.providers.catalog().resolve(requested);
-        self.equip(decision, agent, model, new.prompt, history)
+        let prepared = self.equip(decision, agent, model, new.prompt, history)?;
+        Ok(Prepared { beginning, ..prepared })
     }
 
     /// The agent that was picked, unless the operator wants none to run that is not clearly the best.
@@ -102,7 +111,7 @@ impl Conversations {
         let servers = self.inner.tool_servers.clone();
         let max_turns = agent.definition.max_turns;
         let tools = ToolLoop::new(servers, offer, callers, required, max_turns);
-        Ok(Prepared { decision, agent, model, request, tools, warnings })
+        Ok(Prepared { decision, agent, model, request, tools, beginning: None, warnings })
     }
 
     /// What the definition and the operator require of an agent. A caller who forbids every call has it skipped.

@@ -27,6 +27,7 @@ impl Execution {
             self.live.tell(event);
         }
         self.complete_run(&end, is_priced);
+        self.remember_calls();
         self.tell_of_end(&end);
         // On record first: what the caller is told to have ended must be found.
         self.conversations.store_events(&self.live).await;
@@ -55,7 +56,7 @@ impl Execution {
         let cut_turn = self.cut_turn();
         let cut_usage = cut_turn.as_ref().map_or(Usage::default(), |turn| turn.usage);
         let usage = self.usage + cut_usage;
-        let has_calls = self.live.has_calls_for_caller();
+        let has_calls = !self.live.calls_for_caller().is_empty();
         self.live.update(|run| {
             run.turns.extend(cut_turn);
             run.usage = usage;
@@ -79,6 +80,14 @@ impl Execution {
         if !invites_another_try(end, &self.live.run()) {
             self.live.recorded.keep_idempotency_key();
         }
+    }
+
+    /// Remembers who waits for the results of calls that the caller is to answer.
+    fn remember_calls(&self) {
+        let Some(beginning) = self.beginning else { return };
+        let waiting_agents = &self.conversations.inner.waiting_agents;
+        let agent = &self.live.recorded.agent.name;
+        waiting_agents.remember(beginning, &self.live.calls_for_caller(), agent);
     }
 
     /// Tells all who look at the service, and those who follow the run, what it has come to.

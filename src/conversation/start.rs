@@ -162,7 +162,7 @@ impl Conversations {
             self.note(&live);
         }
         let exchange = self.begin_exchange(id, joined, asked, &prepared);
-        let Prepared { decision, model, request, tools, .. } = prepared;
+        let Prepared { decision, model, request, tools, beginning, .. } = prepared;
         let is_turn_held_back = terms.is_held_back || tools.is_tool_outstanding();
         let mode =
             CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on(), face: terms.face };
@@ -181,6 +181,7 @@ impl Conversations {
             face: terms.face,
             usage: Usage::default(),
             exchange,
+            beginning,
         });
         let handle = self.set_off(execution, place, decision);
         if terms.is_background {

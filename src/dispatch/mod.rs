@@ -152,10 +152,13 @@ impl Dispatcher {
                 request.input = later;
                 decision = run_local_stages(&index, &request, settings)?;
             }
-            // Who has the conversation keeps it unless all is clear, and what is clear needs no judge.
-            let case = match request.holder() {
-                None => judge.consider(&index, &request, settings, &mut decision),
-                Some(_) => None,
+            // Who has the conversation keeps it unless all is clear, and what is clear needs no judge. Nor do results.
+            let is_left =
+                request.holder().is_some() || sticky::is_waiting_agents(&request, &decision);
+            let case = if is_left {
+                None
+            } else {
+                judge.consider(&index, &request, settings, &mut decision)
             };
             (decision, case)
         };
@@ -382,7 +385,10 @@ fn run_local_stages(
     let mut decision = match (request.holder(), &request.agent) {
         (Some((sticky, agent)), _) => sticky::decide(index, request, sticky, agent, settings)?,
         (None, Some(name)) => named::decide(index, name, request.permitted.as_deref())?,
-        (None, None) => local::decide(index, request, settings)?,
+        (None, None) => match sticky::find_waiting(index, request) {
+            Some(decision) => decision,
+            None => local::decide(index, request, settings)?,
+        },
     };
     let is_local = decision.strategy == Strategy::Local && decision.outcome != Outcome::None;
     if is_local && request.is_under_way && request.holder().is_none() {

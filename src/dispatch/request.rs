@@ -45,6 +45,8 @@ pub struct DispatchRequest {
     /// What was asked behind the first answers, in order: the agent is picked on the first of them that is anybody's if
     /// the beginning is nobody's, as a greeting is.
     pub later: VecDeque<String>,
+    /// The agent that waits for results of tools which the request brings, if nothing is stored of the conversation.
+    pub waiting_agent: Option<String>,
     /// The stored conversation that the request belongs to.
     pub sticky: Option<Sticky>,
     /// Agents that are not picked because they lack a tool server. The dispatcher fills it.

@@ -94,6 +94,21 @@ pub(super) fn decide(
     Ok(handed_over(decision, agent, HandOverReason::ClearRequest))
 }
 
+/// Gives results to the agent that waits for them, where nothing is stored of the conversation. `None` if nobody is known to
+/// wait, or if that agent is not to be had any more: then the caller, who has the whole conversation, is better served by
+/// another than by none.
+pub(super) fn find_waiting(index: &Index, request: &DispatchRequest) -> Option<Decision> {
+    let agent = request.waiting_agent.as_deref()?;
+    let decision = named::decide(index, agent, request.permitted.as_deref()).ok()?;
+    Some(Decision { strategy: Strategy::Sticky, ..decision })
+}
+
+/// Whether the decision gives results to the agent that waits for them.
+pub(super) fn is_waiting_agents(request: &DispatchRequest, decision: &Decision) -> bool {
+    let waiting = request.waiting_agent.as_deref();
+    waiting.is_some() && waiting == decision.agent.as_ref().map(|agent| agent.name.as_str())
+}
+
 /// The decision that leaves the conversation to who has it; `None` if the request is clearly another agent's: if it says
 /// enough by itself, and the local stage picks that one, is sure of it, and sees the present one far behind.
 fn keep(

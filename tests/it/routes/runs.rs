@@ -3,7 +3,8 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::support::{
-    FakeProvider, Reply, TestApp, anthropic, gemini, openai, responses, shipped_agents,
+    AskedTool, FakeProvider, Reply, TestApp, Wire, anthropic, gemini, openai, responses,
+    shipped_agents,
 };
 
 const LOGIN: &str = "I need to create an API route that handles user login with JWT tokens";
@@ -375,6 +376,47 @@ async fn calls_without_ids_are_given_some(pool: PgPool) {
     let id = |place: usize| run["tool_calls"][place]["id"].as_str().expect("an id");
     assert!(id(0).starts_with("call_") && id(1).starts_with("call_"), "{run}");
     assert_ne!(id(0), id(1));
+}
+
+#[sqlx::test]
+async fn results_go_to_the_agent_that_called_whatever_was_corrected_meanwhile(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = TestApp::builder(pool).provider(&provider, DialectName::Anthropic).start().await;
+    let wire = Wire(DialectName::Anthropic);
+    let ask = async |messages: serde_json::Value| {
+        let body = json!({"messages": messages, "tools": [{"name": "look", "parameters": {}}]});
+        let run = app.admin.post("/v1/runs", body).await;
+        assert_eq!(run.status, 200, "{}", run.text);
+        (run.body["agent"]["name"].clone(), run.body["dispatch_id"].clone())
+    };
+    let asked = json!({"role": "user", "content": LOGIN});
+    provider.asks_for_tools(wire, &[AskedTool::new("a", "look", json!({}))]);
+    let (caller, dispatch_id) = ask(json!([asked])).await;
+    assert_eq!(caller, "nextjs-backend-engineer");
+
+    let feedback = format!("/v1/dispatches/{}/feedback", dispatch_id.as_str().expect("an id"));
+    let said = app.admin.post(&feedback, json!({"agent": "code-reviewer"})).await;
+    assert_eq!(said.status, 200, "{}", said.text);
+
+    let call = json!({"id": "a", "name": "look", "arguments": {}});
+    let mut messages = vec![
+        asked.clone(),
+        json!({"role": "assistant", "tool_calls": [call]}),
+        json!({"role": "tool", "tool_call_id": "a", "content": "nothing there"}),
+    ];
+    provider.asks_for_tools(wire, &[AskedTool::new("b", "look", json!({}))]);
+    let (goes_on, dispatch_id) = ask(json!(messages)).await;
+    assert_eq!(goes_on, caller);
+    let decision = format!("/v1/dispatches/{}", dispatch_id.as_str().expect("an id"));
+    assert_eq!(app.admin.get(&decision).await.body["strategy"], "sticky");
+
+    // Of a loop that nobody began here it is not known who called.
+    messages[2]["tool_call_id"] = json!("other");
+    messages[1]["tool_calls"][0]["id"] = json!("other");
+    provider.says(wire, "There is nothing.");
+    assert_eq!(ask(json!(messages)).await.0, "code-reviewer");
+    provider.says(wire, "Hello.");
+    assert_eq!(ask(json!([asked])).await.0, "code-reviewer");
 }
 
 #[sqlx::test]
