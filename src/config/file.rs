@@ -85,6 +85,7 @@ impl<'de> Deserialize<'de> for UsableTarget {
             ("output_price", target.output_price),
             ("cached_input_price", target.cached_input_price),
             ("cache_write_price", target.cache_write_price),
+            ("hour_cache_write_price", target.hour_cache_write_price),
         ];
         let is_price = |price: f64| price.is_finite() && price >= 0.0;
         let mut bad = prices.iter().filter(|(_, price)| !price.is_none_or(is_price));

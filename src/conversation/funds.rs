@@ -30,7 +30,7 @@ impl Funds {
         targets: &[Arc<Target>],
     ) -> Result<Self, LimitError> {
         let turn = turn_usage(request, targets);
-        hold.reserve(amounts(turn, dearest(turn, targets)))?;
+        hold.reserve(amounts(turn, dearest(turn, may_cache_for_an_hour(request), targets)))?;
         Ok(Self { hold, targets: targets.to_vec(), turns: vec![(0, turn.input_tokens)] })
     }
 
@@ -40,7 +40,8 @@ impl Funds {
         let Some(request) = call.request() else { return true };
         let (used, _) = self.used(call.request_usages());
         let turn = turn_usage(request, &self.targets);
-        let next = amounts(turn, dearest(turn, &self.targets));
+        let price = dearest(turn, may_cache_for_an_hour(request), &self.targets);
+        let next = amounts(turn, price);
         let wanted = Amounts { tokens: used.tokens + next.tokens, cost: used.cost + next.cost };
         if self.hold.change(wanted).is_err() {
             return false;
@@ -109,12 +110,19 @@ fn turn_usage(request: &ChatRequest, targets: &[Arc<Target>]) -> Usage {
 }
 
 /// The price on the dearest of the models that may answer, as far as prices are known. All of the prompt may have to be
-/// written to the provider's cache, which costs more than to read it.
-fn dearest(usage: Usage, targets: &[Arc<Target>]) -> Money {
-    let all_written = Usage { cache_write_input_tokens: usage.input_tokens, ..usage };
-    let prices =
-        targets.iter().flat_map(|target| [usage, all_written].map(|as_used| target.price(as_used)));
+/// written to the provider's cache, which costs more than to read it, and most if it is kept for an hour.
+fn dearest(usage: Usage, may_be_for_an_hour: bool, targets: &[Arc<Target>]) -> Money {
+    let written = Usage { cache_write_input_tokens: usage.input_tokens, ..usage };
+    let for_an_hour = Usage { hour_cache_write_input_tokens: usage.input_tokens, ..written };
+    let ways = [usage, written, if may_be_for_an_hour { for_an_hour } else { written }];
+    let prices = targets.iter().flat_map(|target| ways.map(|as_used| target.price(as_used)));
     prices.flatten().max().unwrap_or_default()
+}
+
+/// Whether a request may ask a cache to keep it for an hour. It does not have to: where it says so is not looked at.
+fn may_cache_for_an_hour(request: &ChatRequest) -> bool {
+    let inbound = request.inbound.as_ref();
+    inbound.is_some_and(|inbound| inbound.body.values().any(|field| field.contains("\"1h\"")))
 }
 
 fn amounts(usage: Usage, cost: Money) -> Amounts {
@@ -136,15 +144,22 @@ mod tests {
             input_price: Some(2.0),
             output_price: Some(10.0),
             cache_write_price: Some(2.5),
+            hour_cache_write_price: Some(4.0),
             ..Target::new("a", "m")
         };
-        let cheaper = Target { input_price: Some(1.0), cache_write_price: None, ..target.clone() };
-        let price = |targets: &[&Target]| {
+        let cheaper = Target {
+            input_price: Some(1.0),
+            cache_write_price: None,
+            hour_cache_write_price: None,
+            ..target.clone()
+        };
+        let price = |targets: &[&Target], may_be_for_an_hour| {
             let targets: Vec<_> =
                 targets.iter().map(|target| Arc::new(Target::clone(target))).collect();
-            dearest(usage, &targets)
+            dearest(usage, may_be_for_an_hour, &targets)
         };
-        assert_eq!(price(&[&cheaper, &target]), Money::from_usd(3.5));
-        assert_eq!(price(&[&cheaper]), Money::from_usd(2.0));
+        assert_eq!(price(&[&cheaper, &target], false), Money::from_usd(3.5));
+        assert_eq!(price(&[&cheaper, &target], true), Money::from_usd(5.0));
+        assert_eq!(price(&[&cheaper], true), Money::from_usd(2.0));
     }
 }

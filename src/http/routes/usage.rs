@@ -95,6 +95,8 @@ impl From<UsageSum> for UsageItem {
                 output_tokens: tokens(sum.output_tokens),
                 cached_input_tokens: tokens(sum.cached_input_tokens),
                 cache_write_input_tokens: tokens(sum.cache_write_input_tokens),
+                // Sums do not tell them apart; their cost is in `cost_usd`.
+                hour_cache_write_input_tokens: 0,
             },
             cost_usd: sum.cost_usd,
             place: sum.place,

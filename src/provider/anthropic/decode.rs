@@ -245,6 +245,7 @@ impl StreamDecoder {
             cache_creation_input_tokens: usage
                 .cache_creation_input_tokens
                 .or(before.cache_creation_input_tokens),
+            cache_creation: usage.cache_creation.or(before.cache_creation),
             cache_read_input_tokens: usage
                 .cache_read_input_tokens
                 .or(before.cache_read_input_tokens),
@@ -372,11 +373,14 @@ fn close_call(call: OpenCall) -> Result<ToolCall, BrokenCall> {
 fn neutral_usage(usage: wire::Usage) -> Usage {
     let read = usage.cache_read_input_tokens.unwrap_or(0);
     let written = usage.cache_creation_input_tokens.unwrap_or(0);
+    let by_time = usage.cache_creation.unwrap_or_default();
+    let for_an_hour = by_time.ephemeral_1h_input_tokens.unwrap_or(0);
     Usage {
         input_tokens: usage.input_tokens.unwrap_or(0).saturating_add(read).saturating_add(written),
         output_tokens: usage.output_tokens.unwrap_or(0),
         cached_input_tokens: read,
         cache_write_input_tokens: written,
+        hour_cache_write_input_tokens: for_an_hour.min(written),
     }
 }
 

@@ -51,12 +51,18 @@ pub(super) struct Block {
 
 /// Counts are cumulative. `input_tokens` leaves out what was read from or written to the cache.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names are the wire's")]
 pub(super) struct Usage {
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
     pub cache_creation_input_tokens: Option<u64>,
+    pub cache_creation: Option<CacheCreation>,
     pub cache_read_input_tokens: Option<u64>,
+}
+
+/// What was written to the cache, by how long it is kept.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct CacheCreation {
+    pub ephemeral_1h_input_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -49,6 +49,7 @@ const NOTHING: Facts = Facts {
     output_price: None,
     cached_input_price: None,
     cache_write_price: None,
+    hour_cache_write_price: None,
     priced_prompt_tokens: None,
     refuses: &[],
 };
@@ -57,7 +58,7 @@ const NOTHING: Facts = Facts {
 ///
 /// Anthropic: <https://platform.claude.com/docs/en/about-claude/models/overview>. Google:
 /// <https://ai.google.dev/gemini-api/docs/models>. Of prices that depend on a prompt's length those of short ones are
-/// there; so are those of a cache that keeps for five minutes, which is what it does unless it is asked for more.
+/// there.
 pub(super) const FACTS: &[(&str, Facts)] = &[
     ("claude-fable-5-1", claude(1_000_000, 128_000, [10.0, 50.0, 0.25], SAMPLING_AND_FORCED_TOOLS)),
     ("claude-opus-5-5", claude(1_000_000, 128_000, [4.0, 20.0, 0.20], SAMPLING_AND_FORCED_TOOLS)),
@@ -71,6 +72,7 @@ pub(super) const FACTS: &[(&str, Facts)] = &[
             output_price: Some(0.50),
             cached_input_price: Some(0.01),
             cache_write_price: Some(0.125),
+            hour_cache_write_price: Some(0.20),
             priced_prompt_tokens: Some(100_000),
             refuses: SAMPLING,
             ..NOTHING
@@ -98,7 +100,8 @@ pub(super) const FACTS: &[(&str, Facts)] = &[
 ];
 
 /// Prices are of the prompt, of the answer, and of what is read from the cache. Writing to it costs a quarter more than
-/// the prompt.
+/// the prompt, and twice as much if it is to keep that for an hour:
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing>
 const fn claude(
     context_tokens: u32,
     output_tokens: u32,
@@ -112,6 +115,7 @@ const fn claude(
         output_price: Some(output_price),
         cached_input_price: Some(cached_input_price),
         cache_write_price: Some(input_price * 1.25),
+        hour_cache_write_price: Some(input_price * 2.0),
         priced_prompt_tokens: None,
         refuses,
     }

@@ -18,10 +18,13 @@ impl Target {
             return None;
         }
         let cached = usage.cached_input_tokens + usage.cache_write_input_tokens;
+        let written_for_minutes =
+            usage.cache_write_input_tokens.saturating_sub(usage.hour_cache_write_input_tokens);
         let parts = [
             (usage.input_tokens.saturating_sub(cached), self.input_price),
             (usage.cached_input_tokens, self.cached_input_price),
-            (usage.cache_write_input_tokens, self.cache_write_price),
+            (written_for_minutes, self.cache_write_price),
+            (usage.hour_cache_write_input_tokens, self.hour_cache_write_price),
             (usage.output_tokens, self.output_price),
         ];
         let used = parts.into_iter().filter(|(tokens, _)| *tokens > 0);
@@ -45,6 +48,7 @@ mod tests {
         output_tokens: 200,
         cached_input_tokens: 500,
         cache_write_input_tokens: 100,
+        hour_cache_write_input_tokens: 0,
     };
 
     fn cost(model: &str, usage: Usage) -> Option<f64> {
@@ -55,6 +59,25 @@ mod tests {
     fn cached_tokens_have_prices_of_their_own() {
         // 400 × 4, 500 × 0.2, 100 × 5 and 200 × 20 dollars for a million.
         assert_eq!(cost("claude-opus-5-5", USAGE), Some(0.0062));
+    }
+
+    #[test]
+    fn what_the_cache_keeps_for_an_hour_costs_more_than_what_it_keeps_for_minutes() {
+        let in_part = Usage { hour_cache_write_input_tokens: 60, ..USAGE };
+        // Of the 100 tokens written, 40 × 5 and 60 × 8 dollars for a million.
+        assert_eq!(cost("claude-opus-5-5", in_part), Some(0.00638));
+        let all = Usage { hour_cache_write_input_tokens: 100, ..USAGE };
+        assert_eq!(cost("claude-haiku-5-5", all), Some(0.000_165));
+        let own_prices = Target {
+            input_price: Some(1.0),
+            output_price: Some(1.0),
+            cached_input_price: Some(1.0),
+            cache_write_price: Some(1.0),
+            ..Target::new("anthropic", "claude-opus-5-5")
+        };
+        let own_prices = own_prices.with_known_facts();
+        assert!(own_prices.price(USAGE).is_some());
+        assert_eq!(own_prices.price(in_part), None, "nobody has said what an hour costs");
     }
 
     #[test]

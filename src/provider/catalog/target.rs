@@ -39,6 +39,9 @@ pub struct Target {
     /// The same for tokens of the prompt that are written to it.
     #[serde(default)]
     pub cache_write_price: Option<f64>,
+    /// The same for those of them that it is to keep for an hour.
+    #[serde(default)]
+    pub hour_cache_write_price: Option<f64>,
     /// The prices are those of prompts up to so many tokens; `None`: of all.
     #[serde(default)]
     pub priced_prompt_tokens: Option<u32>,
@@ -69,6 +72,7 @@ pub(super) struct Facts {
     pub output_price: Option<f64>,
     pub cached_input_price: Option<f64>,
     pub cache_write_price: Option<f64>,
+    pub hour_cache_write_price: Option<f64>,
     pub priced_prompt_tokens: Option<u32>,
     pub refuses: &'static [Parameter],
 }
@@ -87,6 +91,7 @@ impl Target {
             output_price: None,
             cached_input_price: None,
             cache_write_price: None,
+            hour_cache_write_price: None,
             priced_prompt_tokens: None,
             refuses: None,
         }
@@ -113,6 +118,7 @@ impl Target {
             output_price: facts.output_price,
             cached_input_price: self.cached_input_price.or(facts.cached_input_price),
             cache_write_price: self.cache_write_price.or(facts.cache_write_price),
+            hour_cache_write_price: self.hour_cache_write_price.or(facts.hour_cache_write_price),
             priced_prompt_tokens: self.priced_prompt_tokens.or(facts.priced_prompt_tokens),
             ..self
         }

@@ -198,5 +198,6 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
         output_tokens: usage.candidates_token_count.saturating_add(usage.thoughts_token_count),
         cached_input_tokens: usage.cached_content_token_count,
         cache_write_input_tokens: 0,
+        hour_cache_write_input_tokens: 0,
     }
 }

@@ -139,6 +139,7 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
         output_tokens: usage.completion_tokens,
         cached_input_tokens: details.cached_tokens,
         cache_write_input_tokens: details.cache_write_tokens,
+        hour_cache_write_input_tokens: 0,
     }
 }
 

@@ -327,6 +327,7 @@ fn neutral_usage(usage: wire::Usage) -> Usage {
         cache_write_input_tokens: details
             .and_then(|details| details.cache_write_tokens)
             .unwrap_or(0),
+        hour_cache_write_input_tokens: 0,
     }
 }
 

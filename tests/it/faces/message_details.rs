@@ -102,7 +102,8 @@ async fn texts_stay_apart_with_what_each_goes_back_to(pool: PgPool) {
 #[sqlx::test]
 async fn details_of_usage_and_end_are_told_beside_the_sums(pool: PgPool) {
     let (provider, folder) = (FakeProvider::start().await, helper());
-    let app = app(&pool, &provider, ANTHROPIC, &folder).start().await;
+    let app = app(&pool, &provider, ANTHROPIC, &folder);
+    let app = app.default_model("anthropic/claude-sonnet-5-5").start().await;
     let written = json!({"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 7});
     let events = [
         start(&json!({
@@ -128,6 +129,10 @@ async fn details_of_usage_and_end_are_told_beside_the_sums(pool: PgPool) {
     let end = streamed.iter().find(|event| event["type"] == "message_delta").expect("ends");
     assert_eq!(end["usage"], usage);
     assert_eq!(end["context_management"], json!({"applied_edits": []}));
+    // Each of the two runs: 5 × 2, 7 × 4 for what is kept for an hour, and 9 × 10 dollars for a million.
+    let sums = app.admin.get("/admin/v1/usage").await.body;
+    let cost = sums["items"][0]["cost_usd"].as_f64().expect("is known");
+    assert!((cost - 0.000_256).abs() < 1e-9, "{sums}");
     assert_eq!(end["delta"], json!({"stop_reason": "end_turn", "stop_sequence": null}));
     app.stop().await;
 }
