@@ -79,7 +79,7 @@ pub async fn create_dispatch(
     let messages = read_messages(body.input, body.messages, conversation.is_some())?;
     let request = DispatchRequest {
         agent: body.agent,
-        candidates: body.candidates.unwrap_or_default().into(),
+        candidates: body.candidates.unwrap_or_default().read()?,
         permitted: caller.permitted_agents(),
         top_k: body.top_k,
         judging,

@@ -46,20 +46,32 @@ impl Default for Content {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatesBody {
-    /// Only these agents.
-    #[serde(default)]
-    names: Vec<String>,
-    /// Only agents with one of these labels.
-    #[serde(default)]
-    labels: Vec<String>,
+    /// Only these agents: one at least.
+    #[schema(min_items = 1)]
+    names: Option<Vec<String>>,
+    /// Only agents with one of these labels: one at least.
+    #[schema(min_items = 1)]
+    labels: Option<Vec<String>>,
     /// None of these agents.
     #[serde(default)]
     exclude: Vec<String>,
 }
 
-impl From<CandidatesBody> for Candidates {
-    fn from(body: CandidatesBody) -> Self {
-        Self { names: body.names, labels: body.labels, exclude: body.exclude }
+impl CandidatesBody {
+    /// Only these, and these are none: whoever asks so has lost them on the way, and does not mean all.
+    pub(super) fn read(self) -> Result<Candidates, ApiError> {
+        let one_at_least = |list: Option<Vec<String>>, pointer: &str| match list {
+            Some(list) if list.is_empty() => Err(ApiError::invalid_field(
+                pointer,
+                "must not be empty; without it no agent is left out",
+            )),
+            list => Ok(list.unwrap_or_default()),
+        };
+        Ok(Candidates {
+            names: one_at_least(self.names, "/candidates/names")?,
+            labels: one_at_least(self.labels, "/candidates/labels")?,
+            exclude: self.exclude,
+        })
     }
 }
 

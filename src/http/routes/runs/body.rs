@@ -99,7 +99,7 @@ impl CreateRun {
         }
         Ok(NewRun {
             agent: self.agent,
-            candidates: self.candidates.unwrap_or_default().into(),
+            candidates: self.candidates.unwrap_or_default().read()?,
             permitted: caller.permitted_agents(),
             model: self.model,
             prompt: PromptInput {
