@@ -104,12 +104,12 @@ pub async fn list_admin_agents(
     State(dispatcher): State<Dispatcher>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AdminAgentSummary>>, ApiError> {
-    let limit = query.limit()?;
+    let (limit, after) = (query.limit()?, query.after()?);
     let roster = registry.roster();
     let items = roster
         .agents
         .values()
-        .filter(|agent| query.after().is_none_or(|after| agent.name().as_str() > after))
+        .filter(|agent| after.as_deref().is_none_or(|after| agent.name().as_str() > after))
         .take(limit + 1)
         .map(|agent| AdminAgentSummary {
             name: agent.name().to_string(),

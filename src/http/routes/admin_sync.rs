@@ -87,8 +87,8 @@ pub async fn list_quarantine(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<QuarantineItem>>, ApiError> {
     let limit = query.limit()?;
-    let after = query.after().unwrap_or_default();
-    let files = registry.list_quarantine(after, query.rows()?).await?;
+    let after = query.after()?.unwrap_or_default();
+    let files = registry.list_quarantine(&after, query.rows()?).await?;
     let items = files.into_iter().map(QuarantineItem::from).collect();
     Ok(Json(Page::new(items, limit, |file: &QuarantineItem| file.path.clone())))
 }

@@ -68,12 +68,12 @@ pub async fn list_agents(
     Extension(caller): Extension<Caller>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AgentSummary>>, ApiError> {
-    let limit = query.limit()?;
+    let (limit, after) = (query.limit()?, query.after()?);
     let roster = registry.roster();
     let items = roster
         .live()
         .filter(|agent| caller.may_use(agent.name().as_str()))
-        .filter(|agent| query.after().is_none_or(|after| agent.name().as_str() > after))
+        .filter(|agent| after.as_deref().is_none_or(|after| agent.name().as_str() > after))
         .take(limit + 1)
         .map(|agent| AgentSummary::of(agent, &dispatcher))
         .collect();

@@ -28,7 +28,9 @@ pub async fn list_mcp_servers(
 ) -> Result<Json<Page<ServerState>>, ApiError> {
     let limit = query.limit()?;
     let mut items = tool_servers.states();
-    items.retain(|server| query.after().is_none_or(|after| server.name.as_str() > after));
+    if let Some(after) = query.after()? {
+        items.retain(|server| server.name.as_str() > &*after);
+    }
     items.truncate(limit + 1);
     Ok(Json(Page::new(items, limit, |server: &ServerState| server.name.clone())))
 }

@@ -25,7 +25,9 @@ pub async fn list_providers(
 ) -> Result<Json<Page<ProviderHealth>>, ApiError> {
     let limit = query.limit()?;
     let mut items = providers.health();
-    items.retain(|provider| query.after().is_none_or(|after| provider.name.as_str() > after));
+    if let Some(after) = query.after()? {
+        items.retain(|provider| provider.name.as_str() > &*after);
+    }
     items.truncate(limit + 1);
     Ok(Json(Page::new(items, limit, |provider: &ProviderHealth| provider.name.clone())))
 }
@@ -60,10 +62,10 @@ pub async fn list_admin_models(
     State(providers): State<Providers>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<ModelAlias>>, ApiError> {
-    let (catalog, limit) = (providers.catalog(), query.limit()?);
+    let (catalog, limit, after) = (providers.catalog(), query.limit()?, query.after()?);
     let aliases = catalog.aliases().iter();
     let items = aliases
-        .filter(|(alias, _)| query.after().is_none_or(|after| alias.as_str() > after))
+        .filter(|(alias, _)| after.as_ref().is_none_or(|after| *alias > after))
         .take(limit + 1)
         .map(|(alias, targets)| ModelAlias {
             alias: alias.clone(),

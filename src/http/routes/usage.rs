@@ -123,10 +123,10 @@ pub async fn list_usage(
         groups: read_groups(query.group_by.as_deref().unwrap_or_default())?,
     };
     let page = PageQuery::new(query.limit, query.cursor);
-    let limit = page.limit()?;
+    let (limit, after) = (page.limit()?, page.after()?);
     // Sums are of what is written. If the database does not take it now, it will not answer either.
     ledger.flush(FLUSH_PATIENCE).await;
-    let sums = ledger.list_usage(&filter, page.after(), page.rows()?).await?;
+    let sums = ledger.list_usage(&filter, after.as_deref(), page.rows()?).await?;
     let items = sums.into_iter().map(UsageItem::from).collect();
     Ok(Json(Page::new(items, limit, |item: &UsageItem| item.place.clone())))
 }

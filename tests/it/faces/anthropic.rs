@@ -293,6 +293,8 @@ async fn tokens_are_counted_and_models_listed(pool: PgPool) {
     let one = get("/v1/models/helper").await.body;
     assert_eq!((&one["type"], &one["display_name"]), (&json!("model"), &json!("helper")));
     is_error(&get("/v1/models/nobody").await, 404, "not_found_error");
+    is_error(&get("/v1/models?after_id=nobody").await, 400, "invalid_request_error");
+    is_error(&get("/v1/models?before_id=nobody").await, 400, "invalid_request_error");
     assert!(provider.received().is_empty());
     app.stop().await;
 }

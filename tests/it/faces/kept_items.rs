@@ -188,6 +188,8 @@ async fn what_a_response_was_asked_with_is_listed_as_it_was_sent(pool: PgPool) {
     let page = path(&first, &format!("/input_items?order=asc&after={after}&limit=1"));
     let page = app.admin.get(&page).await.body;
     assert_eq!((&page["data"], &page["has_more"]), (&json!([listed[6]]), &json!(true)));
+    let page = app.admin.get(&path(&first, "/input_items?after=item_of_nobody")).await;
+    assert_eq!((page.status, &page.body["error"]["param"]), (400, &json!("after")));
     app.stop().await;
 }
 

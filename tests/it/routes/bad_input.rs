@@ -121,6 +121,29 @@ async fn a_list_is_no_object(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_cursor_that_no_list_gave_is_refused(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    app.admin.put_agent("a", agent_file("a", "x")).await;
+    let document = app.admin.get("/openapi.json").await.body;
+    let is_list = |operations: &Value| {
+        let parameters = operations["get"]["parameters"].as_array();
+        parameters.into_iter().flatten().any(|parameter| parameter["name"] == "cursor")
+    };
+    let paths = document["paths"].as_object().expect("is an object").iter();
+    let lists: Vec<_> = paths.filter(|(_, operations)| is_list(operations)).collect();
+    assert!(lists.len() > 10, "{lists:?}");
+    for (path, _) in lists {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let path = path.replace("{name}", "a").replace("{id}", id);
+        for cursor in ["", "zebra", "a", "1", "0000000061", id] {
+            let answer = app.admin.get(&format!("{path}?cursor={cursor}")).await;
+            let problem = answer.problem(400, "invalid_request");
+            assert_eq!(problem["errors"][0]["pointer"], "/cursor", "{path} {cursor}");
+        }
+    }
+}
+
+#[sqlx::test]
 async fn what_is_no_json_is_refused(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let post = |content_type: &'static str, body: &'static str| {

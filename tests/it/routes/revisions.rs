@@ -43,10 +43,10 @@ async fn revisions_are_listed_newest_first(pool: PgPool) {
     assert_eq!((&facts(2)[0], &facts(2)[1..]), (&json!(false), &first[..]));
 
     let page = app.admin.get(&format!("{PATH}?limit=2")).await;
-    assert_eq!((numbers(&page), &page.body["next_cursor"]), (vec![3, 2], &json!("2")));
-    let rest = app.admin.get(&format!("{PATH}?limit=2&cursor=2")).await;
+    assert_eq!(numbers(&page), [3, 2]);
+    let cursor = page.body["next_cursor"].as_str().expect("goes on");
+    let rest = app.admin.get(&format!("{PATH}?limit=2&cursor={cursor}")).await;
     assert_eq!((numbers(&rest), &rest.body["next_cursor"]), (vec![1], &Value::Null));
-    assert_eq!(numbers(&app.admin.get(&format!("{PATH}?cursor=1")).await), Vec::<i64>::new());
 
     app.admin.delete("/admin/v1/agents/a").await;
     assert_eq!(numbers(&app.admin.get(PATH).await), [3, 2, 1], "history outlives the agent");
@@ -111,7 +111,7 @@ async fn what_is_no_revision_is_refused(pool: PgPool) {
     {
         app.admin.get(&format!("{PATH}/{bad}")).await.problem(400, "invalid_request");
     }
-    for cursor in ["x", "99999999999", "%00"] {
+    for cursor in ["x", "2", "99999999999", "%00"] {
         let answer = app.admin.get(&format!("{PATH}?cursor={cursor}")).await;
         answer.problem(400, "invalid_request");
     }

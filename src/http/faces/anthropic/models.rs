@@ -39,12 +39,15 @@ pub(in crate::http::faces) fn model_list(
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::invalid_field("/limit", format!("must be 1 to {MAX_LIMIT}")));
     }
-    let place = |id: &Option<String>| {
-        let id = id.as_ref()?;
-        models.iter().position(|model| model.id == *id)
+    let place = |id: Option<&String>, pointer: &str| {
+        let found = id.map(|id| {
+            let place = models.iter().position(|model| model.id == *id);
+            place.ok_or_else(|| ApiError::invalid_field(pointer, "is no model of this list"))
+        });
+        found.transpose()
     };
-    let start = place(&page.after_id).map_or(0, |place| place + 1);
-    let end = place(&page.before_id).unwrap_or(models.len()).max(start);
+    let start = place(page.after_id.as_ref(), "/after_id")?.map_or(0, |place| place + 1);
+    let end = place(page.before_id.as_ref(), "/before_id")?.unwrap_or(models.len()).max(start);
     let found = &models[start..end];
     // Pages that go back end where the one before began.
     let listed = match &page.before_id {

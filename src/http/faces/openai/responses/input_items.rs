@@ -54,7 +54,13 @@ pub async fn list_response_input_items(
     if let Some(after) = query.after {
         // Callers may have given two items one id.
         let place = items.iter().rposition(|item| item["id"] == after.as_str());
-        items.drain(..place.map_or(items.len(), |place| place + 1));
+        let place = place.ok_or_else(|| {
+            ApiError::invalid_field(
+                "/after",
+                format!("no item of this response has the id `{after}`"),
+            )
+        })?;
+        items.drain(..=place);
     }
     let limit = query.limit.unwrap_or(20).clamp(1, 100);
     let has_more = items.len() > limit;
