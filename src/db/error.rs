@@ -22,6 +22,18 @@ pub enum DatabaseError {
     },
     #[error("failed to bring the schema up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
+    #[error(
+        "the database belongs to a newer version of Rolecall: its schema has migration {found}, and this version knows \
+         those up to {known}; start the newer version, or give this one a database of its own (DATABASE_URL, or \
+         ROLECALL_DATA_DIR for the private one)"
+    )]
+    NewerSchema { found: i64, known: i64 },
+    #[error(
+        "the database has another migration {0} than this version of Rolecall: that of a build which was never released, \
+         perhaps; start what made it, or give this one a database of its own (DATABASE_URL, or ROLECALL_DATA_DIR for the \
+         private one)"
+    )]
+    OtherSchema(i64),
     #[error("no PostgreSQL server is installed{wanted}\n{help}", wanted = wanted(*.major))]
     NoBinaries { major: Option<u32>, help: String },
     #[error(

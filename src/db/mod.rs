@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool};
 
@@ -83,7 +84,7 @@ impl Database {
 
     /// Brings the schema up to date.
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
-        MIGRATOR.run(&self.pool).await.map_err(DatabaseError::Migration)
+        MIGRATOR.run(&self.pool).await.map_err(schema_error)
     }
 
     pub async fn close(self) {
@@ -119,6 +120,20 @@ impl Database {
             DatabaseError::Unreachable { place: private.description(), source }
         })?;
         Ok(Self { pool, description: private.description(), private: Some(private) })
+    }
+}
+
+/// What stands in the way of this version's schema.
+fn schema_error(error: MigrateError) -> DatabaseError {
+    let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+    match error {
+        MigrateError::VersionMissing(found) if found > known => {
+            DatabaseError::NewerSchema { found, known }
+        }
+        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => {
+            DatabaseError::OtherSchema(version)
+        }
+        other => DatabaseError::Migration(other),
     }
 }
 
