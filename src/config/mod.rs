@@ -181,6 +181,10 @@ fn traces_settings(
     file: &ConfigFile,
     variables: &Variables,
 ) -> Result<Option<traces::Settings>, ConfigError> {
+    let is_disabled = variables.get("OTEL_SDK_DISABLED").map(str::trim);
+    if is_disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
     let set = |name| {
         let value = variables.get(name).filter(|value| !value.is_empty());
         value.map(|value| (Origin::Variable(name), value))

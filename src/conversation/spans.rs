@@ -14,6 +14,11 @@ pub(super) fn begin() -> Arc<Span> {
     Arc::new(span)
 }
 
+/// That of a prompt that is built and not sent.
+pub(super) fn begin_preview() -> Span {
+    traces::begin("preview_prompt")
+}
+
 /// Says what has come of a run.
 pub(super) fn tell(span: &Span, run: &Run) {
     if !span.is_recorded() {
@@ -29,7 +34,9 @@ pub(super) fn tell(span: &Span, run: &Run) {
     if let Some(model) = &run.model.requested {
         span.set("gen_ai.request.model", model.clone());
     }
-    span.set("gen_ai.response.model", run.model.resolved.clone());
+    // The conventions want the model's own name, as the spans of its requests have it.
+    let model = run.model.resolved.split_once('/').map_or("", |(_provider, model)| model);
+    span.set("gen_ai.response.model", model.to_owned());
     span.set("gen_ai.usage.input_tokens", count(run.usage.input_tokens));
     span.set("gen_ai.usage.output_tokens", count(run.usage.output_tokens));
     span.set("rolecall.run.id", run.id.to_string());

@@ -231,7 +231,11 @@ impl Conversations {
     pub async fn preview(&self, new: NewRun) -> Result<PromptPreview, ConversationError> {
         // The judge would be sent something.
         let before = self.find_before(new.conversation).await?;
-        let prepared = self.prepare(new, before, Judging::Never).await?;
+        let span = spans::begin_preview();
+        let prepared = span
+            .around(self.prepare(new, before, Judging::Never))
+            .await
+            .inspect_err(|_| span.fail("not_begun"))?;
         self.inner.ledger.try_secure().await?;
         let (request, dropped_parameters) =
             self.inner.providers.encode(prepared.model.first(), &prepared.request);

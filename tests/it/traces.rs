@@ -174,6 +174,10 @@ async fn a_run_is_one_trace_below_its_caller_s(pool: PgPool) {
     assert_eq!(run.status, 200, "{}", run.text);
 
     let mut spans = collector.wait_for_run().await;
+    let is_root = |span: &&Span| span.parent_span_id.is_empty();
+    let mut roots = spans.iter().filter(is_root).map(|span| span.name.as_str()).peekable();
+    assert!(roots.peek().is_some(), "prompts were built before");
+    assert!(roots.all(|name| name == "preview_prompt"), "each is one trace");
     spans.retain(|span| hex(&span.trace_id) == TRACE_ID);
     let whole = find(&spans, "invoke_agent helper");
     assert_eq!(hex(&whole.parent_span_id), "b7ad6b7169203331");
@@ -185,7 +189,7 @@ async fn a_run_is_one_trace_below_its_caller_s(pool: PgPool) {
     let expected = [
         ("gen_ai.operation.name", "invoke_agent"),
         ("gen_ai.agent.name", "helper"),
-        ("gen_ai.response.model", "local/served"),
+        ("gen_ai.response.model", "served"),
         ("rolecall.run.status", "completed"),
         ("rolecall.run.id", run.header("x-rolecall-run")),
     ];
@@ -249,6 +253,17 @@ async fn without_a_collector_the_trace_is_passed_on(pool: PgPool) {
     let traced = Traced::start(&pool, &[]).await;
     traced.provider.says(OPENAI, "Well.");
     assert_eq!(traced.run().await.status, 200);
+    assert_eq!(traced.provider.received()[0].headers["traceparent"], caller_s_trace().as_str());
+}
+
+#[sqlx::test]
+async fn traces_are_turned_off_by_the_standard_variable(pool: PgPool) {
+    let (_collector, url) = Collector::start().await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*url), ("OTEL_SDK_DISABLED", "True")];
+    let traced = Traced::start(&pool, &environment).await;
+    traced.provider.says(OPENAI, "Well.");
+    assert_eq!(traced.run().await.status, 200);
+    // A span of ours would be named.
     assert_eq!(traced.provider.received()[0].headers["traceparent"], caller_s_trace().as_str());
 }
 
