@@ -35,6 +35,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct App {
     state: AppState,
+    drain: Duration,
     shutdown_grace: Duration,
     retention_days: Option<u32>,
     follows_folder: bool,
@@ -96,8 +97,17 @@ impl App {
             readiness: Readiness::default(),
             settings: config.http,
         });
-        let Config { shutdown_grace, retention_days, follows_folder, .. } = config;
-        Ok(Self { state, shutdown_grace, retention_days, follows_folder, traces, pool, first_key })
+        let Config { drain, shutdown_grace, retention_days, follows_folder, .. } = config;
+        Ok(Self {
+            state,
+            drain,
+            shutdown_grace,
+            retention_days,
+            follows_folder,
+            traces,
+            pool,
+            first_key,
+        })
     }
 
     /// Whether no model is configured.
@@ -105,8 +115,8 @@ impl App {
         self.state.providers.catalog().is_offline()
     }
 
-    /// Serves until `shutdown` is cancelled, then stops: no new requests, runs get their grace, records are
-    /// written.
+    /// Serves until `shutdown` is cancelled, then stops: it is not ready any more, and once whoever sends requests may have
+    /// noticed there are no new ones, runs get their grace, records are written.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -145,8 +155,16 @@ impl App {
             stopped = &mut server => stopped.context("the server panicked"),
         };
 
-        tracing::info!("stopping");
         self.state.readiness.set_stopping();
+        // Who had no time to be ready is sent nothing, and what failed has nobody to wait for.
+        if result.is_ok() && !self.drain.is_zero() && self.state.readiness.has_synced() {
+            tracing::info!(milliseconds = self.drain.as_millis(), "not ready any more: draining");
+            tokio::select! {
+                () = tokio::time::sleep(self.drain) => {}
+                _ = &mut server => {}
+            }
+        }
+        tracing::info!("stopping");
         stop.accepting.cancel();
         self.state.evaluations.stop();
         self.state.conversations.stop(self.shutdown_grace).await;

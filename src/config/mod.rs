@@ -42,6 +42,8 @@ pub struct Config {
     pub listen: String,
     pub data_dir: PathBuf,
     pub admin_key: Option<SecretString>,
+    /// How long requests are taken behind the signal to stop, with `/readyz` saying no.
+    pub drain: Duration,
     pub shutdown_grace: Duration,
     /// How many days records and conversations are kept; `None` is for ever.
     pub retention_days: Option<u32>,
@@ -86,6 +88,7 @@ impl Config {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             // No flag: a process list would show it.
             admin_key: variables.get("ROLECALL_ADMIN_KEY").map(SecretString::from),
+            drain: Duration::from_millis(file.limits.drain_ms),
             shutdown_grace: Duration::from_millis(file.limits.shutdown_grace_ms),
             retention_days: file.storage.retention_days.map(NonZeroU32::get),
             follows_folder: true,

@@ -105,7 +105,7 @@ impl Readiness {
         self.flags.has_synced.store(true, Ordering::Release);
     }
 
-    /// The service takes no more requests.
+    /// The service is to be sent no more requests.
     pub fn set_stopping(&self) {
         self.flags.is_stopping.store(true, Ordering::Release);
     }

@@ -52,6 +52,28 @@ async fn runs_that_end_in_their_grace_end_well(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn requests_are_taken_until_whoever_sends_them_has_noticed(pool: PgPool) {
+    let configuration = CONFIGURATION.replace("limits: {", "limits: {drain_ms: 1500, ");
+    let mut deployment = Deployment::start(&pool, &configuration).await;
+    let caller = deployment.service.caller.clone();
+    let started = Instant::now();
+    deployment.service.signal(Signal::SIGTERM);
+    let not_ready = loop {
+        let answer = caller.get("/readyz").await;
+        if answer.status == 503 {
+            break answer;
+        }
+        assert!(started.elapsed() < Duration::from_secs(1), "it is still ready");
+    };
+    assert_eq!(not_ready.body["status"], "stopping");
+    assert_eq!(caller.dispatch("Review my diff").await.status, 200);
+    assert_eq!(caller.unconnected().get("/livez").await.status, 200);
+    assert_eq!(deployment.service.wait().await, Some(0));
+    let took = started.elapsed();
+    assert!((Duration::from_millis(1_500)..Duration::from_secs(6)).contains(&took), "{took:?}");
+}
+
+#[sqlx::test]
 async fn runs_that_do_not_end_are_ended_and_told(pool: PgPool) {
     let mut deployment = with_slow_vendor(&pool, true).await;
     let caller = deployment.service.caller.clone();

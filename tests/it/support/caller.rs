@@ -30,6 +30,11 @@ impl Caller {
         Self { key: key.to_owned(), ..self.clone() }
     }
 
+    /// The same caller, who has no connection yet.
+    pub fn unconnected(&self) -> Self {
+        Self::new(&self.url, &self.key)
+    }
+
     /// A request with this caller's key, to be shaped further.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.url));
