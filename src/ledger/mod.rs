@@ -89,6 +89,8 @@ pub struct Backlog {
     /// Records that the database has not taken yet.
     pub waiting: usize,
     pub journal_bytes: u64,
+    /// How large the journal may become.
+    pub journal_limit_bytes: u64,
     /// Whether anything new is taken.
     pub has_room: bool,
 }
@@ -109,7 +111,12 @@ impl Ledger {
     pub fn backlog(&self) -> Backlog {
         let waiting = self.inner.pending().count;
         let journal = &self.inner.journal;
-        Backlog { waiting, journal_bytes: journal.size_bytes(), has_room: journal.has_room() }
+        Backlog {
+            waiting,
+            journal_bytes: journal.size_bytes(),
+            journal_limit_bytes: journal.limit_bytes(),
+            has_room: journal.has_room(),
+        }
     }
 
     /// Keeps a decision.

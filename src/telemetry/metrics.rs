@@ -36,6 +36,8 @@ const TOOL_CALL_DURATION: &str = "rolecall_tool_call_duration_seconds";
 const REFUSALS: &str = "rolecall_limit_refusals_total";
 const ACCOUNTS: &str = "rolecall_key_accounts";
 const LEDGER: &str = "rolecall_ledger_pending_records";
+const JOURNAL: &str = "rolecall_journal_bytes";
+const JOURNAL_LIMIT: &str = "rolecall_journal_limit_bytes";
 const SPANS_DROPPED: &str = "rolecall_trace_spans_dropped_total";
 const ROSTER: &str = "rolecall_roster_revision";
 
@@ -59,6 +61,8 @@ const GAUGES: &[(&str, &str)] = &[
     ),
     (ACCOUNTS, "Keys whose use is counted here."),
     (LEDGER, "Records that are not known to be written."),
+    (JOURNAL, "How large the journal of records is that wait for the database."),
+    (JOURNAL_LIMIT, "How large it may become before new picks and runs are refused."),
     (ROSTER, "The revision of the roster that is served."),
 ];
 
@@ -245,6 +249,8 @@ pub fn spans_dropped(reason: &'static str, count: usize) {
 pub struct Levels {
     pub runs_under_way: usize,
     pub pending_records: usize,
+    pub journal_bytes: u64,
+    pub journal_limit_bytes: u64,
     pub key_accounts: usize,
     pub roster_revision: i64,
 }
@@ -252,6 +258,8 @@ pub struct Levels {
 pub fn set_levels(levels: Levels) {
     gauge!(RUNS_UNDER_WAY).set(of_count(levels.runs_under_way));
     gauge!(LEDGER).set(of_count(levels.pending_records));
+    gauge!(JOURNAL).set(of_bytes(levels.journal_bytes));
+    gauge!(JOURNAL_LIMIT).set(of_bytes(levels.journal_limit_bytes));
     gauge!(ACCOUNTS).set(of_count(levels.key_accounts));
     #[expect(clippy::cast_precision_loss, reason = "it counts changes, far fewer than 2^52")]
     gauge!(ROSTER).set(levels.roster_revision as f64);
@@ -261,6 +269,11 @@ pub fn set_levels(levels: Levels) {
 pub fn set_breaker(provider: &str, model: &str, state: u8) {
     let (provider, model) = (provider.to_owned(), model.to_owned());
     gauge!(BREAKER, "provider" => provider, "model" => model).set(f64::from(state));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a disk has far fewer than 2^52")]
+fn of_bytes(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]

@@ -26,9 +26,12 @@ pub async fn get_metrics(
     State(providers): State<Providers>,
     State(registry): State<Registry>,
 ) -> impl IntoResponse {
+    let records = ledger.backlog();
     metrics::set_levels(Levels {
         runs_under_way: conversations.count_live(),
-        pending_records: ledger.backlog().waiting,
+        pending_records: records.waiting,
+        journal_bytes: records.journal_bytes,
+        journal_limit_bytes: records.journal_limit_bytes,
         key_accounts: limits.count_accounts(),
         roster_revision: registry.roster().revision,
     });

@@ -203,6 +203,11 @@ impl Journal {
         self.end() - start
     }
 
+    /// How much of the disk it may have.
+    pub fn limit_bytes(&self) -> u64 {
+        self.shared.limit_bytes
+    }
+
     /// Whether there is room for what would be new.
     pub fn has_room(&self) -> bool {
         !self.is_failing() && self.size_bytes() < self.shared.limit_bytes

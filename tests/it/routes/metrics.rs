@@ -141,6 +141,7 @@ async fn what_happens_is_counted_under_few_names(pool: PgPool) {
         ("rolecall_run_duration_seconds", &[("outcome", "completed")], 2.0),
         ("rolecall_runs_under_way", &[], 0.0),
         ("rolecall_breaker_state", &[("model", "dear")], 0.0),
+        ("rolecall_journal_limit_bytes", &[], 1_073_741_824.0),
     ];
     for (name, labels, count) in expected {
         let counted = figures.sum(name, labels);
@@ -152,6 +153,8 @@ async fn what_happens_is_counted_under_few_names(pool: PgPool) {
     assert!((figures.sum("rolecall_tokens_total", &output) - output_tokens).abs() < 0.1);
     let nano_usd = figures.sum("rolecall_cost_nano_usd_total", &[("model", "local/dear")]);
     assert!((nano_usd - output_tokens * 1e9).abs() < 1.0, "{nano_usd}");
+    let journal_bytes = figures.sum("rolecall_journal_bytes", &[]);
+    assert!((1.0..1_000_000.0).contains(&journal_bytes), "{journal_bytes}");
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"] {
         assert!(figures.sum(name, &[]) > 0.0, "{name}");
     }
