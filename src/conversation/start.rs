@@ -164,8 +164,12 @@ impl Conversations {
         let exchange = self.begin_exchange(id, joined, asked, &prepared);
         let Prepared { decision, model, request, tools, beginning, .. } = prepared;
         let is_turn_held_back = terms.is_held_back || tools.is_tool_outstanding();
-        let mode =
-            CallMode { can_restart: is_turn_held_back, can_go_on: tools.is_on(), face: terms.face };
+        let mode = CallMode {
+            can_restart: is_turn_held_back,
+            can_go_on: tools.is_on(),
+            face: terms.face,
+            ..CallMode::default()
+        };
         // Boxed: it is moved several times before it begins.
         let execution = Box::new(Execution {
             conversations: self.clone(),

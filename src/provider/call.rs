@@ -42,6 +42,8 @@ pub struct CallMode {
     pub can_restart: bool,
     /// Whether the model may be asked again with more messages, see [`ModelCall::go_on`].
     pub can_go_on: bool,
+    /// When the answer is of no use any more: no retry waits as long.
+    pub deadline: Option<Instant>,
     /// The protocol of the face that tells the answer, if one does.
     pub face: Option<Protocol>,
 }
@@ -340,7 +342,8 @@ impl ModelCall {
             && self.requests_left > behind
         {
             let due = Instant::now() + after.unwrap_or_else(|| backoff(self.retries_here));
-            if due <= self.began + self.providers.retry_settings().budget {
+            let is_in_budget = due <= self.began + self.providers.retry_settings().budget;
+            if is_in_budget && self.mode.deadline.is_none_or(|deadline| due < deadline) {
                 self.retries_here += 1;
                 self.due = due;
                 return true;

@@ -217,11 +217,11 @@ impl Judge {
             return Asked::new(Err(JudgeOutcome::Failed), &model, &[], None, started);
         }
         // Nobody sees the answer before it is whole, so that a cut one may be asked for again.
-        let mode = CallMode { can_restart: true, ..CallMode::default() };
+        let deadline = tokio::time::Instant::now() + settings.timeout;
+        let mode = CallMode { can_restart: true, deadline: Some(deadline), ..CallMode::default() };
         let mut call = self.providers.call(&model.targets, question, mode);
         let mut usage = None;
-        let answer =
-            tokio::time::timeout(settings.timeout, read_answer(&mut call, &mut usage)).await;
+        let answer = tokio::time::timeout_at(deadline, read_answer(&mut call, &mut usage)).await;
         let verdict = match answer {
             Ok(text) => {
                 text.and_then(|text| answer::read(&text, shortlist)).ok_or(JudgeOutcome::Failed)

@@ -280,6 +280,26 @@ async fn a_judge_that_fails_again_and_again_is_left_alone(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_retry_that_comes_behind_the_judges_time_is_not_waited_for(pool: PgPool) {
+    let provider = FakeProvider::start().await;
+    let app = TestApp::builder(pool)
+        .provider(&provider, DialectName::Anthropic)
+        .judge(JudgeSettings { timeout: Duration::from_secs(5), ..judge() })
+        .start()
+        .await;
+    let (status, body) = WIRE.refusal(Refusal::RateLimited, "busy");
+    provider.replies(Reply::json(status, &body).with_header("retry-after", "20"));
+    let started = Instant::now();
+    let decision = app.admin.dispatch(LOGIN).await.body;
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(
+        (&decision["judge"]["outcome"], &decision["strategy"], &decision["agent"]["name"]),
+        (&json!("failed"), &json!("local"), &json!(LOCAL_PICK))
+    );
+    assert_eq!(provider.received().len(), 1);
+}
+
+#[sqlx::test]
 async fn nobody_judges_without_a_provider(pool: PgPool) {
     let app = TestApp::builder(pool).judge(judge()).start().await;
     let decision = app.admin.dispatch(LOGIN).await.body;
