@@ -155,7 +155,10 @@ pub fn router(state: AppState) -> Router {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = openapi::Document::openapi();
     for scope in SCOPES {
-        let (_, part) = paths(scope).split_for_parts();
+        let (_, mut part) = paths(scope).split_for_parts();
+        if scope.is_some() {
+            openapi::tell_refusals(&mut part);
+        }
         document.merge(part);
     }
     document.merge(metrics_path().split_for_parts().1);

@@ -12,9 +12,13 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::error_code::ErrorCode;
 use super::run_headers;
+use crate::definition::Diagnostic;
+use crate::dispatch::{Outcome, Ranked};
+use crate::provider::Attempt;
 use crate::telemetry::causes;
 
 /// What the `type` of a problem begins with. It names the problem and need not be fetched.
@@ -72,8 +76,33 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     #[serde(flatten)]
-    #[schema(ignore)]
+    #[schema(value_type = ProblemMembers)]
     pub extra: Map<String, Value>,
+}
+
+/// What some problems say besides. `of_component.rs` knows which.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the members that a map holds")]
+pub struct ProblemMembers {
+    /// Of `no_matching_agent`: the decision, which is on record.
+    #[schema(nullable = false)]
+    dispatch_id: Option<Uuid>,
+    #[schema(nullable = false)]
+    outcome: Option<Outcome>,
+    /// Who came nearest.
+    #[schema(nullable = false)]
+    ranked: Option<Vec<Ranked>>,
+    /// Of a run that has failed, or that is in the way.
+    #[schema(nullable = false)]
+    run_id: Option<Uuid>,
+    /// Its requests to providers.
+    #[schema(nullable = false)]
+    attempts: Option<Vec<Attempt>>,
+    /// Of `invalid_definition`: what is wrong with the file.
+    #[schema(nullable = false)]
+    diagnostics: Option<Vec<Diagnostic>>,
+    /// Of `revision_mismatch`: null if the agent has none.
+    live_revision: Option<i32>,
 }
 
 /// What the request log finds on a response: the problem, whose request id it knows.

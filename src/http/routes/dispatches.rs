@@ -52,6 +52,7 @@ enum StrategyBody {
     request_body = CreateDispatch,
     responses(
         (status = 200, description = "The decision; also if no agent fits", body = Decision),
+        (status = 404, description = "There is no such agent or conversation", body = ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -89,6 +89,7 @@ struct FileBody {
     request_body = CreateDispatchEval,
     responses(
         (status = 200, description = "The figures, and where they come from", body = EvaluationReport),
+        (status = 404, description = "There is no such agent", body = ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Another evaluation is under way", body = ProblemBody, content_type = "application/problem+json"),
     )

@@ -45,6 +45,7 @@ pub struct TokensBody {
     request_body = CreateRun,
     responses(
         (status = 200, description = "The prompt", body = PromptBody),
+        (status = 404, description = "There is no such agent, model or conversation", body = ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -2,7 +2,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{AgentFolder, TestApp, agent_file};
+use crate::support::{AgentFolder, Answer, Caller, TestApp, agent_file};
 
 const ROSTER_REVISION: &str = "x-rolecall-roster-revision";
 
@@ -48,6 +48,84 @@ fn every_operation_has_a_name_and_every_answer_a_description() {
             for (status, answer) in answers {
                 let text = answer["description"].as_str().unwrap_or_default();
                 assert!(!text.is_empty(), "{method} {path} {status}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_says_what_it_refuses() {
+    let document = serde_json::to_value(rolecall::http::openapi()).expect("is JSON");
+    for (path, item) in document["paths"].as_object().expect("has paths") {
+        for (method, operation) in item.as_object().expect("has methods") {
+            if !operation["security"].is_null() {
+                // It needs no key, or not always.
+                continue;
+            }
+            let names_something = path.contains('{') && method != "put";
+            let told = ["400", "401", "403"].into_iter().chain(names_something.then_some("404"));
+            for status in told {
+                assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_problem_names_all_of_its_members() {
+    let document = serde_json::to_value(rolecall::http::openapi()).expect("is JSON");
+    let schemas = &document["components"]["schemas"];
+    let told = schemas["Problem"].to_string() + &schemas["ProblemMembers"].to_string();
+    let members = [
+        "type", "title", "status", "detail", "code", "request_id", "errors", "ranked", "outcome",
+        "dispatch_id", "run_id", "attempts", "diagnostics", "live_revision",
+    ];
+    for member in members {
+        assert!(told.contains(&format!("\"{member}\":")), "{member}: {told}");
+    }
+    let required = told.matches("\"required\"").count();
+    assert_eq!(required, 1, "only what every problem has is required: {told}");
+    assert!(!schemas["Problem"]["allOf"][1]["required"].to_string().contains("errors"), "{told}");
+}
+
+/// What answers a request that is refused, by what is wrong with it, stands in the document.
+#[sqlx::test]
+async fn refusals_are_in_the_document(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let reader = app.caller(&["read"]).await;
+    let document = app.admin.get("/openapi.json").await.body;
+    for (path, item) in document["paths"].as_object().expect("has paths") {
+        for (method, operation) in item.as_object().expect("has methods") {
+            if !operation["security"].is_null() {
+                continue;
+            }
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let unknown = path
+                .replace("{id}", "01890a5d-ac96-774b-bcce-b302099a8057")
+                .replace("{name}", "nobody")
+                .replace("{range}", "1");
+            let odd = path.replace(['{', '}'], "%2F");
+            let ask = |caller: &Caller, path: &str| caller.request(method.clone(), path);
+            let json = |body: &'static str| {
+                ask(&app.admin, &unknown).header("content-type", "application/json").body(body)
+            };
+            let requests = [
+                ask(&app.admin.with_key(""), &unknown),
+                ask(&reader, &unknown),
+                ask(&app.admin, &format!("{unknown}?surprise=1")),
+                ask(&app.admin, &odd),
+                json("{"),
+                json(r#"{"input": "x", "agent": "nobody"}"#),
+                json(
+                    r#"{"model": "nobody", "input": "x", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}"#,
+                ),
+            ];
+            for request in requests {
+                let answer = Answer::read(request).await;
+                if [400, 401, 403, 404].contains(&answer.status) {
+                    let told = &operation["responses"][answer.status.to_string()];
+                    assert!(told.is_object(), "{method} {path}: {}", answer.text);
+                }
             }
         }
     }

@@ -42,6 +42,7 @@ use voice::MessageVoice;
             (Value = "application/json"),
             (String = "text/event-stream"),
         )),
+        (status = 404, description = "There is no such model or agent", body = Value),
         (status = "4XX", description = "`{\"type\": \"error\", \"error\": {\"type\", \"message\"}, \"request_id\"}`", body = Value),
         (status = "5XX", description = "The same", body = Value),
     )
@@ -66,6 +67,7 @@ pub async fn create_message(
     request_body = CreateMessage,
     responses(
         (status = 200, description = "`{\"input_tokens\": n}`", body = Value),
+        (status = 404, description = "There is no such model or agent", body = Value),
         (status = "4XX", description = "As of `POST /v1/messages`", body = Value),
     )
 )]

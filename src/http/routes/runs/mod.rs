@@ -42,6 +42,7 @@ use crate::http::state::Settings;
         (status = 202, description = "The run has begun in the background", body = Run),
         (status = 409, description = "The run of this `Idempotency-Key` is still under way", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "No agent fits, or the `Idempotency-Key` was used for another request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such agent, model or conversation", body = ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
     )

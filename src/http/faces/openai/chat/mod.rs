@@ -31,6 +31,7 @@ use voice::ChatVoice;
             (Value = "application/json"),
             (String = "text/event-stream"),
         )),
+        (status = 404, description = "There is no such model or agent", body = Value),
         (status = "4XX", description = "`{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`", body = Value),
         (status = "5XX", description = "The same", body = Value),
     )

@@ -51,6 +51,7 @@ use voice::ResponseVoice;
             (Value = "application/json"),
             (String = "text/event-stream"),
         )),
+        (status = 404, description = "There is no such model or agent", body = Value),
         (status = "4XX", description = "`{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`", body = Value),
         (status = "5XX", description = "The same", body = Value),
     )
@@ -78,6 +79,7 @@ pub async fn create_response(
     request_body = CreateResponse,
     responses(
         (status = 200, description = "`{\"object\": \"response.input_tokens\", \"input_tokens\": n}`", body = Value),
+        (status = 404, description = "There is no such model or agent", body = Value),
         (status = "4XX", description = "As of `POST /v1/responses`", body = Value),
     )
 )]
