@@ -186,6 +186,13 @@ async fn a_server_that_dies_is_started_again() {
         || -> Option<i32> { std::fs::read_to_string(&pid_file).ok()?.lines().next()?.parse().ok() };
     // As root under an unreachable folder the cluster lies elsewhere.
     let Some(first) = pid() else { return };
+    let started_as = std::fs::read_to_string(format!("/proc/{first}/cmdline")).unwrap_or_default();
+    if cfg!(target_os = "linux") {
+        assert!(
+            started_as.contains("recovery_init_sync_method=syncfs"),
+            "recovery would take long"
+        );
+    }
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL)
         .expect("is there");
     for _ in 0..200 {
