@@ -28,6 +28,7 @@ mod request_usage;
 mod responses;
 mod retry_after;
 mod settings;
+mod signatures;
 mod silence;
 mod spans;
 mod sse;

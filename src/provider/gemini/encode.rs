@@ -5,12 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::chat::{
     AnswerFormat, ChatRequest, Image, Message, Parameters, Part, Role, Tool, ToolCall, ToolChoice,
 };
-use crate::provider::Target;
 use crate::provider::request_body::{RequestBody, Words};
-
-/// Google's own stand-in for a signature, for calls that another model made. Since its third generation the API
-/// refuses a step whose first call has none: <https://ai.google.dev/gemini-api/docs/thought-signatures>
-const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+use crate::provider::{Target, signatures};
 
 /// What all requests to one revision share comes first, what differs from one to the next behind it. The model and
 /// the wish for a stream are in the path.
@@ -132,7 +128,7 @@ fn image_part(image: Image<'_>) -> Value {
 /// The first of several calls has the signature of all.
 fn function_calls<'a>(target: &Target, calls: &'a [ToolCall]) -> impl Iterator<Item = Words<'a>> {
     // Only the present turn needs it. What is sent for one turn is the same in the next, so that it stays cached.
-    let of_first = checks_signatures(target).then_some(NO_SIGNATURE);
+    let of_first = signatures::are_checked(target).then_some(signatures::STAND_IN);
     calls.iter().enumerate().map(move |(place, call)| {
         let own = call.signature.as_deref().filter(|signature| !signature.is_empty());
         let signature = own.or(of_first.filter(|_| place == 0));
@@ -158,19 +154,6 @@ fn function_call(call: &ToolCall) -> RequestBody<'_> {
     ])
 }
 
-/// The first call of a step must have a signature.
-fn checks_signatures(target: &Target) -> bool {
-    is_third_generation(target)
-}
-
-/// Every generation but the first two is like the third. Names such as `gemini-flash-latest` stand for one of the
-/// newest.
-fn is_third_generation(target: &Target) -> bool {
-    let name = model_name(target);
-    let is_older = ["gemini-1.", "gemini-2."].iter().any(|older| name.starts_with(older));
-    name.starts_with("gemini-") && !is_older
-}
-
 /// A result names its function again, which a tool message does not: the call that it answers does. Its images are
 /// its own parts since the third generation, and stand beside it for the older ones:
 /// <https://ai.google.dev/gemini-api/docs/function-calling#multimodal>
@@ -187,7 +170,7 @@ fn function_response(target: &Target, message: &Message, before: &[Message]) -> 
     if images.is_empty() {
         return vec![json!({"functionResponse": response})];
     }
-    if is_third_generation(target) {
+    if signatures::is_third_generation(target) {
         response["parts"] = Value::Array(images);
         return vec![json!({"functionResponse": response})];
     }

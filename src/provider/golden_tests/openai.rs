@@ -1,8 +1,11 @@
 //! OpenAI Chat Completions on the wire, and what the servers make of it that speak it too.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{ODD_ARGUMENTS, Wire, conversation, golden_tests, target};
+use super::{ODD_ARGUMENTS, Wire, conversation, golden_tests, question, target};
+use crate::chat::{ChatRequest, Inbound, Message, Part, Protocol, ToolCall, WrittenJson};
 use crate::provider::openai::OpenAi;
 
 const WIRE: Wire = Wire { dialect: &OpenAi, folder: "openai" };
@@ -66,6 +69,73 @@ fn arguments_are_read_as_they_are_written() {
 #[test]
 fn what_was_said_of_a_call_goes_back() {
     WIRE.gives_back_what_was_said("gemini-3.5-flash");
+}
+
+/// Gemini's newer models refuse a step whose first call has no signature, over this protocol too.
+#[test]
+fn calls_of_another_model_are_excused_where_signatures_are_checked() {
+    let stand_in = json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
+    let call = |id: &str| ToolCall::new(id, "look", WrittenJson::empty_object());
+    let neutral = ChatRequest {
+        messages: vec![
+            Message::user("Look"),
+            Message::assistant(Vec::new(), vec![call("a"), call("b")]),
+            Message::tool_result("a".to_owned(), vec![Part::text("1")], false),
+            Message::tool_result("b".to_owned(), vec![Part::text("2")], false),
+        ],
+        ..question()
+    };
+    let signatures = |model: &str, request: &ChatRequest| {
+        let body = WIRE.encode(&target(model), request);
+        let messages = body["messages"].as_array().expect("messages").clone();
+        let calls = messages.iter().filter_map(|message| message["tool_calls"].as_array());
+        calls.flatten().map(|call| call["extra_content"].clone()).collect::<Vec<_>>()
+    };
+    for model in ["gemini-3.5-flash", "google/gemini-3-pro", "gemini-flash-latest"] {
+        assert_eq!(signatures(model, &neutral), [stand_in.clone(), Value::Null], "{model}");
+    }
+    for model in ["gemini-2.5-pro", "gpt-5.5", "qwen3"] {
+        assert_eq!(signatures(model, &neutral), [Value::Null, Value::Null], "{model}");
+    }
+    let mut signed = neutral.clone();
+    signed.messages[1].tool_calls[0].signature = Some("own".to_owned());
+    let own = json!({"google": {"thought_signature": "own"}});
+    assert_eq!(signatures("gemini-3.5-flash", &signed)[0], own);
+
+    // In a caller's own words, of which all else stays as it is.
+    let function = json!({"name": "look", "arguments": "{}"});
+    let call = |further: Value| {
+        let mut call = json!({"id": "a", "type": "function", "function": function, "x": 1});
+        call["extra_content"] = further;
+        json!({"role": "assistant", "content": null, "y": 2, "tool_calls": [call]})
+    };
+    let encode = |model: &str, message: &Value| {
+        let messages = json!([{"role": "user", "content": "Look"}, message]).to_string();
+        let inbound = Inbound {
+            protocol: Protocol::ChatCompletions,
+            body: [("messages".into(), messages.into())].into_iter().collect(),
+            headers: Vec::new(),
+            first_message: 0,
+            message_count: neutral.messages.len(),
+            leading_instructions: 0,
+            tool_count: 0,
+            own_tools: Vec::new(),
+        };
+        let request = ChatRequest {
+            inbound: Some(Arc::new(inbound)),
+            system: String::new(),
+            ..neutral.clone()
+        };
+        WIRE.encode(&target(model), &request)["messages"][1].clone()
+    };
+    let bare = call(Value::Null);
+    let excused = encode("gemini-3.5-flash", &bare);
+    assert_eq!(excused, call(stand_in.clone()));
+    assert_eq!(encode("gpt-5.5", &bare), bare);
+    for signer in ["google", "vertex"] {
+        let signed = call(json!({signer: {"thought_signature": "own"}}));
+        assert_eq!(encode("gemini-3.5-flash", &signed), signed);
+    }
 }
 
 #[test]

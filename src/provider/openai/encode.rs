@@ -6,12 +6,12 @@ use crate::chat::{
     AnswerFormat, ChatRequest, Image, Inbound, Message, Part, Protocol, Role, Tool, ToolCall,
     ToolChoice, join_instructions,
 };
-use crate::provider::Target;
 use crate::provider::lenient::texts;
 use crate::provider::openai_words::{effort, image_url, reasons, result_text, schema_format};
 use crate::provider::passing_on::{self, Fields, has_tools, inbound_of, own_tool_choice, pass_on};
 use crate::provider::request_body::{RequestBody, Words};
 use crate::provider::strict_tools::is_strict_for_openai;
+use crate::provider::{Target, signatures};
 
 const FIELDS: Fields = Fields {
     decided: &[
@@ -99,7 +99,8 @@ fn inbound_messages<'a>(
     let mut behind = Vec::new();
     extend_messages(&mut behind, target, inbound.behind(&request.messages));
     let system = system_message(&system).map(Words::from);
-    system.into_iter().chain(callers.map(Words::from)).chain(behind).collect()
+    let callers = callers.map(|written| signed(target, written));
+    system.into_iter().chain(callers).chain(behind).collect()
 }
 
 fn read_instruction(written: &str) -> Option<String> {
@@ -186,7 +187,8 @@ fn message<'a>(target: &Target, message: &'a Message) -> Words<'a> {
         }
         Role::Assistant => {
             let full_name = target.full_name();
-            let calls = message.tool_calls.iter().map(|call| tool_call(&full_name, call));
+            let calls = message.tool_calls.iter().enumerate();
+            let calls = calls.map(|(place, call)| tool_call(target, &full_name, call, place == 0));
             let message = [
                 ("role", json!("assistant").into()),
                 ("content", json!((!text.is_empty()).then_some(text)).into()),
@@ -227,7 +229,12 @@ fn image_part(image: Image<'_>) -> Value {
 }
 
 /// A call of a type that only the protocol knows has all of it in its further fields.
-fn tool_call<'a>(full_name: &str, call: &'a ToolCall) -> Words<'a> {
+fn tool_call<'a>(
+    target: &Target,
+    full_name: &str,
+    call: &'a ToolCall,
+    is_first: bool,
+) -> Words<'a> {
     let further = call.further_for_model(Protocol::ChatCompletions, full_name);
     let mut encoded = RequestBody::from([("id", json!(call.id).into())]);
     if !further.is_some_and(|further| further.contains_key("type")) {
@@ -235,5 +242,39 @@ fn tool_call<'a>(full_name: &str, call: &'a ToolCall) -> Words<'a> {
         encoded.set("type", json!("function"));
         encoded.set("function", function);
     }
+    // Only the present turn needs it. What is sent for one turn is the same in the next, so that it stays cached.
+    if is_first && signatures::are_checked(target) {
+        let own = call.signature.as_deref().filter(|signature| !signature.is_empty());
+        encoded.set(SIGNED, signature(own.unwrap_or(signatures::STAND_IN)));
+    }
     encoded.with_further(further).into()
+}
+
+/// Where a call has its signature, below the name of who signs:
+/// <https://ai.google.dev/gemini-api/docs/openai>
+const SIGNED: &str = "extra_content";
+
+fn signature(signature: &str) -> Value {
+    json!({"google": {"thought_signature": signature}})
+}
+
+/// A caller's message as it is written, unless it has calls that another model made and this one would refuse without a
+/// signature.
+fn signed<'a>(target: &Target, written: &'a str) -> Words<'a> {
+    if !signatures::are_checked(target) || !written.contains("\"tool_calls\"") {
+        return written.into();
+    }
+    let mut message: Value = serde_json::from_str(written).unwrap_or_default();
+    let Some(first) = message.pointer_mut("/tool_calls/0").filter(|first| first.is_object()) else {
+        return written.into();
+    };
+    let further = first[SIGNED].as_object();
+    let mut signers = further.into_iter().flat_map(|further| further.values());
+    if signers.any(|signer| signer["thought_signature"].is_string()) {
+        return written.into();
+    }
+    let mut further = further.cloned().unwrap_or_default();
+    further.extend(signature(signatures::STAND_IN).as_object().cloned().unwrap_or_default());
+    first[SIGNED] = further.into();
+    message.into()
 }
