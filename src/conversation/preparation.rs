@@ -93,6 +93,7 @@ impl Conversations {
         }
         let required = self.required(&agent, &offer, &prompt);
         let mut warnings = warnings(&model, &offer);
+        warnings.extend(self.dropped_tools(&model, &prompt).map(Warning::ToolDropped));
         let span = traces::begin("prompt");
         let must_call = prompt.parameters.forces_call();
         let mut request = prompt::compose(&agent.definition, offered_tools(&offer), prompt);
@@ -112,6 +113,18 @@ impl Conversations {
         let max_turns = agent.definition.max_turns;
         let tools = ToolLoop::new(servers, offer, callers, required, max_turns);
         Ok(Prepared { decision, agent, model, request, tools, beginning: None, warnings })
+    }
+
+    /// The tools that only the vendor of the caller's protocol has, if another one is to answer.
+    fn dropped_tools(
+        &self,
+        model: &ResolvedModel,
+        prompt: &PromptInput,
+    ) -> impl Iterator<Item = String> {
+        let inbound = prompt.inbound.as_deref();
+        let others =
+            inbound.filter(|inbound| !self.inner.providers.speaks(model.first(), inbound.protocol));
+        others.into_iter().flat_map(|inbound| inbound.own_tools.clone())
     }
 
     /// What the definition and the operator require of an agent. A caller who forbids every call has it skipped.

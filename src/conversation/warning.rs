@@ -28,6 +28,9 @@ pub enum Warning {
     /// A parameter was asked for, and is left out.
     #[serde(untagged, with = "parameter_dropped")]
     ParameterDropped(Parameter),
+    /// A tool was offered that only the vendor of the caller's protocol has, and another one answers.
+    #[serde(untagged, with = "tool_dropped")]
+    ToolDropped(String),
     /// The agent wants tools of a server that is not there.
     #[serde(untagged, with = "tool_server_unavailable")]
     ToolServerUnavailable(String),
@@ -58,21 +61,31 @@ mod parameter_dropped {
     }
 }
 
-mod tool_server_unavailable {
-    use serde::{Deserializer, Serializer};
+/// How a warning is written that has a name behind its word.
+macro_rules! with_name {
+    ($word:ident) => {
+        mod $word {
+            use serde::{Deserializer, Serializer};
 
-    use super::name_behind;
+            use super::name_behind;
 
-    const PREFIX: &str = "tool_server_unavailable:";
+            const PREFIX: &str = concat!(stringify!($word), ":");
 
-    pub fn serialize<S: Serializer>(server: &str, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{PREFIX}{server}"))
-    }
+            pub fn serialize<S: Serializer>(name: &str, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(&format_args!("{PREFIX}{name}"))
+            }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        name_behind(PREFIX, deserializer)
-    }
+            pub fn deserialize<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<String, D::Error> {
+                name_behind(PREFIX, deserializer)
+            }
+        }
+    };
 }
+
+with_name!(tool_dropped);
+with_name!(tool_server_unavailable);
 
 fn name_behind<'de, D: serde::Deserializer<'de>>(
     prefix: &'static str,
@@ -95,6 +108,7 @@ mod tests {
         for (warning, word) in [
             (Warning::RequiredToolSkipped, "required_tool_skipped"),
             (Warning::ParameterDropped(Parameter::TopK), "parameter_dropped:top_k"),
+            (Warning::ToolDropped("web_search".to_owned()), "tool_dropped:web_search"),
             (Warning::ToolServerUnavailable("a:b".to_owned()), "tool_server_unavailable:a:b"),
             (Warning::Other("parameter_dropped:haste".to_owned()), "parameter_dropped:haste"),
             (Warning::Other("of_tomorrow".to_owned()), "of_tomorrow"),

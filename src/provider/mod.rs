@@ -62,7 +62,7 @@ use sse::{SseEvent, SseParser};
 use stream::ChatStream;
 use transport::Transport;
 
-use crate::chat::{ChatRequest, Parameter, Parameters};
+use crate::chat::{ChatRequest, Parameter, Parameters, Protocol};
 
 /// A cheap handle to every configured provider.
 #[derive(Debug, Clone)]
@@ -136,6 +136,12 @@ impl Providers {
                 .collect(),
         };
         self.inner.endpoints.iter().map(of).collect()
+    }
+
+    /// Whether the target is asked in this protocol.
+    pub fn speaks(&self, target: &Target, protocol: Protocol) -> bool {
+        let endpoint = self.inner.endpoints.get(&target.provider);
+        endpoint.is_some_and(|endpoint| endpoint.dialect.protocol() == Some(protocol))
     }
 
     /// The models that figures are kept of, each with whether its breaker is closed (0), half open (1) or open (2).

@@ -447,6 +447,47 @@ async fn a_custom_tool_alone_may_be_called_once_at_a_time(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_vendors_own_tools_go_to_no_other_vendor(pool: PgPool) {
+    let messages = json!([{"role": "user", "content": "Look"}]);
+    let searches = [
+        (
+            RESPONSES,
+            "/v1/responses",
+            json!({"model": "helper", "input": "Look", "tools": [
+                {"type": "function", "name": "own", "parameters": {"type": "object"}},
+                {"type": "web_search"},
+            ]}),
+        ),
+        (
+            ANTHROPIC,
+            "/v1/messages",
+            json!({"model": "helper", "max_tokens": 9, "messages": messages, "tools": [
+                {"name": "own", "input_schema": {"type": "object"}},
+                {"type": "web_search_20250305", "name": "web_search"},
+            ]}),
+        ),
+    ];
+    for (own_wire, path, body) in searches {
+        for wire in [ANTHROPIC, OPENAI, RESPONSES, GEMINI] {
+            let (provider, folder) = (FakeProvider::start().await, helper());
+            let app = app(&pool, &provider, wire, &folder).start().await;
+            provider.says(wire, "Yes.");
+            let answer = ask(&app, path, body.clone()).await;
+            let run_id = answer.headers["x-rolecall-run"].to_str().expect("a text");
+            let run = app.admin.get(&format!("/v1/runs/{run_id}")).await.body;
+            let sent = provider.received()[0].body["tools"].to_string();
+            let is_dropped = run["warnings"]
+                .as_array()
+                .expect("a list")
+                .contains(&json!("tool_dropped:web_search"));
+            assert_eq!(is_dropped, wire != own_wire, "{run}");
+            assert_eq!(sent.contains("web_search"), wire == own_wire, "{sent}");
+            app.stop().await;
+        }
+    }
+}
+
+#[sqlx::test]
 async fn tools_that_only_chat_completions_has_go_nowhere_else(pool: PgPool) {
     for wire in [ANTHROPIC, RESPONSES, GEMINI] {
         let (provider, folder) = (FakeProvider::start().await, helper());

@@ -338,7 +338,6 @@ async fn references_to_items_are_replaced_by_the_items(pool: PgPool) {
     let input = json!([
         {"role": "user", "content": "Hello"},
         {"type": "item_reference", "id": said},
-        {"type": "item_reference", "id": "ws_68af4030592c8190"},
         {"role": "user", "content": "More"},
     ]);
     provider.says(OPENAI, "Two.");
@@ -349,6 +348,40 @@ async fn references_to_items_are_replaced_by_the_items(pool: PgPool) {
         json!([{"type": "item_reference", "id": said}, {"role": "user", "content": "More"}]);
     let refused = stranger.post(PATH, json!({"model": "helper", "input": input})).await;
     is_error(&refused, 400, "invalid_request", Some("input[0].id"));
+    // What its provider keeps, and what is no item of that response.
+    for unknown in
+        ["ws_68af4030592c8190".to_owned(), said.as_str().expect("an id").replace("_0", "_9")]
+    {
+        let input = json!([
+            {"type": "item_reference", "id": said},
+            {"type": "item_reference", "id": unknown},
+            {"role": "user", "content": "More"},
+        ]);
+        let refused = app.admin.post(PATH, json!({"model": "helper", "input": input})).await;
+        is_error(&refused, 400, "invalid_request", Some("input[1].id"));
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn what_a_providers_own_tools_did_is_found_beside_the_answer(pool: PgPool) {
+    let (provider, folder) = (FakeProvider::start().await, helper());
+    let app = app(&pool, &provider, RESPONSES, &folder).start().await;
+    let answer = fixture(RESPONSES, "unknown_events_and_fields_are_passed_over");
+    provider.replies(Reply::events(&[answer]));
+    let first = ask(&app.admin, request("Hello")).await;
+    let output = first.body["output"].as_array().expect("items").clone();
+    let searched = output.iter().find(|item| item["type"] == "web_search_call").expect("is told");
+    assert_eq!(searched["id"], "ws_1");
+    let mut input = vec![json!({"role": "user", "content": "Hello"})];
+    let named = output.iter().filter(|item| item["id"].is_string());
+    input.extend(named.map(|item| json!({"type": "item_reference", "id": item["id"]})));
+    input.push(json!({"role": "user", "content": "More"}));
+    provider.says(RESPONSES, "Yes.");
+    ask(&app.admin, json!({"model": "helper", "input": input})).await;
+    let sent = provider.received()[1].body["input"].as_array().expect("items").clone();
+    assert_eq!(sent.len(), input.len(), "{sent:?}");
+    assert!(sent.contains(searched), "{sent:?}");
     app.stop().await;
 }
 

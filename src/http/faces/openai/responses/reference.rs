@@ -1,7 +1,6 @@
 //! References to items of stored responses, by which some clients spare themselves to send what was said.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -13,8 +12,9 @@ use crate::access::Caller;
 use crate::conversation::Conversations;
 use crate::http::error::ApiError;
 
-/// Puts the items in the place of references to them. What has an id of its provider's stays out, such as what a provider's
-/// own tools did: no provider is asked with what it keeps itself. False if there is none.
+/// Puts the items in the place of references to them. What has an id of its provider's, such as what a provider's own tools
+/// did, is found in the responses that the other references name: no provider is asked with what it keeps itself. False if
+/// there is none.
 pub(super) async fn resolve(
     conversations: &Conversations,
     caller: &Caller,
@@ -23,28 +23,22 @@ pub(super) async fn resolve(
     let Some(items) = input.as_array_mut().filter(|items| items.iter().any(is_reference)) else {
         return Ok(false);
     };
-    let mut found: HashMap<Uuid, Vec<Value>> = HashMap::new();
-    let mut resolved = Vec::with_capacity(items.len());
-    for (index, item) in items.drain(..).enumerate() {
-        if !is_reference(&item) {
-            resolved.push(item);
-            continue;
-        }
-        let Some(id) = item["id"].as_str().and_then(ItemId::read) else { continue };
-        let output = match found.entry(id.run_id) {
-            Entry::Occupied(output) => output.into_mut(),
-            Entry::Vacant(place) => {
-                let output = find_output(conversations, caller, id.run_id).await?;
-                place.insert(output.ok_or_else(|| {
-                    let detail = format!("Item with id '{id}' not found.");
-                    ApiError::invalid_field(format!("/input/{index}/id"), detail)
-                })?)
-            }
-        };
-        let id = id.to_string();
-        resolved.extend(output.iter().find(|item| item["id"] == id.as_str()).cloned());
+    let ids = items.iter().filter(|item| is_reference(item)).filter_map(|item| item["id"].as_str());
+    let runs: BTreeSet<Uuid> = ids.filter_map(ItemId::read).map(|id| id.run_id).collect();
+    let mut outputs = Vec::new();
+    for run_id in runs {
+        outputs.extend(find_output(conversations, caller, run_id).await?.unwrap_or_default());
     }
-    *items = resolved;
+    for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| is_reference(item)) {
+        let found =
+            outputs.iter().find(|output| output["id"].is_string() && output["id"] == item["id"]);
+        let Some(found) = found else {
+            let id = item["id"].as_str().unwrap_or_default();
+            let detail = format!("Item with id '{id}' not found.");
+            return Err(ApiError::invalid_field(format!("/input/{index}/id"), detail));
+        };
+        *item = found.clone();
+    }
     Ok(true)
 }
 
