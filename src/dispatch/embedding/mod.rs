@@ -11,6 +11,9 @@ pub(super) use table::DIMENSIONS;
 /// Longest text that is read, in word pieces: what it is about is said by then.
 const MAX_PIECES: usize = 256;
 
+/// Letters by which the script of a text is told.
+const MAX_LETTERS: usize = 1_000;
+
 /// How much a word says, whatever the roster: the length of its rows. The fit makes the rows of words short that hardly
 /// change what a sentence means. About 1.3 for an ordinary noun, 0.25 for an article; `None` if no piece has a row.
 pub(super) fn salience(word: &str) -> Option<f32> {
@@ -33,8 +36,12 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    /// `None` if no piece of the text has a row, as in a text of other characters than words.
+    /// `None` if no piece of the text has a row, as in a text of other characters than words; or if it is in another script,
+    /// whose texts are all alike to a model that knows English.
     pub fn of(text: &str) -> Option<Self> {
+        if !is_latin(text) {
+            return None;
+        }
         let mut sum = [0.0; DIMENSIONS];
         word_piece::pieces(text).take(MAX_PIECES).for_each(|piece| table::add_row(piece, &mut sum));
         Self::of_direction(&sum)
@@ -73,6 +80,17 @@ impl Embedding {
     }
 }
 
+/// Whether no more than half of the letters are of other scripts than the Latin one.
+fn is_latin(text: &str) -> bool {
+    if text.is_ascii() {
+        return true;
+    }
+    let letters = || text.chars().filter(|character| character.is_alphabetic()).take(MAX_LETTERS);
+    let latin =
+        letters().filter(|letter| matches!(letter, '\0'..='\u{24f}' | '\u{1e00}'..='\u{1eff}'));
+    latin.count() * 2 >= letters().count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::Embedding;
@@ -95,5 +113,8 @@ mod tests {
     fn what_has_no_words_has_no_vector() {
         assert!(Embedding::of("").is_none());
         assert!(Embedding::of("\u{e000} \u{e001}").is_none());
+        assert!(Embedding::of("明日の天気は API").is_none());
+        assert!(Embedding::of("Какая завтра погода?").is_none());
+        assert!(Embedding::of("a naïve café in 東京").is_some());
     }
 }

@@ -39,7 +39,10 @@ async fn servers_are_listed_with_their_condition_and_tools(pool: PgPool) {
     assert_eq!(list["next_cursor"], serde_json::Value::Null);
 
     let page = app.admin.get("/admin/v1/mcp-servers?limit=1").await.body;
-    assert_eq!(page["next_cursor"], "gone");
+    assert_eq!(page["items"][0]["name"], "gone");
+    let cursor = page["next_cursor"].as_str().expect("goes on");
+    let page = app.admin.get(&format!("/admin/v1/mcp-servers?limit=1&cursor={cursor}")).await.body;
+    assert_eq!(page["items"][0]["name"], "near");
     let one = app.admin.get("/admin/v1/mcp-servers/near").await;
     assert_eq!(one.body["state"], "up");
     app.admin.get("/admin/v1/mcp-servers/none").await.problem(404, "mcp_server_not_found");
