@@ -50,6 +50,8 @@ pub(super) struct Signals {
     /// How much the request's words say, whatever the roster, and how much those that the first candidate has.
     asked: f32,
     met: f32,
+    /// The same of a request without a vector, whose words are all that can speak for it.
+    met_by_words_alone: f32,
     /// The part of the request that any agent has.
     known: f32,
     /// The nearest example of any candidate.
@@ -106,11 +108,13 @@ impl Signals {
             query.unknown_technologies.len() as f32,
         );
         let agents = agents.clamp(*ROSTER_SIZES.start(), *ROSTER_SIZES.end());
+        let met = met(index, query, first.document);
         Self {
             evidence,
             margin: first.total - scored.get(1).map_or(0.0, |second| second.total),
             asked,
-            met: met(index, query, first.document),
+            met,
+            met_by_words_alone: if query.embedding.is_none() { met } else { 0.0 },
             known: known / asked.max(0.1),
             nearest,
             like_nobodys: (nobodys - evidence.example.max(LIKE_NOBODYS_FROM)).max(0.0),
@@ -146,7 +150,7 @@ impl Signals {
             + 3.71 * example
             + 5.65 * self.nearest
             + 0.011 * likelihood
-            + 2.28 * self.met
+            + 2.28 * (self.met + self.met_by_words_alone)
             - 2.61 * self.asked.max(LEAST_ASKED).ln_1p()
             - 2.15 * self.met / self.asked.max(0.1)
             + 0.30 * self.known
@@ -294,5 +298,19 @@ mod tests {
         for stranger in ["Who was Napoleon?", "Will it rain in Oslo?", "A poem about autumn"] {
             assert_eq!(pick(stranger), None, "{stranger}");
         }
+    }
+
+    #[test]
+    fn other_scripts_are_picked_for_by_their_words() {
+        let agents = [
+            "---\nname: cook\ndescription: 料理のレシピを提案し、作り方を説明します。\n---\n",
+            "---\nname: tax\ndescription: 税金の申告、消費税、確定申告についての質問に答えます。\n---\n",
+        ];
+        let pick = |request| decision(agents, &Corrections::default(), request).agent;
+        let name = |request| pick(request).map(|agent| agent.name);
+        assert_eq!(name("カレーの作り方を教えて").as_deref(), Some("cook"));
+        assert_eq!(name("確定申告はいつまでですか").as_deref(), Some("tax"));
+        assert_eq!(name("明日の天気は"), None);
+        assert_eq!(name("東京から大阪までの電車"), None);
     }
 }
