@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::chat::{ChatRequest, Money, Usage};
+use crate::chat::{ChatRequest, Money, Protocol, Usage};
 use crate::limits::{Amounts, Hold, LimitError};
 use crate::prompt::{ANSWER_TOKENS, estimate_tokens};
 use crate::provider::{ModelCall, RequestUsage, Target};
@@ -121,8 +121,9 @@ fn dearest(usage: Usage, may_be_for_an_hour: bool, targets: &[Arc<Target>]) -> M
 
 /// Whether a request may ask a cache to keep it for an hour. It does not have to: where it says so is not looked at.
 fn may_cache_for_an_hour(request: &ChatRequest) -> bool {
-    let inbound = request.inbound.as_ref();
-    inbound.is_some_and(|inbound| inbound.body.values().any(|field| field.contains("\"1h\"")))
+    // No other protocol has words for it, and looking for them takes time.
+    let inbound = request.inbound.iter().filter(|inbound| inbound.protocol == Protocol::Messages);
+    inbound.flat_map(|inbound| inbound.body.values()).any(|field| field.contains("\"1h\""))
 }
 
 fn amounts(usage: Usage, cost: Money) -> Amounts {

@@ -8,7 +8,7 @@ use super::Index;
 use super::calibration::logistic;
 use super::decision::Outcome;
 use super::document::Document;
-use super::fit::Fit;
+use super::fit::{Fit, MIN_CASES};
 use super::index::SATURATION;
 use super::score::{Evidence, Query, Scored, saturate, score};
 
@@ -33,9 +33,13 @@ const MAX_UNKNOWN_TECHNOLOGIES: f32 = 2.0;
 /// A request whose words say less than this is no clearer for being short.
 const LEAST_ASKED: f32 = 2.0;
 
-/// How many nats speak for a request where hardly anything is known of the agents: it can be like a single sentence in few
+/// How many nats speak for a request to an agent of which hardly anything is known: it can be like a single sentence in few
 /// ways only.
 const TERSE: f32 = 3.0;
+
+/// How many different words an agent has of which hardly anything is known, and how many one that says enough.
+const TERSE_WORDS: f32 = 8.0;
+const ENOUGH_WORDS: f32 = 160.0;
 
 /// Sizes of a roster beyond which its size changes nothing.
 const ROSTER_SIZES: std::ops::RangeInclusive<f32> = 15.0..=1_000.0;
@@ -65,7 +69,7 @@ pub(super) struct Signals {
     beyond: f32,
     /// How many technologies the request names that no agent mentions.
     unknown_technologies: f32,
-    /// How little is known of what the agents do, from 0 to 1.
+    /// How little is known of what the first candidate does, from 0 to 1.
     terseness: f32,
     /// The logarithm of the roster's size.
     roster_size: f32,
@@ -124,7 +128,7 @@ impl Signals {
                 .map_or(0.0, |request| index.fit().strangers.beyond(request).min(BEYOND_AT_MOST)),
             like_strangers: like_strangers(index, query, scored, nearest).unwrap_or(0.0),
             unknown_technologies: unknown.min(MAX_UNKNOWN_TECHNOLOGIES),
-            terseness: index.terseness(),
+            terseness: terseness(index, first.document),
             roster_size: agents.ln(),
             roster_texts: (agents + requests.min(*ROSTER_SIZES.end())).ln(),
             said: Said::Nothing,
@@ -202,6 +206,15 @@ fn like_strangers(
         description.max(sentence)
     });
     Some(foreign - said.fold(nearest_example, f32::max) - STRANGER_FROM)
+}
+
+/// How little an agent says of itself; 0 where as many requests are known as can be fitted to.
+#[expect(clippy::cast_precision_loss, reason = "counts of words and requests are small")]
+fn terseness(index: &Index, document: &Document) -> f32 {
+    let words = document.content.terms.len().max(1) as f32;
+    let says = (words / TERSE_WORDS).ln() / (ENOUGH_WORDS / TERSE_WORDS).ln();
+    let unknown = 1.0 - index.requests().min(MIN_CASES) as f32 / MIN_CASES as f32;
+    (1.0 - says).clamp(0.0, 1.0) * unknown
 }
 
 /// How much of the request's words a candidate has, by what they say: more of a word counts, up to once in full.

@@ -9,7 +9,7 @@ use super::corrections::{Correction, Corrections, CorrectionsByWords};
 use super::discriminant::Discriminant;
 use super::document::{Content, CountedTerm, Document, FIELD_COUNT, Field};
 use super::embedding::Embedding;
-use super::fit::{Fit, MIN_CASES, refit};
+use super::fit::{Fit, refit};
 use super::technologies::Technology;
 use super::text::Analyzer;
 use crate::registry::{Agent, Roster};
@@ -23,10 +23,6 @@ const MIN_ROSTER: usize = 15;
 /// How much a long field dilutes its words (BM25's b).
 const LENGTH_PENALTY: f32 = 0.6;
 
-/// How many different words an agent has of which hardly anything is known, and how many one that says enough.
-const TERSE_WORDS: f32 = 8.0;
-const ENOUGH_WORDS: f32 = 160.0;
-
 /// Everything that is needed to pick from one roster.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -36,7 +32,6 @@ pub struct Index {
     usual_trust: f32,
     /// How many requests are known to belong to one of the agents.
     requests: usize,
-    terseness: f32,
     /// In order of the agents' names.
     pub(super) documents: Vec<Document>,
     pub(super) discriminant: Discriminant,
@@ -105,7 +100,6 @@ impl Index {
             .collect();
         let before = previous.map(|index| (&index.discriminant, index.documents.as_slice()));
         let nobody = corrections.of_nobody().iter();
-        let requests = documents.iter().map(|document| document.content.requests()).sum();
         let mut index = Self {
             roster: RosterView { revision: roster.revision, agents },
             corrections_revision: corrections.revision,
@@ -119,8 +113,7 @@ impl Index {
                 .iter()
                 .flat_map(|document| document.content.technologies.iter().copied())
                 .collect(),
-            requests,
-            terseness: terseness(&documents, requests),
+            requests: documents.iter().map(|document| document.content.requests()).sum(),
             documents,
             postings: HashMap::default(),
         };
@@ -182,11 +175,6 @@ impl Index {
 
     pub(super) fn requests(&self) -> usize {
         self.requests
-    }
-
-    /// How little is known of what the agents do, from 0 to 1.
-    pub(super) fn terseness(&self) -> f32 {
-        self.terseness
     }
 
     /// What was last said of a request in the same words.
@@ -260,18 +248,6 @@ fn mean_lengths(documents: &[Document]) -> [f32; FIELD_COUNT] {
         *mean = lengths.iter().sum::<f32>() / (lengths.len().max(1) as f32);
     }
     means
-}
-
-/// How little the agents say, in their mean; 0 where as many requests are known as can be fitted to.
-#[expect(clippy::cast_precision_loss, reason = "counts of words and agents are small")]
-fn terseness(documents: &[Document], requests: usize) -> f32 {
-    let terse = documents.iter().map(|document| {
-        let words = document.content.terms.len().max(1) as f32;
-        let says = (words / TERSE_WORDS).ln() / (ENOUGH_WORDS / TERSE_WORDS).ln();
-        (1.0 - says).clamp(0.0, 1.0)
-    });
-    let unknown = 1.0 - requests.min(MIN_CASES) as f32 / MIN_CASES as f32;
-    terse.sum::<f32>() / documents.len().max(1) as f32 * unknown
 }
 
 /// Where requests are most of what is known of the agents, the discriminant knows what requests to them are like; where
