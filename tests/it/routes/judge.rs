@@ -44,6 +44,17 @@ async fn with_judge(pool: PgPool) -> (FakeProvider, TestAppBuilder) {
     (provider, builder)
 }
 
+/// A service whose judge has time for a second request.
+async fn with_patient_judge(pool: PgPool) -> (FakeProvider, TestApp) {
+    let provider = FakeProvider::start().await;
+    let app = TestApp::builder(pool)
+        .provider(&provider, DialectName::Anthropic)
+        .judge(JudgeSettings { timeout: Duration::from_secs(5), ..judge() })
+        .start()
+        .await;
+    (provider, app)
+}
+
 fn says(agent: &str) -> Reply {
     let text = json!({"agent": agent}).to_string();
     Reply::events(&WIRE.frames("served", &[&text]))
@@ -251,12 +262,7 @@ async fn a_slow_judge_is_not_waited_for(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_retry_fits_into_the_judges_own_time(pool: PgPool) {
-    let provider = FakeProvider::start().await;
-    let app = TestApp::builder(pool)
-        .provider(&provider, DialectName::Anthropic)
-        .judge(JudgeSettings { timeout: Duration::from_secs(5), ..judge() })
-        .start()
-        .await;
+    let (provider, app) = with_patient_judge(pool).await;
     let (status, body) = WIRE.refusal(Refusal::Overloaded, "busy");
     provider.replies(Reply::json(status, &body));
     provider.replies(says(OTHER_PICK));
@@ -281,12 +287,7 @@ async fn a_judge_that_fails_again_and_again_is_left_alone(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_retry_that_comes_behind_the_judges_time_is_not_waited_for(pool: PgPool) {
-    let provider = FakeProvider::start().await;
-    let app = TestApp::builder(pool)
-        .provider(&provider, DialectName::Anthropic)
-        .judge(JudgeSettings { timeout: Duration::from_secs(5), ..judge() })
-        .start()
-        .await;
+    let (provider, app) = with_patient_judge(pool).await;
     let (status, body) = WIRE.refusal(Refusal::RateLimited, "busy");
     provider.replies(Reply::json(status, &body).with_header("retry-after", "20"));
     let started = Instant::now();
